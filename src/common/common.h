@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What every other folder may use: names, errors, file descriptors, messages, programs. */
+#pragma once
+
+#include "errors.h"
+#include "io.h"
+#include "channel.h"
+#include "names.h"
+#include "paths.h"
+#include "run.h"
+#include "states.h"

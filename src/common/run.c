@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run.h"
+
+#include "errors.h"
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX 65536
+#define FIXED_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+typedef struct {
+  gboolean die_with_us;
+  gboolean own_session;
+  pid_t parent;
+} ChildSetup;
+
+/* Runs in the child between fork and exec: async-signal-safe calls only. */
+static void
+set_up_child (gpointer data)
+{
+  const ChildSetup *setup = data;
+
+  if (setup->own_session)
+    setsid ();
+  if (setup->die_with_us) {
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid () != setup->parent)
+      _exit (127);
+  }
+}
+
+char *
+banger_run_find (const char *program)
+{
+  g_auto (GStrv) dirs = g_strsplit (FIXED_PATH, ":", -1);
+
+  if (g_path_is_absolute (program))
+    return access (program, X_OK) == 0 ? g_strdup (program) : NULL;
+  for (guint i = 0; dirs[i] != NULL; i++) {
+    g_autofree char *path = g_build_filename (dirs[i], program, NULL);
+
+    if (access (path, X_OK) == 0)
+      return g_steal_pointer (&path);
+  }
+  return NULL;
+}
+
+static char **
+basic_environment (const char *const *more)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  g_strv_builder_add (builder, "PATH=" FIXED_PATH);
+  g_strv_builder_add (builder, "LC_ALL=C.UTF-8");
+  for (guint i = 0; more != NULL && more[i] != NULL; i++)
+    g_strv_builder_add (builder, more[i]);
+  return g_strv_builder_end (builder);
+}
+
+gboolean
+banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
+{
+  g_autofree char *path = banger_run_find (spec->argv[0]);
+  g_auto (GStrv) argv = g_strdupv ((char **)spec->argv);
+  g_auto (GStrv) env = basic_environment (spec->env);
+  g_autofree int *sources = g_new (int, spec->n_fds + 1);
+  g_autofree int *targets = g_new (int, spec->n_fds + 1);
+  g_autoptr (GError) cause = NULL;
+  banger_autofd int null_fd = open ("/dev/null", O_RDWR | O_CLOEXEC);
+  int standard[3] = { null_fd, null_fd, null_fd };
+  ChildSetup setup = { spec->die_with_us, spec->own_session, getpid () };
+  gsize n = 0;
+
+  if (path == NULL) {
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, NULL, "it is not installed",
+                      "banger doctor", "cannot run %s", spec->argv[0]);
+    return FALSE;
+  }
+  for (guint i = 0; i < spec->n_fds; i++) {
+    if (spec->fds[i].target <= STDERR_FILENO) {
+      standard[spec->fds[i].target] = spec->fds[i].source;
+    } else {
+      sources[n] = spec->fds[i].source;
+      targets[n++] = spec->fds[i].target;
+    }
+  }
+  g_free (argv[0]);
+  argv[0] = g_steal_pointer (&path);
+  if (!g_spawn_async_with_pipes_and_fds (
+          NULL, (const char *const *)argv, (const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD,
+          setup.die_with_us || setup.own_session ? set_up_child : NULL, &setup, standard[0],
+          standard[1], standard[2], sources, targets, n, pid, NULL, NULL, NULL, &cause)) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause->message, NULL, "cannot run %s",
+                      argv[0]);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* What the program writes until it closes its output; past OUTPUT_MAX it is read and dropped. */
+static char *
+read_output (int fd)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  char chunk[4096];
+
+  for (;;) {
+    ssize_t n = TEMP_FAILURE_RETRY (read (fd, chunk, sizeof chunk));
+
+    if (n <= 0)
+      break;
+    g_string_append_len (text, chunk, MIN ((gsize)n, OUTPUT_MAX - text->len));
+  }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+gboolean
+banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error)
+{
+  g_autofree BangerRunFd *fds = g_new (BangerRunFd, spec->n_fds + 2);
+  g_autofree char *text = NULL;
+  banger_autofd int read_end = -1, write_end = -1;
+  BangerRunSpec with_output = *spec;
+  int pipe_fds[2];
+  GPid pid = 0;
+
+  if (pipe2 (pipe_fds, O_CLOEXEC) < 0) {
+    banger_set_error_errno (error, errno, NULL, "cannot make a pipe");
+    return FALSE;
+  }
+  read_end = pipe_fds[0];
+  write_end = pipe_fds[1];
+  fds[0] = (BangerRunFd){ write_end, STDOUT_FILENO };
+  fds[1] = (BangerRunFd){ write_end, STDERR_FILENO };
+  for (guint i = 0; i < spec->n_fds; i++)
+    fds[i + 2] = spec->fds[i];
+  with_output.fds = fds;
+  with_output.n_fds = spec->n_fds + 2;
+  if (!banger_run_spawn (&with_output, &pid, error))
+    return FALSE;
+  banger_clear_fd (&write_end);
+  text = read_output (read_end);
+  TEMP_FAILURE_RETRY (waitpid (pid, wait_status, 0));
+  if (output != NULL)
+    *output = g_steal_pointer (&text);
+  return TRUE;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The one place that starts programs. Children get no descriptor but those named, no environment
+ * but PATH, LC_ALL and what is named, and never a shell. */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+  int source; /* ours; stays open here */
+  int target; /* its number in the child; 0 to 2 are /dev/null where not mapped */
+} BangerRunFd;
+
+typedef struct {
+  const char *const *argv; /* argv[0] is an absolute path, or looked up on a fixed PATH */
+  const char *const *env;  /* "KEY=value" beside the basic ones; may be NULL */
+  const BangerRunFd *fds;
+  guint n_fds;
+  gboolean die_with_us; /* SIGKILL when the calling thread ends: call from one that lives on */
+  gboolean own_session; /* setsid: out of reach of our terminal's and session's signals */
+} BangerRunSpec;
+
+/* Starts a program; the caller watches and reaps @pid (g_child_watch_add). */
+gboolean banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error);
+
+/* Starts a program and waits for its end. @output (may be NULL) receives what it wrote to standard
+ * output and error, at most 64 KiB. @wait_status as of waitpid(2). */
+gboolean
+banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error);
+
+/* The full path of a program on the fixed PATH (/usr/local and /usr, sbin too), or NULL. */
+char *banger_run_find (const char *program);

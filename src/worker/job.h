@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The jobs of a worker. docs/internals.md lists what each is given and gives. */
+#pragma once
+
+#include "common/common.h"
+
+typedef struct _BangerReport BangerReport;
+
+/* Tells bangerd how far the job is. Cheap to call often: sends a stage at once, else at most ten
+ * messages a second. @fraction from 0 to 1, or negative. */
+void banger_report_progress (BangerReport *report, const char *stage, double fraction);
+
+/* Does the job of @message and returns the arguments of "done" (floating), or NULL with an error
+ * whose stage is set. */
+typedef GVariant *(*BangerJobFunc) (BangerMessage *message, BangerReport *report, GError **error);
+
+GVariant *banger_job_import_image (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_import_kernel (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_make_disks (BangerMessage *message, BangerReport *report, GError **error);
