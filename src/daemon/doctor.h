@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What this host can do, in the words of Manager.Check; the same words refuse operations. */
+#pragma once
+
+#include "common/common.h"
+
+#include <gio/gio.h>
+
+/* The findings (aa{sv}, as Manager.Check documents them), looked up in a thread. */
+void banger_doctor_check_async (BangerMode mode, GCancellable *cancellable,
+                                GAsyncReadyCallback callback, gpointer data);
+/* Full reference. */
+GVariant *banger_doctor_check_finish (GAsyncResult *result, GError **error);
+
+/* HostNotReady with the words of the first finding in @findings that is an error and whose id is
+ * one of @needs (NULL-terminated); TRUE if there is none. */
+gboolean banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **error);
