@@ -5,6 +5,9 @@
 
 #include <gio/gio.h>
 
+/* What `uname -r` may say, safe as a file name: [A-Za-z0-9][A-Za-z0-9._+~-]{0,63}. */
+gboolean banger_release_is_valid (const char *release);
+
 /* One boot's configuration; docs/internals.md lists the keys. Strings may be NULL where optional.
  */
 typedef struct {
@@ -27,6 +30,7 @@ typedef struct {
 char *banger_boot_config_format (const BangerBootConfig *config, GError **error);
 
 /* A sealed memory file: boot modules, agent and boot.conf as concatenated newc archives. Reads the
- * descriptors from their start, keeps them open. */
+ * descriptors from their start, keeps them open and their positions. -1 with InvalidArgument if one
+ * is not an archive or a program. */
 int banger_initramfs_new (int boot_modules_fd, int agent_fd, const BangerBootConfig *config,
                           GError **error);
