@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Each check of tests/lint finds the fault that it is for."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SPDX = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\n"
+FUNCTION = "int\nplanted (int x)\n{\n%s  return x;\n}\n"
+
+# check: (file, contents, the program that the check needs)
+FAULTS = {
+    "layout": ("src/disk/planted.c", SPDX + "int planted( int x ){return x;}\n", "clang-format"),
+    "goto": ("src/disk/planted.c", SPDX + FUNCTION % "  goto out;\nout:\n", None),
+    "length": ("src/disk/planted.c", SPDX + FUNCTION % ("  x++;\n" * 100), None),
+    "spawn": ("src/disk/planted.c", SPDX + FUNCTION % '  system ("true");\n', None),
+    "arrows": ("src/disk/planted.c", SPDX + '#include "wire/mux.h"\n', None),
+    "dbus": ("src/vmm/planted.c", SPDX + FUNCTION % "  g_bus_get_sync (0, NULL, NULL);\n", None),
+    "spdx": ("src/disk/planted.c", "int planted;\n", None),
+    "text": ("docs/planted.md", "A line with a blank at its end. \n", None),
+    "xml": ("data/dbus/planted.xml", "<node><interface></node>\n", "xmllint"),
+    "units": ("data/planted.service", "[Service]\nExecStart=@libexecdir@/x\nNoSuchKey=1\n",
+              "systemd-analyze"),
+    "shell": ("planted.sh", "#!/bin/sh\n# SPDX-License-Identifier: LGPL-2.1-or-later\nls $1\n",
+              "shellcheck"),
+    "python": ("tests/planted.py", "# SPDX-License-Identifier: LGPL-2.1-or-later\ndef f(:\n", None),
+    "po": ("src/cli/planted.c", SPDX + FUNCTION % '  puts (_ ("Hello"));\n', None),
+}
+
+
+def lint(tree):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    result = subprocess.run([sys.executable, tree / "tests/lint"], env=env, capture_output=True,
+                            text=True, check=False)
+    return result.returncode, result.stdout + result.stderr
+
+
+class LintTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.tree = Path(cls.folder.name) / "tree"
+        # .git stays behind: the copy is linted as an unpacked release is.
+        shutil.copytree(ROOT, cls.tree, symlinks=True,
+                        ignore=shutil.ignore_patterns(".git", "build*", ".quickstart", "__py*"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_tree_is_clean(self):
+        status, output = lint(self.tree)
+        self.assertEqual(status, 0, output)
+
+    def test_faults_are_found(self):
+        for check, (path, text, tool) in FAULTS.items():
+            with self.subTest(check=check):
+                if tool and not shutil.which(tool):
+                    self.skipTest("%s is not installed" % tool)
+                planted = self.tree / path
+                planted.write_text(text, encoding="utf-8")
+                try:
+                    status, output = lint(self.tree)
+                finally:
+                    planted.unlink()
+                self.assertEqual(status, 1, output)
+                self.assertIn("[%s]" % check, output)
+                self.assertIn(os.path.basename(path), output)
+
+
+if __name__ == "__main__":
+    unittest.main()
