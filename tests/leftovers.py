@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What banger holds on this host, by what the kernel says and not by banger's own books."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+# Files that a service with nothing in it keeps.
+STATE_FILES = {"state.db", "state.db-wal", "state.db-shm", "lock"}
+
+
+def _links(pid):
+    """Paths that a process has open or runs."""
+    for name in ("exe", "cwd"):
+        try:
+            yield os.readlink("/proc/%s/%s" % (pid, name))
+        except OSError:
+            pass
+    try:
+        for fd in os.listdir("/proc/%s/fd" % pid):
+            try:
+                yield os.readlink("/proc/%s/fd/%s" % (pid, fd))
+            except OSError:
+                pass
+    except OSError:
+        pass
+
+
+def _below(path, folders):
+    return any(path == f or path.startswith(f + "/") for f in folders)
+
+
+def command_of(pid):
+    try:
+        raw = Path("/proc/%s/cmdline" % pid).read_bytes()
+    except OSError:
+        return ""
+    return raw.replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def processes(folders, programs=("bangerd", "banger-vmm", "banger-worker", "qemu")):
+    """{pid: command} of processes that run one of @programs and have something open or are run from
+    below @folders. Zombies are included: nobody reaped them."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():
+            continue
+        try:
+            name = Path("/proc/%s/comm" % pid).read_text(encoding="utf-8").strip()
+        except OSError:
+            continue
+        if any(name.startswith(p[:15]) for p in programs) \
+                and any(_below(path, folders) for path in _links(pid)):
+            found[int(pid)] = command_of(pid) or name
+    return found
+
+
+def mounts(folders):
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    points = [line.split(" ")[4] for line in lines if any(_below(f, folders) for f in line.split())]
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        try:
+            path = backing.read_text(encoding="utf-8").strip()
+        except OSError:
+            continue
+        if _below(path, folders):
+            points.append("%s on %s" % (path, backing.parts[3]))
+    return points
+
+
+def sockets(folders):
+    """Names of unix sockets that are bound below @folders."""
+    rows = Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace").splitlines()[1:]
+    fields = (row.split(None, 7) for row in rows)
+    return sorted({f[7] for f in fields if len(f) == 8 and _below(f[7], folders)})
+
+
+def files(state, runtime):
+    """Files and folders below that belong to an object: all but an empty service's own."""
+    found = []
+    for top, own in ((Path(state), STATE_FILES), (Path(runtime), {"lock"})):
+        for folder, folders, names in os.walk(top):
+            here = Path(folder)
+            # images, kernels and vms are empty folders; what is in them belongs to an object.
+            found += [str(here / n) for n in names if not (here == top and n in own)]
+            found += [str(here / n) for n in folders if here != top]
+    return found
+
+
+def rows(state):
+    """Rows of objects and intents in the store: {table: n}, tables without any left out."""
+    path = Path(state) / "state.db"
+    if not path.exists():
+        return {}
+    # immutable would not see the log; a plain read does, and needs write access for its index.
+    with sqlite3.connect(path, timeout=10) as db:
+        tables = [r[0] for r in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        counts = {t: db.execute('SELECT count(*) FROM "%s"' % t).fetchone()[0]
+                  for t in tables if t in ("vms", "images", "kernels", "intents")}
+    return {t: n for t, n in counts.items() if n}
+
+
+def count(state, runtime, *more):
+    """All of the above, as {what: [names]}; empty lists left out."""
+    folders = [os.path.realpath(p) for p in (state, runtime)]
+    found = {
+        "processes": ["%d %s" % p for p in
+                      processes(folders + [os.path.realpath(m) for m in more]).items()],
+        "mounts": mounts(folders),
+        "sockets": sockets(folders),
+        "files": files(state, runtime),
+        "rows": ["%s: %d" % r for r in rows(state).items()],
+    }
+    return {what: names for what, names in found.items() if names}

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A private session bus that starts the built bangerd, with a state of its own.
+
+As a program: session.py [--fresh | --keep DIR] COMMAND…  (./quickstart run)"""
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import leftovers
+
+ROOT = Path(__file__).resolve().parent.parent
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path={socket}</listen>
+  <auth>EXTERNAL</auth>
+  <servicedir>{services}</servicedir>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
+END_SECONDS = 60
+
+
+def wait_for_end(pid, seconds):
+    """True once the process has ended, also if it is not our child."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
+
+
+class Session:
+    """Use as a context manager. @keep: a folder for the state, else it is thrown away."""
+
+    def __init__(self, keep=None, prefix=None):
+        self.prefix = Path(prefix or os.environ.get("BANGER_PREFIX") or ROOT / ".quickstart/prefix")
+        self.keep = keep
+        self.bus = None
+
+    def __enter__(self):
+        # A short path: a socket's may have 107 bytes.
+        self.base = Path(tempfile.mkdtemp(prefix="banger-", dir="/tmp")).resolve()
+        self.home = Path(self.keep).resolve() if self.keep else self.base / "state"
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.state = self.home / "banger"
+        self.runtime = self.base / "run" / "banger"
+        self.runtime.parent.mkdir(mode=0o700)
+        self.env = dict(
+            os.environ,
+            PATH="%s/bin:%s:/usr/sbin:/sbin" % (self.prefix, os.environ.get("PATH", "/usr/bin:/bin")),
+            XDG_STATE_HOME=str(self.home),
+            XDG_RUNTIME_DIR=str(self.runtime.parent),
+            BANGER_BUS="session",
+            DBUS_SESSION_BUS_ADDRESS="unix:path=%s/bus" % self.base)
+        self.env.pop("DBUS_STARTER_ADDRESS", None)
+        try:
+            self.start_bus()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def start_bus(self):
+        config = self.base / "bus.conf"
+        config.write_text(BUS_CONFIG.format(
+            socket=self.base / "bus", services=self.prefix / "share/dbus-1/services"))
+        self.log = open(self.base / "bus.log", "wb")
+        # Out of reach of the terminal's signals, which the command may want for itself; but no
+        # bus outlives us.
+        self.bus = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", "dbus-daemon", "--config-file", str(config),
+             "--nofork", "--nopidfile", "--print-address=1"], env=self.env, cwd="/",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
+            start_new_session=True)
+        if not self.bus.stdout.readline():
+            raise RuntimeError("dbus-daemon did not start: " + self.bus_log())
+
+    def bus_log(self):
+        """What the bus and bangerd wrote to standard error."""
+        return (self.base / "bus.log").read_text(errors="replace")
+
+    def run(self, *argv, **more):
+        """A command in the session, its output captured as text."""
+        more.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([str(a) for a in argv], env=self.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, **more)
+
+    def processes(self, *programs):
+        return leftovers.processes([str(self.state), str(self.runtime)],
+                                   programs or ("bangerd", "banger-vmm", "banger-worker", "qemu"))
+
+    def service_pid(self):
+        """bangerd's pid, or None."""
+        return next(iter(self.processes("bangerd")), None)
+
+    def stop_vms(self):
+        """Asks VMs that run to shut down, or ends them where nothing is kept."""
+        if not self.service_pid():
+            return
+        listing = self.run("banger", "vm", "list", "--json", timeout=END_SECONDS)
+        if listing.returncode != 0:
+            return
+        for vm in json.loads(listing.stdout):
+            if vm.get("state") in ("running", "starting", "paused", "stopping"):
+                if self.keep:
+                    self.run("banger", "vm", "stop", vm["name"], timeout=END_SECONDS)
+                else:
+                    self.run("banger", "vm", "delete", "--force", vm["name"], timeout=END_SECONDS)
+
+    def end_processes(self):
+        """Ends what still runs; returns what did not go when asked."""
+        stubborn = {}
+        for sign, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            left = self.processes()
+            if sign == signal.SIGKILL:
+                stubborn = left
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, sign)
+            for pid in left:
+                wait_for_end(pid, seconds)
+        return stubborn
+
+    def __exit__(self, *exc):
+        with contextlib.suppress(subprocess.TimeoutExpired, ValueError, OSError):
+            if self.bus:
+                self.stop_vms()
+        self.stubborn = self.end_processes()
+        if self.bus:
+            self.bus.terminate()
+            self.bus.wait()
+            self.bus.stdout.close()
+            self.log.close()
+        shutil.rmtree(self.base, ignore_errors=True)
+        return False
+
+
+def run_command(argv, env):
+    """Runs it in the foreground; terminal signals are its own, SIGTERM is handed on."""
+    process = subprocess.Popen(argv, env=env, preexec_fn=lambda: signal.signal(
+        signal.SIGINT, signal.SIG_DFL))
+    signal.signal(signal.SIGTERM, lambda number, frame: process.send_signal(number))
+    status = process.wait()
+    return 128 - status if status < 0 else status
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="quickstart run", usage=(
+        "./quickstart run [--fresh | --keep DIR] COMMAND…"))
+    state = parser.add_mutually_exclusive_group()
+    state.add_argument("--fresh", action="store_true", help="throw the state away (the default)")
+    state.add_argument("--keep", metavar="DIR", help="keep the state in DIR")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command:
+        parser.error("no command")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Session(keep=arguments.keep) as session:
+        try:
+            status = run_command(command, session.env)
+        except OSError as error:
+            print("quickstart: %s: %s" % (command[0], error.strerror), file=sys.stderr)
+            status = 127
+    for pid, name in session.stubborn.items():
+        print("quickstart: had to kill %d: %s" % (pid, name), file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
