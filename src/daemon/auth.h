@@ -7,10 +7,10 @@
  *
  * Somebody is asked only if the message carries ALLOW_INTERACTIVE_AUTHORIZATION. A check ends when
  * its caller leaves the bus, and in bounded time when polkit does not answer; whatever is not a
- * clear yes is a denial. Every decision about a method that changes something, and every denial,
- * is one structured log record with the fields BANGER_DECISION, BANGER_REASON, BANGER_CALLER,
- * BANGER_CALLER_UID, BANGER_METHOD, BANGER_VERB, BANGER_ACTION, BANGER_OBJECT, BANGER_OBJECT_NAME
- * and BANGER_OWNER_UID.
+ * clear yes is a denial. Every decision is one structured log record (of level info where it is a
+ * routine: permitted, and only reading or on a session bus) with the fields BANGER_DECISION,
+ * BANGER_REASON, BANGER_CALLER, BANGER_CALLER_UID, BANGER_METHOD, BANGER_VERB, BANGER_ACTION,
+ * BANGER_OBJECT, BANGER_OBJECT_NAME and BANGER_OWNER_UID.
  */
 #pragma once
 
