@@ -32,6 +32,8 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 """
+SERVICE = "[D-BUS Service]\nName=org.banger.Banger1\nExec={program} --session\n"
+PREFIX = ROOT / ".quickstart/prefix"
 END_SECONDS = 60
 
 
@@ -48,11 +50,13 @@ def wait_for_end(pid, seconds):
 
 
 class Session:
-    """Use as a context manager. @keep: a folder for the state, else it is thrown away."""
+    """Use as a context manager. @keep: a folder for the state, else it is thrown away. @build: the
+    folder of programs that are built but not installed, else those of the prefix are used."""
 
-    def __init__(self, keep=None, prefix=None):
-        self.prefix = Path(prefix or os.environ.get("BANGER_PREFIX") or ROOT / ".quickstart/prefix")
+    def __init__(self, keep=None, build=None):
         self.keep = keep
+        self.build = Path(build) if build else None
+        self.programs = self.build or PREFIX / "bin"
         self.bus = None
 
     def __enter__(self):
@@ -65,12 +69,14 @@ class Session:
         self.runtime.parent.mkdir(mode=0o700)
         self.env = dict(
             os.environ,
-            PATH="%s/bin:%s:/usr/sbin:/sbin" % (self.prefix, os.environ.get("PATH", "/usr/bin:/bin")),
+            PATH="%s:%s:/usr/sbin:/sbin" % (self.programs, os.environ.get("PATH", "/usr/bin:/bin")),
             XDG_STATE_HOME=str(self.home),
             XDG_RUNTIME_DIR=str(self.runtime.parent),
             BANGER_BUS="session",
             DBUS_SESSION_BUS_ADDRESS="unix:path=%s/bus" % self.base)
         self.env.pop("DBUS_STARTER_ADDRESS", None)
+        if self.build:
+            self.env["BANGER_LIBEXECDIR"] = str(self.build)
         try:
             self.start_bus()
         except BaseException:
@@ -80,8 +86,13 @@ class Session:
 
     def start_bus(self):
         config = self.base / "bus.conf"
-        config.write_text(BUS_CONFIG.format(
-            socket=self.base / "bus", services=self.prefix / "share/dbus-1/services"))
+        services = PREFIX / "share/dbus-1/services"
+        if self.build:
+            services = self.base / "services"
+            services.mkdir()
+            (services / "org.banger.Banger1.service").write_text(
+                SERVICE.format(program=self.build / "bangerd"))
+        config.write_text(BUS_CONFIG.format(socket=self.base / "bus", services=services))
         self.log = open(self.base / "bus.log", "wb")
         # Out of reach of the terminal's signals, which the command may want for itself; but no
         # bus outlives us.
@@ -102,6 +113,12 @@ class Session:
         more.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.run([str(a) for a in argv], env=self.env, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False, **more)
+
+    def popen(self, *argv, **more):
+        """A command in the session whose output is read as it comes, as bytes."""
+        more.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen([str(a) for a in argv], env=self.env, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, **more)
 
     def processes(self, *programs):
         return leftovers.processes([str(self.state), str(self.runtime)],

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What bus and boot tests share: a session of the programs under test, and how to ask them."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
+
+import fixtures
+import leftovers
+from session import Session, wait_for_end
+
+BUS_NAME = "org.banger.Banger1"
+ROOT_PATH = "/org/banger/Banger1"
+# Ten times what each takes on an idle machine without KVM.
+SECONDS = {"command": 50, "import": 100, "busybox": 60, "debian": 300, "exec": 50, "stop": 100}
+
+
+class CommandFailed(AssertionError):
+    pass
+
+
+class Banger(Session):
+    """A session whose methods are what a user does."""
+
+    def __init__(self, **more):
+        super().__init__(build=os.environ.get("BANGER_BUILD"), **more)
+
+    def banger(self, *argv, seconds=SECONDS["command"], status=0):
+        """The command line; fails unless it ends with @status (None: any)."""
+        started = time.monotonic()
+        result = self.run("banger", *argv, timeout=seconds)
+        result.seconds = time.monotonic() - started
+        if status is not None and result.returncode != status:
+            raise CommandFailed("banger %s: status %d, not %d\n%s%s\n%s" % (
+                " ".join(map(str, argv)), result.returncode, status, result.stdout, result.stderr,
+                self.bus_log()[-2000:]))
+        return result
+
+    def json(self, *argv, **more):
+        return json.loads(self.banger(*argv, "--json", **more).stdout)
+
+    def call(self, path, member, signature="", *arguments, seconds=50):
+        """A method of one of our interfaces, as "VM.GetHealth", by busctl: its results as JSON."""
+        interface, method = member.rsplit(".", 1)
+        result = self.run("busctl", "--user", "--json=short", "--timeout=%d" % seconds, "call",
+                          BUS_NAME, path, "%s.%s" % (BUS_NAME, interface), method,
+                          *([signature] if signature else []), *arguments, timeout=seconds + 10)
+        if result.returncode:
+            raise CommandFailed("%s: %s" % (member, result.stderr.strip()))
+        return json.loads(result.stdout)["data"] if result.stdout.strip() else []
+
+    def property(self, path, interface, name):
+        result = self.run("busctl", "--user", "--json=short", "get-property", BUS_NAME, path,
+                          "%s.%s" % (BUS_NAME, interface), name, timeout=60)
+        if result.returncode:
+            raise CommandFailed("%s.%s: %s" % (interface, name, result.stderr.strip()))
+        return json.loads(result.stdout)["data"]
+
+    def import_kernel(self, name="cloud"):
+        return self.banger("kernel", "import", name, fixtures.kernel_deb(),
+                           seconds=SECONDS["import"])
+
+    def import_image(self, name, path):
+        return self.banger("image", "import", name, path, seconds=SECONDS["import"])
+
+    def guest(self, name, *argv, status=0, seconds=SECONDS["exec"]):
+        """A command in the guest."""
+        return self.banger("vm", "exec", name, "--", *argv, seconds=seconds, status=status)
+
+    @staticmethod
+    def kill(pid):
+        """kill -9, and wait until the process is gone."""
+        os.kill(pid, signal.SIGKILL)
+        if not wait_for_end(pid, SECONDS["command"]):
+            raise AssertionError("process %d does not end" % pid)
+
+    def wait_for_state(self, name, state, seconds=SECONDS["command"]):
+        """Waits for signals of the VM until its state is @state."""
+        path = self.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", name, "0")[0]
+        watch = self.popen("gdbus", "monitor", "--session", "--dest", BUS_NAME,
+                           "--object-path", path)
+        deadline = threading.Timer(seconds, watch.kill)
+        deadline.start()
+        try:
+            # The first line says that it listens; then no change is missed.
+            for _ in watch.stdout:
+                if self.property(path, "VM", "State") == state:
+                    return
+        finally:
+            deadline.cancel()
+            watch.kill()
+            watch.wait()
+            watch.stdout.close()
+        raise AssertionError("vm %s: %s, not %s" % (name, self.property(path, "VM", "State"), state))
+
+    def leftovers(self):
+        """What is there beyond an idle service's own, as {what: [names]}."""
+        found = leftovers.count(self.state, self.runtime)
+        own = self.service_pid()
+        found["processes"] = [p for p in found.get("processes", [])
+                              if p.split(" ", 1)[0] != str(own)]
+        return {what: names for what, names in found.items() if names}
+
+
+class BangerTest(unittest.TestCase):
+    """Tests that share one session; it must end with nothing left over."""
+
+    @classmethod
+    def setUpClass(cls):
+        for program in ("dbus-daemon", "qemu-system-x86_64", "busctl", "setpriv"):
+            if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
+                raise unittest.SkipTest("%s is not installed" % program)
+        cls.session = Banger()
+        cls.enterClassContext(cls.session)
+
+    if not hasattr(unittest.TestCase, "enterClassContext"):  # Python before 3.11
+        @classmethod
+        def enterClassContext(cls, manager):
+            cls.addClassCleanup(manager.__exit__, None, None, None)
+            return manager.__enter__()
