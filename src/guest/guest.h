@@ -34,3 +34,92 @@ char *banger_boot_config_format (const BangerBootConfig *config, GError **error)
  * is not an archive or a program. */
 int banger_initramfs_new (int boot_modules_fd, int agent_fd, const BangerBootConfig *config,
                           GError **error);
+
+/* ── Kernels ─────────────────────────────────────────────────────────────────────────────────── */
+
+#define BANGER_KERNEL_MAX (512u * 1024 * 1024)
+
+typedef struct {
+  char *release; /* what `uname -r` will say */
+  char *digest;  /* "sha256:" and hexadecimal digits, of the vmlinux */
+  guint64 size;  /* of the vmlinux, in bytes */
+} BangerKernelInfo;
+
+void banger_kernel_info_clear (BangerKernelInfo *info);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerKernelInfo, banger_kernel_info_clear)
+
+/* Writes the vmlinux out of @image (a bzImage or a vmlinux) to the empty file @vmlinux_fd.
+ * BadImage, with stage "extracting", if it is damaged, larger than BANGER_KERNEL_MAX, or not one
+ * that boots by PVH on x86-64. */
+gboolean
+banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GError **error);
+/* Whether a guest can boot with the build configuration @config (/boot/config-RELEASE): BadImage
+ * with what it lacks. */
+gboolean banger_kernel_check_config (GBytes *config, GError **error);
+
+/* ── Packages ────────────────────────────────────────────────────────────────────────────────── */
+
+typedef enum {
+  BANGER_PACKAGE_END,
+  BANGER_PACKAGE_KERNEL,      /* /boot/vmlinuz-RELEASE */
+  BANGER_PACKAGE_CONFIG,      /* /boot/config-RELEASE */
+  BANGER_PACKAGE_MODULE_FILE, /* below /lib/modules/RELEASE */
+  BANGER_PACKAGE_OTHER,       /* never given to callers */
+} BangerPackageKind;
+
+typedef struct {
+  BangerPackageKind kind;
+  char *path; /* of a module file: from the release's folder on, without ".." or a leading slash */
+  GBytes *content;
+  gint64 mtime;
+} BangerPackageEntry;
+
+void banger_package_entry_clear (BangerPackageEntry *entry);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerPackageEntry, banger_package_entry_clear)
+
+typedef struct _BangerPackage BangerPackage;
+void banger_package_free (BangerPackage *package);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerPackage, banger_package_free)
+
+/* A Debian linux-image package; a tar archive of modules, below lib/modules/RELEASE or RELEASE. @fd
+ * is a file or a pipe, read from where it stands, and stays the caller's. BadImage if it is
+ * something else. */
+BangerPackage *banger_package_open_deb (int fd, GError **error);
+BangerPackage *banger_package_open_modules (int fd, GError **error);
+/* The next file of interest, or the end; links and devices are passed over. BadImage if the archive
+ * is damaged or ends early, names a file outside, or holds the modules of several releases. */
+gboolean banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError **error);
+/* The release by its folder of modules, NULL before the first of them. */
+const char *banger_package_release (BangerPackage *package);
+/* How much of the input has been read, 0 to 1; negative for a pipe. */
+double banger_package_fraction (BangerPackage *package);
+
+/* ── Modules ─────────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct _BangerModules BangerModules;
+
+/* @spool is an empty file, which holds the uncompressed modules until the boot modules have been
+ * chosen; it stays the caller's and must outlive the result. */
+BangerModules *banger_modules_new (int spool);
+void banger_modules_free (BangerModules *modules);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerModules, banger_modules_free)
+
+/* Takes note of the file at @path, from the release's folder on. @keep: whether it belongs in the
+ * tree; a package's indexes do not, as banger_modules_index makes them. BadImage if a module is not
+ * one for x86-64 or is there twice. None may be added after the calls below. */
+gboolean banger_modules_add (BangerModules *modules, const char *path, GBytes *content,
+                             gboolean *keep, GError **error);
+guint banger_modules_count (BangerModules *modules);
+
+typedef struct {
+  char *path;
+  GBytes *content;
+} BangerTreeFile;
+
+/* The indexes that modprobe needs, as depmod makes them: BangerTreeFile, freed with the array. */
+GPtrArray *banger_modules_index (BangerModules *modules, GError **error);
+/* Writes boot-modules.cpio (docs/internals.md) to @fd, at its position: what a guest needs before
+ * its disks are mounted. @notes receives (char *) what is missing that a guest can do without.
+ * BadImage if the kernel lacks what it cannot do without. */
+gboolean
+banger_modules_write_boot (BangerModules *modules, int fd, GPtrArray *notes, GError **error);

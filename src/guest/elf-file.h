@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ELF64 little-endian files of x86-64, read with every offset checked. Nothing is copied: results
+ * point into the file. */
+#pragma once
+
+#include <glib.h>
+
+typedef struct {
+  const guint8 *data;
+  gsize length;
+} BangerSpan;
+
+/* FALSE if @offset and @length do not lie within @span. */
+gboolean
+banger_span_slice (const BangerSpan *span, guint64 offset, guint64 length, BangerSpan *slice);
+
+/* FALSE unless @file begins with the header of an ELF64 file of x86-64 of type @type (ET_REL,
+ * ET_EXEC, ET_DYN). */
+gboolean banger_elf_is (const BangerSpan *file, guint16 type);
+/* The contents of the first section named @name; FALSE if there is none or the file is broken. */
+gboolean banger_elf_section (const BangerSpan *file, const char *name, BangerSpan *contents);
+/* Whether a program header of type @type (PT_*) is there whose contents lie within the file. */
+gboolean banger_elf_has_segment (const BangerSpan *file, guint32 type);
+/* The descriptor of the first note of @owner and @type in a PT_NOTE segment. */
+gboolean
+banger_elf_note (const BangerSpan *file, const char *owner, guint32 type, BangerSpan *descriptor);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "modules.h"
+
+#include "common/common.h"
+
+void
+banger_module_walk_start (BangerModuleWalk *walk)
+{
+  walk->modules->walk++;
+}
+
+static gboolean visit (BangerModuleWalk *walk, BangerModule *module, guint depth, GError **error);
+
+static gboolean
+visit_name (BangerModuleWalk *walk, const char *name, guint depth, GError **error)
+{
+  BangerModule *module = g_hash_table_lookup (walk->modules->by_name, name);
+
+  if (module != NULL)
+    return visit (walk, module, depth, error);
+  if (walk->missing != NULL && !g_hash_table_contains (walk->modules->builtin, name))
+    g_ptr_array_add (walk->missing, (gpointer)name);
+  return TRUE;
+}
+
+/* What a softdep names is a module or an alias ("crypto-crc32c"); it need not be there at all. */
+static gboolean
+visit_soft (BangerModuleWalk *walk, const char *word, guint depth, GError **error)
+{
+  g_autofree char *name = g_strdelimit (g_strdup (word), "-", '_');
+  g_autofree char *crypto = g_strconcat ("crypto-", word, NULL);
+  BangerModule *module = g_hash_table_lookup (walk->modules->by_name, name);
+
+  if (module == NULL && g_hash_table_contains (walk->modules->builtin, name))
+    return TRUE;
+  if (module == NULL)
+    module = g_hash_table_lookup (walk->modules->by_alias, word);
+  if (module == NULL)
+    module = g_hash_table_lookup (walk->modules->by_alias, crypto);
+  return module == NULL || visit (walk, module, depth, error);
+}
+
+static gboolean
+visit_softdep (BangerModuleWalk *walk, const char *softdep, guint depth, GError **error)
+{
+  g_auto (GStrv) words = g_strsplit (softdep, " ", -1);
+  gboolean before = FALSE;
+
+  for (guint i = 0; words[i] != NULL; i++) {
+    if (g_str_has_suffix (words[i], ":"))
+      before = g_str_equal (words[i], "pre:");
+    else if (before && words[i][0] != '\0' && !visit_soft (walk, words[i], depth, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+visit_needed (BangerModuleWalk *walk, BangerModule *module, guint depth, GError **error)
+{
+  for (guint i = 0; walk->soft && i < module->softdeps->len; i++) {
+    if (!visit_softdep (walk, module->softdeps->pdata[i], depth, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < module->depends->len; i++) {
+    if (!visit_name (walk, module->depends->pdata[i], depth, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* A module that needs itself by a circle is met again while it is marked, and ends there. */
+static gboolean
+visit (BangerModuleWalk *walk, BangerModule *module, guint depth, GError **error)
+{
+  if (module->walk == walk->modules->walk)
+    return TRUE;
+  module->walk = walk->modules->walk;
+  if (depth > BANGER_MODULES_DEPTH_MAX) {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, "modules",
+                      "modules need one another in too long a row", NULL,
+                      "module file '%s': not usable", module->path);
+    return FALSE;
+  }
+  if (!visit_needed (walk, module, depth + 1, error))
+    return FALSE;
+  g_ptr_array_add (walk->order, module);
+  return TRUE;
+}
+
+gboolean
+banger_module_walk_to (BangerModuleWalk *walk, BangerModule *module, GError **error)
+{
+  return visit (walk, module, 0, error);
+}
