@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of the ext4 writer share: the file system being made around the tree. */
+#pragma once
+
+#include "space.h"
+#include "tree.h"
+
+#include <ext2fs/ext2fs.h>
+
+typedef struct {
+  BangerTree *tree;
+  BangerSpace space;
+  ext2_filsys fs;
+} BangerExt4;
+
+/* Sets the error for a failure of libext2fs: ENOSPC is NoSpace. */
+void banger_ext4_set_error (GError **error, errcode_t code, const char *what);
+/* Opens the file system in @fd (which stays the caller's). NULL with BadImage. */
+ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
+
+/* format.c: numbers the inodes and makes the file system, of the size that they and @layout need.
+ */
+gboolean banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **error);
+/* Accounts for every block that the tree takes. */
+void banger_ext4_claim_blocks (BangerExt4 *ext4);
+/* format.c: a journal of a size that suits the file system. */
+gboolean banger_ext4_add_journal (ext2_filsys fs, GError **error);
+/* Says of every inode table that was never written that it is zero, as a hole is: else the kernel
+ * that mounts it would write it all out. */
+void banger_ext4_mark_tables_zeroed (ext2_filsys fs);
+
+/* dir.c: upper bound of the blocks that the entries of @dir take. */
+guint32 banger_ext4_dir_blocks (const BangerEntry *dir);
+/* Writes the blocks of @dir, which become the data of its inode. */
+gboolean banger_ext4_write_dir (BangerExt4 *ext4, BangerEntry *dir, GError **error);
+
+/* inode.c: blocks outside the inode that @inode's extents or attributes may take. */
+guint32 banger_ext4_inode_blocks (const BangerInode *inode);
+/* Writes all inodes, with what hangs on them. */
+gboolean banger_ext4_write_inodes (BangerExt4 *ext4, GError **error);

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The file system itself. It is made last, around data that already lie in their blocks, so that
+ * its size is known and nothing has to be moved: the tables come behind the data. */
+#include "ext4.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INODES_PER_BLOCK (BANGER_BLOCK_SIZE / 256)
+#define INODES_PER_GROUP_MAX (BANGER_BLOCK_SIZE * 8)
+/* A disk that will be filled later has an inode for each of these. */
+#define BYTES_PER_INODE 16384
+#define MARGIN_BLOCKS 1024
+/* Sizes of images are multiples of 8 MiB. */
+#define SIZE_STEP_BLOCKS 2048
+#define JOURNAL_BLOCKS_MAX 8192
+
+typedef struct {
+  guint64 blocks;
+  guint32 groups;
+  guint32 inodes_per_group;
+} Geometry;
+
+void
+banger_ext4_set_error (GError **error, errcode_t code, const char *what)
+{
+  if (code == ENOSPC || code == EDQUOT || code == EIO || code == EFBIG) {
+    banger_set_error_errno (error, code, NULL, "%s", what);
+    return;
+  }
+  banger_set_error (error, BANGER_ERROR_FAILED, NULL, error_message (code), NULL, "%s", what);
+}
+
+/* A name for libext2fs' descriptor manager, which closes what it is given. */
+static errcode_t
+duplicate_name (int fd, char *name, gsize size, int *copy)
+{
+  *copy = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+  if (*copy < 0)
+    return errno;
+  g_snprintf (name, size, "%d", *copy);
+  return 0;
+}
+
+ext2_filsys
+banger_ext4_open (int fd, gboolean writable, GError **error)
+{
+  ext2_filsys fs = NULL;
+  char name[16];
+  int copy = -1;
+  errcode_t code = duplicate_name (fd, name, sizeof name, &copy);
+  int flags = EXT2_FLAG_64BITS | (writable ? EXT2_FLAG_RW : 0);
+
+  if (code == 0)
+    code = ext2fs_open2 (name, NULL, flags, 0, 0, unixfd_io_manager, &fs);
+  if (code == 0 && writable)
+    code = ext2fs_read_bitmaps (fs);
+  if (code != 0) {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code), NULL,
+                      "the image is not an ext4 file system that banger can open");
+    if (fs != NULL)
+      ext2fs_free (fs);
+    return NULL;
+  }
+  return fs;
+}
+
+static void
+number_inodes (BangerTree *tree, guint32 *last, guint64 *extra_blocks)
+{
+  BangerEntry *lost_found = banger_tree_find (tree, tree->root, "lost+found", 10);
+
+  *last = EXT2_GOOD_OLD_FIRST_INO;
+  *extra_blocks = 0;
+  tree->root->inode->ino = EXT2_ROOT_INO;
+  lost_found->inode->ino = EXT2_GOOD_OLD_FIRST_INO;
+  for (BangerEntry *entry = tree->root; entry != NULL; entry = banger_tree_next (entry)) {
+    BangerInode *inode = entry->inode;
+
+    if (S_ISDIR (inode->mode)) {
+      *extra_blocks += banger_ext4_dir_blocks (entry);
+      if (entry != tree->root)
+        entry->parent->inode->subdirs++;
+    }
+    if (inode->ino == 0) {
+      inode->ino = ++*last;
+      *extra_blocks += banger_ext4_inode_blocks (inode);
+    }
+  }
+}
+
+static void
+set_groups (Geometry *geometry, guint64 inodes)
+{
+  geometry->groups = (geometry->blocks + BANGER_GROUP_BLOCKS - 1) / BANGER_GROUP_BLOCKS;
+  geometry->inodes_per_group = (inodes + geometry->groups - 1) / geometry->groups;
+  geometry->inodes_per_group
+      = (geometry->inodes_per_group + INODES_PER_BLOCK - 1) / INODES_PER_BLOCK * INODES_PER_BLOCK;
+}
+
+static guint64
+table_blocks (const Geometry *geometry)
+{
+  return (guint64)geometry->groups * (2 + geometry->inodes_per_group / INODES_PER_BLOCK);
+}
+
+/* libext2fs drops a last group that is too small for its own tables. */
+static gboolean
+last_group_fits (const Geometry *geometry)
+{
+  guint64 rest = geometry->blocks % BANGER_GROUP_BLOCKS;
+
+  return rest == 0
+         || rest >= 2 + geometry->inodes_per_group / INODES_PER_BLOCK + BANGER_GDT_BLOCKS + 64;
+}
+
+static gboolean
+find_geometry (guint64 content, guint32 last_inode, guint64 size_bytes, Geometry *geometry,
+               GError **error)
+{
+  guint64 inodes = last_inode + last_inode / 8 + 256;
+  guint64 need = content + content / 16 + MARGIN_BLOCKS;
+
+  if (size_bytes > 0) {
+    geometry->blocks = size_bytes / BANGER_BLOCK_SIZE;
+    if (geometry->blocks > BANGER_BLOCKS_MAX || geometry->blocks < SIZE_STEP_BLOCKS) {
+      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                        "a disk of %" G_GUINT64_FORMAT " bytes cannot be made: 8 MiB to 256 GiB",
+                        size_bytes);
+      return FALSE;
+    }
+    set_groups (geometry, MAX (inodes, size_bytes / BYTES_PER_INODE));
+    if (!last_group_fits (geometry)) {
+      geometry->blocks -= geometry->blocks % BANGER_GROUP_BLOCKS;
+      set_groups (geometry, MAX (inodes, size_bytes / BYTES_PER_INODE));
+    }
+    if (content + table_blocks (geometry) > geometry->blocks
+        || geometry->inodes_per_group > INODES_PER_GROUP_MAX) {
+      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                        "the tree does not fit into %" G_GUINT64_FORMAT " bytes", size_bytes);
+      return FALSE;
+    }
+    return TRUE;
+  }
+  for (geometry->blocks = SIZE_STEP_BLOCKS; geometry->blocks <= BANGER_BLOCKS_MAX;
+       geometry->blocks += SIZE_STEP_BLOCKS) {
+    set_groups (geometry, inodes);
+    if (need + table_blocks (geometry) <= geometry->blocks
+        && geometry->inodes_per_group <= INODES_PER_GROUP_MAX && last_group_fits (geometry))
+      return TRUE;
+  }
+  banger_space_set_full (error);
+  return FALSE;
+}
+
+static void
+set_parameters (struct ext2_super_block *super, const Geometry *geometry)
+{
+  memset (super, 0, sizeof *super);
+  super->s_rev_level = EXT2_DYNAMIC_REV;
+  super->s_log_block_size = 2;
+  super->s_log_cluster_size = 2;
+  super->s_inode_size = 256;
+  super->s_min_extra_isize = 32;
+  super->s_want_extra_isize = 32;
+  super->s_log_groups_per_flex = 4;
+  super->s_inodes_count = geometry->groups * geometry->inodes_per_group;
+  super->s_feature_compat = EXT2_FEATURE_COMPAT_EXT_ATTR | EXT2_FEATURE_COMPAT_DIR_INDEX;
+  super->s_feature_incompat = EXT2_FEATURE_INCOMPAT_FILETYPE | EXT3_FEATURE_INCOMPAT_EXTENTS
+                              | EXT4_FEATURE_INCOMPAT_64BIT | EXT4_FEATURE_INCOMPAT_FLEX_BG;
+  super->s_feature_ro_compat
+      = EXT2_FEATURE_RO_COMPAT_SPARSE_SUPER | EXT2_FEATURE_RO_COMPAT_LARGE_FILE
+        | EXT4_FEATURE_RO_COMPAT_HUGE_FILE | EXT4_FEATURE_RO_COMPAT_DIR_NLINK
+        | EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE | EXT4_FEATURE_RO_COMPAT_METADATA_CSUM;
+  ext2fs_blocks_count_set (super, geometry->blocks);
+}
+
+/* Identifiers that come from the tree alone: the same tree gives the same ones. */
+static void
+set_identity (BangerExt4 *ext4, const char *label)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  struct ext2_super_block *super = ext4->fs->super;
+  guint8 digest[32];
+  gsize length = sizeof digest;
+
+  g_checksum_update (checksum, (const guchar *)label, strlen (label));
+  for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e)) {
+    const BangerInode *inode = e->inode;
+    gint64 facts[] = { inode->ino, inode->mode, inode->uid, inode->gid, inode->mtime, inode->size };
+
+    g_checksum_update (checksum, (const guchar *)e->name, e->name_length);
+    g_checksum_update (checksum, (const guchar *)facts, sizeof facts);
+  }
+  g_checksum_get_digest (checksum, digest, &length);
+  memcpy (super->s_uuid, digest, 16);
+  super->s_uuid[6] = (super->s_uuid[6] & 0x0f) | 0x80; /* version 8 and variant of RFC 9562 */
+  super->s_uuid[8] = (super->s_uuid[8] & 0x3f) | 0x80;
+  memcpy (super->s_hash_seed, digest + 16, 16);
+  memcpy (super->s_volume_name, label, MIN (strlen (label), sizeof super->s_volume_name));
+}
+
+/* Bitmaps and inode tables of all groups. */
+static gboolean
+place_tables (BangerExt4 *ext4, GError **error)
+{
+  ext2_filsys fs = ext4->fs;
+
+  for (dgrp_t group = 0; group < fs->group_desc_count; group++) {
+    guint64 bitmaps = banger_space_take (&ext4->space, 2);
+    guint64 table = banger_space_take (&ext4->space, fs->inode_blocks_per_group);
+
+    if (bitmaps == 0 || table == 0 || ext4->space.next > ext2fs_blocks_count (fs->super)) {
+      banger_space_set_full (error);
+      return FALSE;
+    }
+    ext2fs_block_bitmap_loc_set (fs, group, bitmaps);
+    ext2fs_inode_bitmap_loc_set (fs, group, bitmaps + 1);
+    ext2fs_inode_table_loc_set (fs, group, table);
+    ext2fs_mark_block_bitmap_range2 (fs->block_map, bitmaps, 2);
+    ext2fs_mark_block_bitmap_range2 (fs->block_map, table, fs->inode_blocks_per_group);
+  }
+  return TRUE;
+}
+
+void
+banger_ext4_mark_tables_zeroed (ext2_filsys fs)
+{
+  for (dgrp_t group = 0; group < fs->group_desc_count; group++) {
+    ext2fs_bg_flags_set (fs, group, EXT2_BG_INODE_ZEROED);
+    ext2fs_group_desc_csum_set (fs, group);
+  }
+  ext2fs_mark_super_dirty (fs);
+}
+
+gboolean
+banger_ext4_add_journal (ext2_filsys fs, GError **error)
+{
+  int blocks = ext2fs_default_journal_size (ext2fs_blocks_count (fs->super));
+  errcode_t code = 0;
+
+  if (blocks < 0)
+    return TRUE; /* too small a file system to have one */
+  /* The image is new: what is not written reads as zero, so the journal need not be. */
+  code = ext2fs_add_journal_inode2 (fs, MIN (blocks, JOURNAL_BLOCKS_MAX), ~0ULL,
+                                    EXT2_MKJOURNAL_LAZYINIT);
+  if (code != 0) {
+    banger_ext4_set_error (error, code, "the journal cannot be made");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **error)
+{
+  struct ext2_super_block parameters;
+  Geometry geometry = { 0 };
+  guint64 extra = 0;
+  guint32 last_inode = 0;
+  char name[16];
+  int copy = -1;
+  errcode_t code = 0;
+
+  number_inodes (ext4->tree, &last_inode, &extra);
+  extra += ext4->space.next + BANGER_GDT_BLOCKS + 1;
+  if (layout->journal)
+    extra += JOURNAL_BLOCKS_MAX / 8;
+  if (!find_geometry (extra, last_inode, layout->size_bytes, &geometry, error))
+    return FALSE;
+  if (ftruncate (ext4->space.fd, geometry.blocks * BANGER_BLOCK_SIZE) < 0) {
+    banger_set_error_errno (error, errno, NULL, "the image cannot be made as large as it must be");
+    return FALSE;
+  }
+  set_parameters (&parameters, &geometry);
+  code = duplicate_name (ext4->space.fd, name, sizeof name, &copy);
+  if (code == 0)
+    code = ext2fs_initialize (name, EXT2_FLAG_64BITS, &parameters, unixfd_io_manager, &ext4->fs);
+  if (code != 0) {
+    banger_ext4_set_error (error, code, "the file system cannot be made");
+    return FALSE;
+  }
+  ext4->fs->super->s_checksum_type = EXT2_CRC32C_CHKSUM;
+  ext4->fs->super->s_flags |= EXT2_FLAGS_UNSIGNED_HASH;
+  ext4->fs->super->s_def_hash_version = EXT2_HASH_HALF_MD4;
+  ext4->fs->super->s_default_mount_opts = EXT2_DEFM_XATTR_USER | EXT2_DEFM_ACL;
+  ext4->fs->super->s_max_mnt_count = -1;
+  set_identity (ext4, layout->label);
+  ext2fs_init_csum_seed (ext4->fs);
+  return place_tables (ext4, error);
+}

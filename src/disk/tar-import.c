@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Archives into trees. libarchive parses; what it says is looked at again here and in the writer.
+ */
+#include "acl.h"
+#include "tree.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHUNK (256u << 10)
+/* What may follow the end of an archive: padding to the end of a tape's record. */
+#define TRAILER_MAX (64u << 20)
+#define NOTES_MAX 20
+#define HINT "give a tar archive, plain or compressed with gzip, bzip2, xz, zstd, lzip, lz4 or lzma"
+
+typedef struct {
+  int fd;
+  guint64 size; /* of the file; 0 if it is a pipe */
+  guint64 taken;
+  int errnum; /* of a read that failed */
+  gnutls_hash_hd_t hash;
+  guint8 *chunk;
+  struct archive *archive;
+  BangerDiskWriter *writer;
+  GPtrArray *notes;
+  guint dropped_notes;
+  BangerDiskProgress progress;
+  gpointer data;
+} Import;
+
+static ssize_t
+read_chunk (struct archive *archive, void *data, const void **buffer)
+{
+  Import *import = data;
+  ssize_t n = TEMP_FAILURE_RETRY (read (import->fd, import->chunk, CHUNK));
+
+  if (n < 0) {
+    import->errnum = errno;
+    archive_set_error (archive, errno, "the source cannot be read");
+    return -1;
+  }
+  gnutls_hash (import->hash, import->chunk, n);
+  import->taken += n;
+  *buffer = import->chunk;
+  if (import->progress != NULL)
+    import->progress ("receiving",
+                      import->size > 0 ? MIN (1.0, (double)import->taken / import->size) : -1,
+                      import->data);
+  return n;
+}
+
+static gboolean
+open_archive (Import *import, GError **error)
+{
+  struct archive *a = import->archive = archive_read_new ();
+  struct stat st;
+
+  import->chunk = g_malloc (CHUNK);
+  if (fstat (import->fd, &st) == 0 && S_ISREG (st.st_mode))
+    import->size = st.st_size;
+  /* Only filters that libarchive does itself: some others would start programs. */
+  archive_read_support_filter_gzip (a);
+  archive_read_support_filter_bzip2 (a);
+  archive_read_support_filter_xz (a);
+  archive_read_support_filter_lzma (a);
+  archive_read_support_filter_lzip (a);
+  archive_read_support_filter_lz4 (a);
+  archive_read_support_filter_zstd (a);
+  archive_read_support_filter_compress (a);
+  archive_read_support_format_tar (a);
+  if (gnutls_hash_init (&import->hash, GNUTLS_DIG_SHA256) < 0) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, "SHA-256 is not available");
+    return FALSE;
+  }
+  return archive_read_open (a, import, NULL, read_chunk, NULL) == ARCHIVE_OK;
+}
+
+static void
+import_clear (Import *import)
+{
+  if (import->archive != NULL)
+    archive_read_free (import->archive);
+  if (import->hash != NULL)
+    gnutls_hash_deinit (import->hash, NULL);
+  if (import->writer != NULL)
+    banger_disk_writer_free (import->writer);
+  if (import->notes != NULL)
+    g_ptr_array_unref (import->notes);
+  g_free (import->chunk);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Import, import_clear)
+
+/* Why libarchive stopped, as our error; @name (may be NULL) is the entry it was at. */
+static void
+set_archive_error (Import *import, const char *name, GError **error)
+{
+  const char *said = archive_error_string (import->archive);
+  g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
+  g_autofree char *escaped = name != NULL ? banger_disk_escape (name) : NULL;
+
+  if (import->errnum != 0)
+    banger_set_error_errno (error, import->errnum, NULL, "the archive cannot be read");
+  else if (import->taken == 0)
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it is empty", HINT,
+                      "the source is not an archive");
+  else if (escaped != NULL)
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                      "the archive is damaged or cut off: make or fetch it again",
+                      "the archive cannot be read at entry '%s'", escaped);
+  else if (archive_file_count (import->archive) == 0)
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, HINT,
+                      "the source is not a tar archive that banger can read");
+  else
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                      "the archive is damaged or cut off: make or fetch it again",
+                      "the archive cannot be read");
+}
+
+static void
+add_note (Import *import, const char *name, const char *text)
+{
+  g_autofree char *escaped = banger_disk_escape (name);
+
+  if (import->notes->len < NOTES_MAX)
+    g_ptr_array_add (import->notes, g_strdup_printf ("'%s': %s", escaped, text));
+  else
+    import->dropped_notes++;
+}
+
+static gboolean
+add_acl (Import *import, struct archive_entry *entry, int type, const char *name, GError **error)
+{
+  g_autoptr (GByteArray) value = NULL;
+
+  if (archive_entry_acl_count (entry, type) == 0)
+    return TRUE;
+  value = banger_acl_from_archive (entry, type);
+  return value == NULL
+         || banger_disk_writer_xattr (import->writer, name, value->data, value->len, error);
+}
+
+static gboolean
+is_kept_xattr (const char *name)
+{
+  return g_str_has_prefix (name, "user.") || g_str_has_prefix (name, "trusted.")
+         || g_str_has_prefix (name, "security.") || g_str_equal (name, "system.posix_acl_access")
+         || g_str_equal (name, "system.posix_acl_default");
+}
+
+static gboolean
+add_xattrs (Import *import, struct archive_entry *entry, const char *path, GError **error)
+{
+  const char *name = NULL;
+  const void *value = NULL;
+  size_t length = 0;
+
+  archive_entry_xattr_reset (entry);
+  while (archive_entry_xattr_next (entry, &name, &value, &length) == ARCHIVE_OK) {
+    if (name == NULL || strlen (name) > 255 || length > 65536 || !is_kept_xattr (name)) {
+      add_note (import, path, "an extended attribute that Linux does not know was left out");
+      continue;
+    }
+    if (!banger_disk_writer_xattr (import->writer, name, value, length, error))
+      return FALSE;
+  }
+  return add_acl (import, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", error)
+         && add_acl (import, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default",
+                     error);
+}
+
+/* The data of a regular file, with holes where the archive has them. */
+static gboolean
+copy_data (Import *import, struct archive_entry *entry, const char *path, GError **error)
+{
+  gint64 position = 0;
+
+  for (;;) {
+    const void *block = NULL;
+    size_t length = 0;
+    la_int64_t offset = 0;
+    int result = archive_read_data_block (import->archive, &block, &length, &offset);
+
+    if (result == ARCHIVE_EOF)
+      break;
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+      set_archive_error (import, path, error);
+      return FALSE;
+    }
+    if (offset < position) {
+      banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "its parts overlap", NULL,
+                        "a sparse file of the archive cannot be stored");
+      return FALSE;
+    }
+    if (offset > position && !banger_disk_writer_hole (import->writer, offset - position, error))
+      return FALSE;
+    if (!banger_disk_writer_data (import->writer, block, length, error))
+      return FALSE;
+    position = offset + length;
+  }
+  if (archive_entry_size (entry) > position)
+    return banger_disk_writer_hole (import->writer, archive_entry_size (entry) - position, error);
+  return TRUE;
+}
+
+static gboolean
+add_entry (Import *import, struct archive_entry *entry, GError **error)
+{
+  const char *path = archive_entry_pathname (entry);
+  const char *target = archive_entry_hardlink (entry);
+  BangerDiskMeta meta = { .mode = archive_entry_mode (entry),
+                          .uid = archive_entry_uid (entry),
+                          .gid = archive_entry_gid (entry),
+                          .mtime = archive_entry_mtime (entry),
+                          .mtime_nsec = archive_entry_mtime_nsec (entry),
+                          .major = archive_entry_rdevmajor (entry),
+                          .minor = archive_entry_rdevminor (entry),
+                          .target = archive_entry_symlink (entry) };
+
+  if (path == NULL || path[0] == '\0') {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, NULL, NULL,
+                      "entry %d of the archive has no name", archive_file_count (import->archive));
+    return FALSE;
+  }
+  if (archive_entry_uid (entry) < 0 || archive_entry_uid (entry) > G_MAXUINT32 - 1
+      || archive_entry_gid (entry) < 0 || archive_entry_gid (entry) > G_MAXUINT32 - 1) {
+    g_autofree char *escaped = banger_disk_escape (path);
+
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "Linux has no such user or group", NULL,
+                      "entry '%s' cannot be stored", escaped);
+    return FALSE;
+  }
+  if (target != NULL)
+    return banger_disk_writer_link (import->writer, path, target, error);
+  if (!banger_disk_writer_add (import->writer, path, &meta, error)
+      || !add_xattrs (import, entry, path, error))
+    return FALSE;
+  return !S_ISREG (meta.mode) || copy_data (import, entry, path, error);
+}
+
+/* An archive ends with a block of zeros: one that just stops was cut off between two entries. */
+static gboolean
+check_end (Import *import, GError **error)
+{
+  if (archive_filter_bytes (import->archive, 0) > archive_read_header_position (import->archive))
+    return TRUE;
+  banger_set_error (
+      error, BANGER_ERROR_BAD_IMAGE, NULL, "it stops without the mark that ends a tar archive",
+      "the archive is damaged or cut off: make or fetch it again", "the archive is not whole");
+  return FALSE;
+}
+
+static gboolean
+read_entries (Import *import, GError **error)
+{
+  for (;;) {
+    struct archive_entry *entry = NULL;
+    int result = archive_read_next_header (import->archive, &entry);
+
+    if (result == ARCHIVE_EOF)
+      break;
+    /* A warning is about one entry's odd header; what it gives is checked by what takes it. */
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
+      set_archive_error (import, NULL, error);
+      return FALSE;
+    }
+    if (!add_entry (import, entry, error))
+      return FALSE;
+  }
+  if (archive_file_count (import->archive) == 0) {
+    set_archive_error (import, NULL, error);
+    return FALSE;
+  }
+  return check_end (import, error);
+}
+
+/* Reads on to the end, so that the digest is the whole file's and no writer is cut off. */
+static gboolean
+drain (Import *import, GError **error)
+{
+  const void *buffer = NULL;
+  guint64 limit = import->taken + TRAILER_MAX;
+  ssize_t n = 1;
+
+  while (n > 0 && import->taken <= limit)
+    n = read_chunk (import->archive, import, &buffer);
+  if (n < 0) {
+    set_archive_error (import, NULL, error);
+    return FALSE;
+  }
+  if (n > 0) {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "more than 64 MiB follow its end", HINT,
+                      "the source goes on after the archive");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static char *
+take_digest (Import *import)
+{
+  guint8 digest[32];
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  gnutls_hash_output (import->hash, digest);
+  for (guint i = 0; i < sizeof digest; i++)
+    g_string_append_printf (text, "%02x", digest[i]);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static char **
+take_notes (Import *import)
+{
+  if (import->dropped_notes > 0)
+    g_ptr_array_add (import->notes, g_strdup_printf ("and %u more", import->dropped_notes));
+  g_ptr_array_add (import->notes, NULL);
+  return (char **)g_ptr_array_free (g_steal_pointer (&import->notes), FALSE);
+}
+
+void
+banger_disk_import_clear (BangerDiskImport *result)
+{
+  g_clear_pointer (&result->digest, g_free);
+  g_clear_pointer (&result->notes, g_strfreev);
+}
+
+gboolean
+banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgress progress,
+                        gpointer data, BangerDiskImport *result, GError **error)
+{
+  g_auto (Import) import = { .fd = tar, .progress = progress, .data = data };
+  const BangerDiskLayout layout = { .label = label };
+
+  import.notes = g_ptr_array_new_with_free_func (g_free);
+  import.writer = banger_disk_writer_new (image);
+  if (progress != NULL)
+    progress ("receiving", import.size > 0 ? 0 : -1, data);
+  if (!open_archive (&import, error)) {
+    if (error != NULL && *error == NULL)
+      set_archive_error (&import, NULL, error);
+    banger_error_set_stage (error, "receiving");
+    return FALSE;
+  }
+  if (!read_entries (&import, error) || !drain (&import, error)) {
+    banger_error_set_stage (error, "receiving");
+    return FALSE;
+  }
+  if (progress != NULL)
+    progress ("writing", -1, data);
+  result->entries = banger_disk_writer_entries (import.writer);
+  if (!banger_disk_writer_finish (import.writer, &layout, &result->size_bytes, error)) {
+    banger_error_set_stage (error, "writing");
+    return FALSE;
+  }
+  result->digest = take_digest (&import);
+  result->notes = take_notes (&import);
+  return TRUE;
+}

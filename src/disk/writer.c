@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The writer as others use it: data go to their blocks as they come, all else waits in the tree. */
+#include "ext4.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_BLOCKS_MAX G_MAXUINT32
+#define MAJOR_MAX 0xfff
+#define MINOR_MAX 0xfffff
+#define TARGET_MAX 4095 /* ext4 keeps a slow link in one block, with a NUL */
+
+struct _BangerDiskWriter {
+  BangerExt4 ext4;
+  BangerEntry *entry; /* added last; NULL after a hard link */
+  guint8 partial[BANGER_BLOCK_SIZE];
+  gsize partial_length; /* of its last block, not yet written */
+};
+
+BangerDiskWriter *
+banger_disk_writer_new (int fd)
+{
+  BangerDiskWriter *writer = g_new0 (BangerDiskWriter, 1);
+
+  writer->ext4.tree = banger_tree_new ();
+  banger_space_init (&writer->ext4.space, fd);
+  return writer;
+}
+
+void
+banger_disk_writer_free (BangerDiskWriter *writer)
+{
+  if (writer->ext4.fs != NULL)
+    ext2fs_free (writer->ext4.fs);
+  banger_space_clear (&writer->ext4.space);
+  banger_tree_free (writer->ext4.tree);
+  g_free (writer);
+}
+
+static gboolean
+refuse (BangerEntry *entry, const char *cause, GError **error)
+{
+  g_autofree char *path = banger_tree_path (entry);
+
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
+                    path);
+  return FALSE;
+}
+
+/* Writes @count whole blocks of @inode from @logical on, in runs that are as long as can be. */
+static gboolean
+write_blocks (BangerDiskWriter *writer, const guint8 *data, guint32 count, GError **error)
+{
+  BangerInode *inode = writer->entry->inode;
+  guint64 logical = inode->size / BANGER_BLOCK_SIZE;
+  guint32 done = 0;
+
+  if (logical + count > FILE_BLOCKS_MAX)
+    return refuse (writer->entry, "it is larger than a file of ext4 can be", error);
+  while (done < count) {
+    guint64 first = banger_space_take (&writer->ext4.space, 1);
+    guint64 block = first;
+    guint32 run = 0;
+
+    do {
+      if (block == 0) {
+        banger_space_set_full (error);
+        return FALSE;
+      }
+      if (!banger_tree_add_block (writer->ext4.tree, inode, logical + done + run, block))
+        return refuse (writer->entry, "the archive's files have too many holes", error);
+      run++;
+      if (done + run < count && writer->ext4.space.next % BANGER_GROUP_BLOCKS != 0)
+        block = banger_space_take (&writer->ext4.space, 1);
+      else
+        break;
+    } while (TRUE);
+    if (!banger_space_write (&writer->ext4.space, first, data + (gsize)done * BANGER_BLOCK_SIZE,
+                             (gsize)run * BANGER_BLOCK_SIZE, error))
+      return FALSE;
+    done += run;
+  }
+  return TRUE;
+}
+
+/* Adds @length bytes, of which all but the end of a file are whole blocks. */
+static gboolean
+append (BangerDiskWriter *writer, const guint8 *data, gsize length, GError **error)
+{
+  BangerInode *inode = writer->entry->inode;
+  gsize whole = 0;
+
+  if (writer->partial_length > 0) {
+    gsize chunk = MIN (length, BANGER_BLOCK_SIZE - writer->partial_length);
+
+    memcpy (writer->partial + writer->partial_length, data, chunk);
+    writer->partial_length += chunk;
+    data += chunk;
+    length -= chunk;
+    if (writer->partial_length < BANGER_BLOCK_SIZE)
+      return TRUE;
+    if (!write_blocks (writer, writer->partial, 1, error))
+      return FALSE;
+    inode->size += BANGER_BLOCK_SIZE;
+    writer->partial_length = 0;
+  }
+  whole = length / BANGER_BLOCK_SIZE;
+  if (!write_blocks (writer, data, whole, error))
+    return FALSE;
+  inode->size += whole * BANGER_BLOCK_SIZE;
+  writer->partial_length = length % BANGER_BLOCK_SIZE;
+  memcpy (writer->partial, data + whole * BANGER_BLOCK_SIZE, writer->partial_length);
+  return TRUE;
+}
+
+/* Writes what is left of the entry before. */
+static gboolean
+finish_entry (BangerDiskWriter *writer, GError **error)
+{
+  gsize length = writer->partial_length;
+
+  if (length == 0)
+    return TRUE;
+  memset (writer->partial + length, 0, BANGER_BLOCK_SIZE - length);
+  if (!write_blocks (writer, writer->partial, 1, error))
+    return FALSE;
+  writer->entry->inode->size += length;
+  writer->partial_length = 0;
+  return TRUE;
+}
+
+static gboolean
+check_meta (const char *path, const BangerDiskMeta *meta, GError **error)
+{
+  g_autofree char *escaped = NULL;
+  const char *cause = NULL;
+
+  switch (meta->mode & S_IFMT) {
+  case S_IFREG:
+  case S_IFDIR:
+  case S_IFIFO:
+  case S_IFSOCK:
+    return TRUE;
+  case S_IFCHR:
+  case S_IFBLK:
+    if (meta->major <= MAJOR_MAX && meta->minor <= MINOR_MAX)
+      return TRUE;
+    cause = "Linux has no such device number";
+    break;
+  case S_IFLNK:
+    if (meta->target != NULL && meta->target[0] != '\0' && strlen (meta->target) <= TARGET_MAX)
+      return TRUE;
+    cause = "a symbolic link's target is of 1 to 4095 bytes";
+    break;
+  default:
+    cause = "it is of a type that is not known";
+  }
+  escaped = banger_disk_escape (path);
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
+                    escaped);
+  return FALSE;
+}
+
+gboolean
+banger_disk_writer_add (BangerDiskWriter *writer, const char *path, const BangerDiskMeta *meta,
+                        GError **error)
+{
+  if (!finish_entry (writer, error) || !check_meta (path, meta, error))
+    return FALSE;
+  writer->entry = banger_tree_add (writer->ext4.tree, path, meta, error);
+  if (writer->entry == NULL)
+    return FALSE;
+  if (S_ISLNK (meta->mode) && strlen (meta->target) >= 60) {
+    writer->entry->inode->size = 0;
+    return append (writer, (const guint8 *)meta->target, strlen (meta->target), error);
+  }
+  return TRUE;
+}
+
+gboolean
+banger_disk_writer_link (BangerDiskWriter *writer, const char *path, const char *target,
+                         GError **error)
+{
+  if (!finish_entry (writer, error))
+    return FALSE;
+  writer->entry = NULL;
+  return banger_tree_link (writer->ext4.tree, path, target, error);
+}
+
+gboolean
+banger_disk_writer_data (BangerDiskWriter *writer, const void *data, gsize length, GError **error)
+{
+  g_return_val_if_fail (writer->entry != NULL && S_ISREG (writer->entry->inode->mode), FALSE);
+  return append (writer, data, length, error);
+}
+
+gboolean
+banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GError **error)
+{
+  static const guint8 zeros[BANGER_BLOCK_SIZE];
+  BangerInode *inode = NULL;
+
+  g_return_val_if_fail (writer->entry != NULL && S_ISREG (writer->entry->inode->mode), FALSE);
+  inode = writer->entry->inode;
+  if (inode->size / BANGER_BLOCK_SIZE + length / BANGER_BLOCK_SIZE >= FILE_BLOCKS_MAX)
+    return refuse (writer->entry, "it is larger than a file of ext4 can be", error);
+  if (writer->partial_length > 0) {
+    gsize chunk = MIN (length, BANGER_BLOCK_SIZE - writer->partial_length);
+
+    if (!append (writer, zeros, chunk, error))
+      return FALSE;
+    length -= chunk;
+  }
+  if (length == 0)
+    return TRUE;
+  inode->size += length / BANGER_BLOCK_SIZE * BANGER_BLOCK_SIZE;
+  return append (writer, zeros, length % BANGER_BLOCK_SIZE, error);
+}
+
+gboolean
+banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, const void *value,
+                          gsize length, GError **error)
+{
+  g_return_val_if_fail (writer->entry != NULL, FALSE);
+  if (!banger_tree_add_xattr (writer->ext4.tree, writer->entry->inode, name, value, length))
+    return refuse (writer->entry, "the archive holds too many extended attributes", error);
+  return TRUE;
+}
+
+guint64
+banger_disk_writer_entries (BangerDiskWriter *writer)
+{
+  return g_hash_table_size (writer->ext4.tree->entries);
+}
+
+static gboolean
+add_lost_found (BangerTree *tree, GError **error)
+{
+  const BangerDiskMeta meta = { .mode = S_IFDIR | 0700, .mtime = tree->root->inode->mtime };
+  BangerEntry *there = banger_tree_find (tree, tree->root, "lost+found", 10);
+
+  if (there == NULL)
+    return banger_tree_add (tree, "lost+found", &meta, error) != NULL;
+  return S_ISDIR (there->inode->mode)
+         || refuse (there, "ext4 needs a directory of this name", error);
+}
+
+static gboolean
+write_dirs (BangerExt4 *ext4, GError **error)
+{
+  for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e)) {
+    if (S_ISDIR (e->inode->mode) && !banger_ext4_write_dir (ext4, e, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Sums, counts and the last bytes. */
+static gboolean
+close_file_system (BangerExt4 *ext4, GError **error)
+{
+  errcode_t code = ext2fs_calculate_summary_stats (ext4->fs, 0);
+
+  if (code == 0)
+    code = ext2fs_set_gdt_csum (ext4->fs);
+  if (code == 0) {
+    banger_ext4_mark_tables_zeroed (ext4->fs);
+    code = ext2fs_close_free (&ext4->fs);
+  }
+  if (code != 0) {
+    banger_ext4_set_error (error, code, "the file system cannot be written");
+    return FALSE;
+  }
+  if (fsync (ext4->space.fd) < 0) {
+    banger_set_error_errno (error, errno, NULL, "the image cannot be written");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout,
+                           guint64 *size_bytes, GError **error)
+{
+  BangerExt4 *ext4 = &writer->ext4;
+
+  if (!finish_entry (writer, error))
+    return FALSE;
+  writer->entry = NULL;
+  if (!banger_tree_settle (ext4->tree, error) || !add_lost_found (ext4->tree, error)
+      || !banger_ext4_format (ext4, layout, error))
+    return FALSE;
+  banger_ext4_claim_blocks (ext4);
+  if (!write_dirs (ext4, error) || !banger_ext4_write_inodes (ext4, error))
+    return FALSE;
+  if (layout->journal && !banger_ext4_add_journal (ext4->fs, error))
+    return FALSE;
+  if (size_bytes != NULL)
+    *size_bytes = ext2fs_blocks_count (ext4->fs->super) * BANGER_BLOCK_SIZE;
+  return close_file_system (ext4, error);
+}
