@@ -22,7 +22,7 @@ banger_audit (const BangerDecision *decision)
   if (object != NULL && object->id != NULL)
     path = banger_object_path_new (object->kind, object->id);
   g_log_structured (
-      "banger", G_LOG_LEVEL_MESSAGE,                                         /* */
+      "banger", decision->routine ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_MESSAGE,  /* */
       "MESSAGE_ID", "5d0f2a3c8b7e4f0c9a51b9b1f7d2c6e4",                      /* */
       "BANGER_DECISION", word,                                               /* */
       "BANGER_REASON", decision->reason,                                     /* */
