@@ -50,7 +50,7 @@ class ReadmeTest(BangerTest):
 
     @staticmethod
     def type(shell, line):
-        shell.stdin.write("%s </dev/null\nprintf '\\nended %%d\\n' $?\n" % line)
+        shell.stdin.write("{ %s\n} </dev/null\nprintf '\\nended %%d\\n' $?\n" % line)
         shell.stdin.flush()
         output = ""
         for text in shell.stdout:
