@@ -79,14 +79,13 @@ class Demo:
         return found
 
     def report(self, left):
-        stages = self.health.get("stages") or []
+        stages = self.health["stages"]
         print("\nguest      %s, %s" % (self.system.get("PRETTY_NAME", "?").strip('"'), self.kernel))
         print("backend    %s, %s" % (self.facts.get("backend"), self.facts.get("accelerator")))
         print("create     %.1f s from the command to a healthy guest" % self.seconds["create"])
         if stages:
-            last = stages[-1]
-            name, seconds = last if isinstance(last, list) else (last["name"], last["seconds"])
-            print("boot       %.1f s from the guest's kernel to %s" % (seconds, name))
+            print("boot       %.1f s of the guest's own time until it was healthy"
+                  % (stages[-1]["at_us"] / 1e6))
         print("exec       %.2f s" % self.seconds["exec"])
         print("delete     %.2f s" % self.seconds["delete"])
         print("left over  %s" % ", ".join("%d %s" % (len(left.get(what, [])), what) for what in (

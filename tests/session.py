@@ -135,7 +135,7 @@ class Session:
         listing = self.run("banger", "vm", "list", "--json", timeout=END_SECONDS)
         if listing.returncode != 0:
             return
-        for vm in json.loads(listing.stdout):
+        for vm in json.loads(listing.stdout)["vms"]:
             if vm.get("state") in ("running", "starting", "paused", "stopping"):
                 if self.keep:
                     self.run("banger", "vm", "stop", vm["name"], timeout=END_SECONDS)

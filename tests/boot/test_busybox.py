@@ -22,7 +22,7 @@ class BusyboxTest(BangerTest):
         cls.idle = cls.session.leftovers()
 
     def tearDown(self):
-        for vm in self.session.json("vm", "list"):
+        for vm in self.session.json("vm", "list")["vms"]:
             self.session.banger("vm", "delete", "--force", vm["name"], status=None)
         self.assertEqual(self.session.leftovers(), self.idle)
 

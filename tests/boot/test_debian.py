@@ -106,7 +106,7 @@ class DebianTest(BangerTest):
         self.guest("sh", "-c", "cat /proc/sys/kernel/random/boot_id > /root/boot")
         guests = self.session.processes("qemu")
         self.session.kill(self.session.service_pid())
-        self.assertEqual(self.session.json("vm", "list")[0]["state"], "running")
+        self.assertEqual(self.session.json("vm", "show", NAME)["state"], "running")
         self.assertEqual(self.session.processes("qemu"), guests)
         result = self.guest("cmp", "/root/boot", "/proc/sys/kernel/random/boot_id")
         self.assertEqual(result.returncode, 0)
