@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The tools that judge the tests are judged too: counting, skips, leftovers, the private session."""
+
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import leftovers
+
+TESTS = Path(__file__).resolve().parent
+loader = importlib.machinery.SourceFileLoader("runner", str(TESTS / "run"))
+runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
+# Beside the script no cache of it is wanted.
+with mock.patch.object(sys, "dont_write_bytecode", True):
+    loader.exec_module(runner)
+
+
+def tally_of(result, stdout="", ci=False, allowed=()):
+    env = {"CI": "true"} if ci else {}
+    with mock.patch.dict(os.environ, env), contextlib.redirect_stdout(io.StringIO()):
+        if not ci:
+            os.environ.pop("CI", None)
+        tally = runner.Tally()
+        tally.allowed = [[pattern, "reason"] for pattern in allowed]
+        runner.count(tally, {"name": "banger:unit / x", "result": result, "stdout": stdout}, "")
+    return tally.passed, len(tally.failed), len(tally.skipped)
+
+
+class CountTest(unittest.TestCase):
+    def test_cases_of_tap(self):
+        self.assertEqual(tally_of("OK", "TAP version 13\nok 1 /a\nok 2 /b\n1..2\n"), (2, 0, 0))
+        self.assertEqual(tally_of("FAIL", "ok 1 /a\nnot ok 2 /b\n1..2\n"), (1, 1, 0))
+        self.assertEqual(tally_of("OK", "ok 1 /a # SKIP no root\nok 2 /b\n"), (1, 0, 1))
+
+    def test_a_program_that_dies_after_its_cases_fails(self):
+        self.assertEqual(tally_of("ERROR", "ok 1 /a\n"), (1, 1, 0))
+        self.assertEqual(tally_of("TIMEOUT", "ok 1 /a\n"), (1, 1, 0))
+
+    def test_a_program_without_tap_is_one_case(self):
+        self.assertEqual(tally_of("OK"), (1, 0, 0))
+        self.assertEqual(tally_of("FAIL"), (0, 1, 0))
+        self.assertEqual(tally_of("SKIP"), (0, 0, 1))
+
+    def test_in_ci_an_unlisted_skip_fails(self):
+        skip = "ok 1 /a # SKIP no root\n"
+        self.assertEqual(tally_of("OK", skip, ci=True), (0, 1, 0))
+        self.assertEqual(tally_of("OK", skip, ci=True, allowed=["x: a"]), (0, 0, 1))
+        self.assertEqual(tally_of("OK", skip, ci=True, allowed=["y: *"]), (0, 1, 0))
+
+
+class LeftoversTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="banger-test-")
+        self.addCleanup(folder.cleanup)
+        self.state = Path(folder.name).resolve() / "state"
+        self.runtime = Path(folder.name).resolve() / "run"
+        self.state.mkdir()
+        self.runtime.mkdir()
+
+    def count(self):
+        return leftovers.count(self.state, self.runtime)
+
+    def test_idle_service_has_nothing(self):
+        for name in ("state.db", "lock"):
+            (self.state / name).touch()
+        (self.state / "vms").mkdir()
+        self.assertEqual(self.count(), {})
+
+    def test_files(self):
+        (self.state / "vms/abc").mkdir(parents=True)
+        self.assertEqual(self.count(), {"files": [str(self.state / "vms/abc")]})
+
+    def test_rows(self):
+        with contextlib.closing(sqlite3.connect(self.state / "state.db")) as db:
+            db.execute("CREATE TABLE vms (id TEXT)")
+            self.assertEqual(self.count(), {})
+            db.execute("INSERT INTO vms VALUES ('abc')")
+            db.commit()
+        self.assertEqual(self.count(), {"rows": ["vms: 1"]})
+
+    def test_sockets(self):
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as server:
+            server.bind(str(self.runtime / "control"))
+            self.assertEqual(self.count()["sockets"], [str(self.runtime / "control")])
+
+    def test_processes(self):
+        """A process of ours that holds a file of the state, even one that is deleted."""
+        program = self.state.parent / "banger-worker"
+        shutil.copy(shutil.which("sleep"), program)
+        held = self.state / "held"
+        with open(held, "wb") as file:
+            process = subprocess.Popen([program, "1000"], stdin=file)
+        try:
+            held.unlink()
+            self.assertEqual(list(leftovers.processes([str(self.state)])), [process.pid])
+        finally:
+            process.kill()
+            process.wait()
+        self.assertEqual(self.count(), {})
+
+
+@unittest.skipUnless(shutil.which("dbus-daemon"), "dbus-daemon is not installed")
+class SessionTest(unittest.TestCase):
+    def run_session(self, *argv):
+        return subprocess.run([sys.executable, TESTS / "session.py", *argv], text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
+
+    def test_environment_and_status(self):
+        result = self.run_session("sh", "-c", 'echo "$BANGER_BUS $XDG_STATE_HOME"; exit 7')
+        self.assertEqual(result.returncode, 7, result.stderr)
+        bus, home = result.stdout.split()
+        self.assertEqual(bus, "session")
+        self.assertFalse(Path(home).exists(), "what is to be thrown away is gone")
+
+    def test_keep(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.run_session("--keep", folder + "/kept", "sh", "-c", 'echo x > "$XDG_STATE_HOME/x"')
+            self.assertEqual(Path(folder, "kept/x").read_text(encoding="utf-8"), "x\n")
+
+    def test_command_that_is_not_there(self):
+        self.assertEqual(self.run_session("/no/such/command").returncode, 127)
+        self.assertEqual(self.run_session().returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
