@@ -293,6 +293,18 @@ take (BangerPackage *package, struct archive_entry *header, BangerPackageEntry *
   return entry->kind == BANGER_PACKAGE_OTHER || read_content (package, header, entry, error);
 }
 
+/* The tar ends before its member does: what follows must be there too, or the package was cut. */
+static gboolean
+finish (BangerPackage *package, GError **error)
+{
+  const void *buffer;
+  la_ssize_t n = 0;
+
+  while (package->outer != NULL && (n = read_member (package->tar, package, &buffer)) > 0)
+    continue;
+  return n == 0 || damaged (package, package->outer, error);
+}
+
 gboolean
 banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError **error)
 {
@@ -303,7 +315,7 @@ banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError *
 
     *entry = (BangerPackageEntry){ .kind = BANGER_PACKAGE_END };
     if (status == ARCHIVE_EOF)
-      return TRUE;
+      return finish (package, error);
     if (!usable (status))
       return damaged (package, package->tar, error);
     if (!take (package, header, entry, error)) {

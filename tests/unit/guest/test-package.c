@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include "common/common.h"
+#include "guest/guest.h"
+
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+  GString *seen; /* "kind:path\n" of each file */
+  char *release;
+} Read;
+
+static void
+read_clear (Read *read)
+{
+  g_string_free (read->seen, TRUE);
+  g_free (read->release);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Read, read_clear)
+
+static gboolean
+read_all (BangerPackage *package, Read *result, GError **error)
+{
+  static const char kinds[] = "-KCM?";
+
+  for (;;) {
+    g_auto (BangerPackageEntry) entry = { 0 };
+
+    if (!banger_package_next (package, &entry, error))
+      return FALSE;
+    if (entry.kind == BANGER_PACKAGE_END)
+      break;
+    g_assert_nonnull (entry.content);
+    g_assert_cmpint (entry.mtime, ==, 1700000000);
+    g_string_append_printf (result->seen, "%c:%s\n", kinds[entry.kind],
+                            entry.path != NULL ? entry.path : "");
+  }
+  result->release = g_strdup (banger_package_release (package));
+  return TRUE;
+}
+
+static gboolean
+read_bytes (const void *data, gsize length, gboolean deb, Read *result, GError **error)
+{
+  banger_autofd int fd = banger_memfd_new ("package", data, length, NULL);
+  g_autoptr (BangerPackage) package = NULL;
+
+  result->seen = g_string_new (NULL);
+  package = deb ? banger_package_open_deb (fd, error) : banger_package_open_modules (fd, error);
+  return package != NULL && read_all (package, result, error);
+}
+
+static void
+test_deb (void)
+{
+  const char *const compressions[] = { "xz", "zstd", "gzip", "none" };
+  FixtureFile *files = fixture_kernel_files ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autofree char *name = g_strconcat ("data.tar.", compressions[i], NULL);
+    g_autoptr (GBytes) tar = fixture_tar (files, compressions[i]);
+    g_autoptr (GBytes) deb = fixture_deb (name, tar);
+    g_autoptr (GError) error = NULL;
+    g_auto (Read) read = { 0 };
+    gsize length;
+    const void *data = g_bytes_get_data (deb, &length);
+
+    g_assert_true (read_bytes (data, length, TRUE, &read, &error));
+    g_assert_no_error (error);
+    g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
+    g_assert_cmpstr (read.seen->str, ==,
+                     "K:\nC:\nM:kernel/virtio.ko\nM:kernel/virtio_mmio.ko\n"
+                     "M:kernel/virtio_blk.ko.xz\nM:kernel/virtio_console.ko\nM:kernel/overlay.ko\n"
+                     "M:modules.order\nM:modules.builtin\nM:modules.dep\n");
+  }
+  fixture_files_free (files);
+}
+
+/* A package that ends early is never taken for a whole one. */
+static void
+test_deb_truncated (void)
+{
+  const char *const compressions[] = { "xz", "zstd", "gzip", "none" };
+  FixtureFile *files = fixture_kernel_files ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autoptr (GBytes) tar = fixture_tar (files, compressions[i]);
+    g_autoptr (GBytes) deb = fixture_deb ("data.tar", tar);
+    gsize length;
+    const void *data = g_bytes_get_data (deb, &length);
+
+    for (gsize cut = 0; cut + 1 < length; cut += 1 + length / 500) {
+      g_autoptr (GError) error = NULL;
+      g_auto (Read) read = { 0 };
+
+      g_test_message ("%s, %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT, compressions[i], cut, length);
+      g_assert_false (read_bytes (data, cut, TRUE, &read, &error));
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    }
+  }
+  fixture_files_free (files);
+}
+
+static void
+assert_modules (const FixtureFile *files, const char *expected)
+{
+  g_autoptr (GBytes) tar = fixture_tar (files, "none");
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+  gsize length;
+  const void *data = g_bytes_get_data (tar, &length);
+
+  g_assert_true (read_bytes (data, length, FALSE, &read, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (read.seen->str, ==, expected);
+  g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
+}
+
+static void
+test_modules_prefixes (void)
+{
+  static const char *const prefixes[] = { "", "./", "/", "lib/modules/", "./usr/lib/modules/" };
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+
+  for (guint i = 0; i < G_N_ELEMENTS (prefixes); i++) {
+    g_autofree char *path = g_strconcat (prefixes[i], FIXTURE_RELEASE "/kernel/a.ko", NULL);
+    const FixtureFile files[] = { { "lib/", NULL },
+                                  { "boot/vmlinuz-1", content },
+                                  { path, content },
+                                  { "etc/passwd", content },
+                                  { NULL } };
+
+    assert_modules (files, "M:kernel/a.ko\n");
+  }
+}
+
+static void
+test_refuses (void)
+{
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  g_autofree char *deep = g_strdup_printf ("lib/modules/1/%0*d", 600, 1);
+  g_autofree char *nested
+      = g_strdup ("lib/modules/1/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a");
+  const char *const paths[] = { "../1/a.ko",
+                                "lib/modules/../../a.ko",
+                                "lib/modules/1/../../a",
+                                "lib/modules/.x/a.ko",
+                                "lib/modules/1//a",
+                                "lib/modules/1/./a",
+                                "lib/modules/1/..",
+                                "lib/modules/a b/c",
+                                "lib/modules/-1/c",
+                                deep,
+                                nested,
+                                "lib/modules/2/a.ko" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
+    const FixtureFile files[]
+        = { { "lib/modules/1/a.ko", content }, { paths[i], content }, { NULL } };
+    g_autoptr (GBytes) tar = fixture_tar (files, "none");
+    g_autoptr (GError) error = NULL;
+    g_auto (Read) read = { 0 };
+    gsize length;
+    const void *data = g_bytes_get_data (tar, &length);
+
+    g_test_message ("%s", paths[i]);
+    g_assert_false (read_bytes (data, length, FALSE, &read, &error));
+    g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    g_assert_cmpstr (banger_error_stage (error), ==, "extracting");
+    g_assert_nonnull (banger_error_hint (error));
+  }
+}
+
+static void
+test_wrong_kind (void)
+{
+  const char *const inputs[] = { "", "hello", "!<arch>\n" };
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  const FixtureFile files[] = { { "lib/modules/1/a.ko", content }, { NULL } };
+  g_autoptr (GBytes) tar = fixture_tar (files, "none");
+  g_autoptr (GBytes) no_data = fixture_deb ("other", content);
+  GBytes *const archives[] = { tar, no_data };
+
+  for (guint i = 0; i < G_N_ELEMENTS (inputs); i++) {
+    for (guint deb = 0; deb < 2; deb++) {
+      g_autoptr (GError) error = NULL;
+      g_auto (Read) read = { 0 };
+
+      g_test_message ("%u %u", i, deb);
+      g_assert_false (read_bytes (inputs[i], strlen (inputs[i]), deb, &read, &error));
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    }
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (archives); i++) {
+    g_autoptr (GError) error = NULL;
+    g_auto (Read) read = { 0 };
+    gsize length;
+    const void *data = g_bytes_get_data (archives[i], &length);
+
+    g_assert_false (read_bytes (data, length, TRUE, &read, &error));
+    g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  }
+}
+
+static gpointer
+feed (gpointer data)
+{
+  gpointer *arguments = data;
+  int fd = GPOINTER_TO_INT (arguments[1]);
+  gsize length;
+  const void *bytes = g_bytes_get_data (arguments[0], &length);
+
+  g_assert_true (banger_write_all (fd, bytes, length, NULL));
+  close (fd);
+  return NULL;
+}
+
+static void
+test_pipe (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GBytes) tar = fixture_tar (files, "gzip");
+  g_autoptr (GBytes) deb = fixture_deb ("data.tar.gz", tar);
+  g_autoptr (BangerPackage) package = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+  int ends[2];
+  gpointer arguments[2] = { deb };
+  GThread *thread;
+
+  g_assert_cmpint (pipe (ends), ==, 0);
+  arguments[1] = GINT_TO_POINTER (ends[1]);
+  thread = g_thread_new ("feed", feed, arguments);
+  package = banger_package_open_deb (ends[0], &error);
+  g_assert_no_error (error);
+  read.seen = g_string_new (NULL);
+  g_assert_true (read_all (package, &read, &error));
+  g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
+  g_assert_cmpfloat (banger_package_fraction (package), <, 0);
+  g_thread_join (thread);
+  close (ends[0]);
+  fixture_files_free (files);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/guest/package/deb", test_deb);
+  g_test_add_func ("/guest/package/deb-truncated", test_deb_truncated);
+  g_test_add_func ("/guest/package/modules-prefixes", test_modules_prefixes);
+  g_test_add_func ("/guest/package/refuses", test_refuses);
+  g_test_add_func ("/guest/package/wrong-kind", test_wrong_kind);
+  g_test_add_func ("/guest/package/pipe", test_pipe);
+  return g_test_run ();
+}
