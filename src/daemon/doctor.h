@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What this host can do, in the words of Manager.Check; the same words refuse operations. */
+/* What this host can do, found out by doing it, in the words of Manager.Check; the same words
+ * refuse operations. The ids: kvm qemu vhost-vsock mke2fs e2fsck resize2fs passt firecracker
+ * landlock seccomp disk-space memory. */
 #pragma once
 
 #include "common/common.h"
 
 #include <gio/gio.h>
 
-/* The findings (aa{sv}, as Manager.Check documents them), looked up in a thread. */
+/* The findings (aa{sv}, as Manager.Check documents them), looked up in a thread: calls at the same
+ * time share one look. */
 void banger_doctor_check_async (BangerMode mode, GCancellable *cancellable,
                                 GAsyncReadyCallback callback, gpointer data);
 /* Full reference. */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "doctor.h"
+
+#include "findings.h"
+
+/* One look at a time and mode; whoever asks meanwhile waits for it too. */
+static GPtrArray *waiting[BANGER_MODE_SYSTEM + 1];
+
+static void
+look (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  BangerMode mode = (BangerMode)GPOINTER_TO_INT (data);
+  g_autofree char *state_path = banger_state_path (mode);
+  GVariantBuilder findings;
+
+  g_variant_builder_init (&findings, G_VARIANT_TYPE ("aa{sv}"));
+  banger_findings_add_vmm (&findings, mode);
+  banger_findings_add_programs (&findings, mode);
+  banger_findings_add_sandbox (&findings);
+  banger_findings_add_room (&findings, state_path);
+  g_task_return_pointer (task, g_variant_ref_sink (g_variant_builder_end (&findings)),
+                         (GDestroyNotify)g_variant_unref);
+}
+
+static void
+on_looked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  BangerMode mode = (BangerMode)GPOINTER_TO_INT (data);
+  g_autoptr (GPtrArray) tasks = g_steal_pointer (&waiting[mode]);
+  g_autoptr (GVariant) findings = g_task_propagate_pointer (G_TASK (result), NULL);
+
+  for (guint i = 0; i < tasks->len; i++)
+    g_task_return_pointer (tasks->pdata[i], g_variant_ref (findings),
+                           (GDestroyNotify)g_variant_unref);
+}
+
+void
+banger_doctor_check_async (BangerMode mode, GCancellable *cancellable, GAsyncReadyCallback callback,
+                           gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
+  g_autoptr (GTask) looking = NULL;
+
+  g_task_set_source_tag (task, banger_doctor_check_async);
+  if (waiting[mode] != NULL) {
+    g_ptr_array_add (waiting[mode], g_steal_pointer (&task));
+    return;
+  }
+  waiting[mode] = g_ptr_array_new_with_free_func (g_object_unref);
+  g_ptr_array_add (waiting[mode], g_steal_pointer (&task));
+  looking = g_task_new (NULL, NULL, on_looked, GINT_TO_POINTER (mode));
+  g_task_set_task_data (looking, GINT_TO_POINTER (mode), NULL);
+  g_task_run_in_thread (looking, look);
+}
+
+GVariant *
+banger_doctor_check_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+gboolean
+banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **error)
+{
+  GVariantIter iter;
+  GVariant *finding = NULL;
+
+  g_variant_iter_init (&iter, findings);
+  while ((finding = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) owned = finding;
+    const char *id = NULL, *status = NULL, *found = NULL, *fix = NULL;
+
+    if (!g_variant_lookup (owned, "id", "&s", &id)
+        || !g_variant_lookup (owned, "status", "&s", &status)
+        || !g_variant_lookup (owned, "found", "&s", &found) || !g_strv_contains (needs, id)
+        || !g_str_equal (status, "error"))
+      continue;
+    g_variant_lookup (owned, "fix", "&s", &fix);
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, NULL, found, fix,
+                      "this host is not ready: %s", id);
+    return FALSE;
+  }
+  return TRUE;
+}

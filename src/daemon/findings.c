@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "findings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MIB (G_GUINT64_CONSTANT (1) << 20)
+#define GIB (G_GUINT64_CONSTANT (1) << 30)
+
+/* A guest's disks are sparse: this much lets a small one boot, and an import is refused early. */
+#define DISK_NEEDED (256 * MIB)
+#define DISK_WANTED (8 * GIB)
+#define MEMORY_WANTED (1 * GIB)
+
+void
+banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
+                    const char *found, const char *why, const char *fix)
+{
+  static const char *const words[] = { "ok", "warning", "error" };
+
+  g_variant_builder_open (findings, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (findings, "{sv}", "id", g_variant_new_string (id));
+  g_variant_builder_add (findings, "{sv}", "status", g_variant_new_string (words[status]));
+  g_variant_builder_add (findings, "{sv}", "found", g_variant_new_string (found));
+  g_variant_builder_add (findings, "{sv}", "why", g_variant_new_string (why));
+  if (fix != NULL)
+    g_variant_builder_add (findings, "{sv}", "fix", g_variant_new_string (fix));
+  g_variant_builder_close (findings);
+}
+
+typedef struct {
+  const char *id;
+  BangerFindingStatus missing; /* how bad it is if it is not there */
+  gboolean session_only;
+  const char *why;
+} Program;
+
+static const Program programs[] = {
+  { "mke2fs", BANGER_FINDING_ERROR, FALSE, "makes the disks of VMs" },
+  { "e2fsck", BANGER_FINDING_ERROR, FALSE, "checks each file system that was written" },
+  { "resize2fs", BANGER_FINDING_ERROR, FALSE, "grows a VM's disks to the size asked for" },
+  { "passt", BANGER_FINDING_WARNING, TRUE, "gives VMs a network without privileges" },
+  { "firecracker", BANGER_FINDING_OK, FALSE, "a second VMM beside QEMU; nothing needs it" },
+};
+
+void
+banger_findings_add_programs (GVariantBuilder *findings, BangerMode mode)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (programs); i++) {
+    const Program *program = &programs[i];
+    g_autofree char *path = NULL;
+    g_autofree char *fix = NULL;
+
+    if (program->session_only && mode != BANGER_MODE_SESSION)
+      continue;
+    path = banger_run_find (program->id);
+    if (path == NULL && program->missing != BANGER_FINDING_OK)
+      fix = banger_fix_install (program->id);
+    banger_finding_add (findings, program->id, path != NULL ? BANGER_FINDING_OK : program->missing,
+                        path != NULL ? path : "not installed", program->why, fix);
+  }
+}
+
+static void
+add_landlock (GVariantBuilder *findings)
+{
+  long abi = syscall (SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  g_autofree char *found = NULL;
+  const char *fix = "boot a Linux of 5.13 or newer that is built with CONFIG_SECURITY_LANDLOCK";
+
+  if (abi >= 1)
+    found = g_strdup_printf ("Landlock ABI %ld", abi);
+  else
+    found = g_strdup_printf ("no Landlock: %s", g_strerror (errno));
+  if (abi < 1 && errno == EOPNOTSUPP)
+    fix = "add landlock to the kernel's command line: lsm=landlock,… as in "
+          "/sys/kernel/security/lsm";
+  banger_finding_add (findings, "landlock", abi >= 1 ? BANGER_FINDING_OK : BANGER_FINDING_ERROR,
+                      found, "confines the workers that read images and kernels",
+                      abi >= 1 ? NULL : fix);
+}
+
+static void
+add_seccomp (GVariantBuilder *findings)
+{
+  guint32 action = SECCOMP_RET_KILL_PROCESS;
+  gboolean usable = syscall (SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+  g_autofree char *found = NULL;
+
+  found = usable ? g_strdup ("seccomp filters")
+                 : g_strdup_printf ("no seccomp filters: %s", g_strerror (errno));
+  banger_finding_add (findings, "seccomp", usable ? BANGER_FINDING_OK : BANGER_FINDING_ERROR, found,
+                      "confines the workers that read images and kernels",
+                      usable ? NULL : "boot a Linux that is built with CONFIG_SECCOMP_FILTER");
+}
+
+void
+banger_findings_add_sandbox (GVariantBuilder *findings)
+{
+  add_landlock (findings);
+  add_seccomp (findings);
+}
+
+/* The nearest parent of @path that is there: the state folder is made at the first use. */
+static gboolean
+stat_file_system (const char *path, struct statvfs *out)
+{
+  g_autofree char *folder = g_strdup (path);
+
+  while (statvfs (folder, out) != 0) {
+    g_autofree char *parent = g_path_get_dirname (folder);
+
+    if (errno != ENOENT || g_str_equal (parent, folder))
+      return FALSE;
+    g_free (folder);
+    folder = g_steal_pointer (&parent);
+  }
+  return TRUE;
+}
+
+static void
+add_disk_space (GVariantBuilder *findings, const char *state_path)
+{
+  struct statvfs fs = { 0 };
+  guint64 available = 0;
+  g_autofree char *found = NULL;
+  g_autofree char *fix = NULL;
+  BangerFindingStatus status = BANGER_FINDING_OK;
+
+  if (!stat_file_system (state_path, &fs)) {
+    found = g_strdup_printf ("%s: %s", state_path, g_strerror (errno));
+    banger_finding_add (findings, "disk-space", BANGER_FINDING_ERROR, found,
+                        "images, kernels and the disks of VMs lie there", NULL);
+    return;
+  }
+  available = (guint64)fs.f_bavail * fs.f_frsize;
+  found = g_strdup_printf ("%.1f GiB free for %s", (double)available / GIB, state_path);
+  if (available < DISK_NEEDED)
+    status = BANGER_FINDING_ERROR;
+  else if (available < DISK_WANTED)
+    status = BANGER_FINDING_WARNING;
+  if (status != BANGER_FINDING_OK)
+    fix = g_strdup_printf ("make room on the file system that holds %s", state_path);
+  banger_finding_add (findings, "disk-space", status, found,
+                      "images, kernels and the disks of VMs lie there", fix);
+}
+
+/* MemAvailable of /proc/meminfo in bytes; source: proc(5). */
+static gboolean
+read_available_memory (guint64 *bytes)
+{
+  g_autofree char *text = banger_read_file_at (AT_FDCWD, "/proc/meminfo", 65536, NULL, NULL);
+  const char *line = text != NULL ? strstr (text, "\nMemAvailable:") : NULL;
+
+  if (line == NULL)
+    return FALSE;
+  *bytes = g_ascii_strtoull (line + strlen ("\nMemAvailable:"), NULL, 10) * 1024;
+  return TRUE;
+}
+
+static void
+add_memory (GVariantBuilder *findings)
+{
+  guint64 available = 0;
+  gboolean known = read_available_memory (&available);
+  g_autofree char *found = NULL;
+  gboolean enough = known && available >= MEMORY_WANTED;
+
+  found = known ? g_strdup_printf ("%.1f GiB available", (double)available / GIB)
+                : g_strdup ("/proc/meminfo does not say what is available");
+  banger_finding_add (findings, "memory", enough ? BANGER_FINDING_OK : BANGER_FINDING_WARNING,
+                      found, "each VM takes its memory from the host's",
+                      enough ? NULL : "stop what is not needed, or give VMs less memory");
+}
+
+void
+banger_findings_add_room (GVariantBuilder *findings, const char *state_path)
+{
+  add_disk_space (findings, state_path);
+  add_memory (findings);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What banger-vmm --probe says: a key file with the group [probe]. */
+#include "findings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define GROUP "probe"
+#define QEMU "qemu-system-x86_64"
+#define KVM_WHY "runs guests on the host's processor; without it they run about ten times slower"
+#define QEMU_WHY "runs the guests"
+#define VSOCK_WHY "carries streams to the guest's agent; without it they share a serial line"
+
+static GKeyFile *
+parse (const char *output, GError **error)
+{
+  g_autoptr (GKeyFile) probe = g_key_file_new ();
+
+  if (!g_key_file_load_from_data (probe, output, strlen (output), G_KEY_FILE_NONE, error))
+    return NULL;
+  if (!g_key_file_has_group (probe, GROUP)) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, "it said nothing");
+    return NULL;
+  }
+  return g_steal_pointer (&probe);
+}
+
+static GKeyFile *
+run_probe (GError **error)
+{
+  g_autofree char *program = banger_program_path ("banger-vmm");
+  const char *const argv[] = { program, "--probe", NULL };
+  const BangerRunSpec spec = { .argv = argv };
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  if (!banger_run_wait (&spec, &output, &status, error))
+    return NULL;
+  if (!WIFEXITED (status) || WEXITSTATUS (status) != 0) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, "it failed (wait status %#x)",
+                      (guint)status);
+    return NULL;
+  }
+  return parse (output, error);
+}
+
+static char *
+value_of (GKeyFile *probe, const char *key)
+{
+  g_autofree char *value = probe != NULL ? g_key_file_get_string (probe, GROUP, key, NULL) : NULL;
+
+  return value != NULL && *value != '\0' && g_utf8_validate (value, -1, NULL)
+             ? g_steal_pointer (&value)
+             : NULL;
+}
+
+static const char *
+kvm_fix (BangerMode mode)
+{
+  if (access ("/dev/kvm", F_OK) != 0)
+    return "enable virtualisation in the firmware (or nested virtualisation in the host), then "
+           "sudo modprobe kvm_intel or kvm_amd";
+  if (access ("/dev/kvm", R_OK | W_OK) != 0)
+    return mode == BANGER_MODE_SESSION ? "sudo usermod -aG kvm $USER, then log in again"
+                                       : "sudo usermod -aG kvm bangerd, then restart bangerd";
+  return NULL;
+}
+
+static void
+add_kvm (GVariantBuilder *findings, BangerMode mode, GKeyFile *probe, const char *failure)
+{
+  g_autofree char *accelerator = value_of (probe, "accelerator");
+  g_autofree char *reason = value_of (probe, "reason");
+  g_autofree char *found = NULL;
+
+  if (g_strcmp0 (accelerator, "kvm") == 0) {
+    banger_finding_add (findings, "kvm", BANGER_FINDING_OK, "KVM runs a kernel", KVM_WHY, NULL);
+    return;
+  }
+  if (reason == NULL)
+    reason = g_strdup (failure != NULL ? failure : "the probe gave no reason");
+  found = g_strdup_printf ("guests are emulated (TCG): %s", reason);
+  banger_finding_add (findings, "kvm", BANGER_FINDING_WARNING, found, KVM_WHY, kvm_fix (mode));
+}
+
+static void
+add_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
+{
+  g_autofree char *path = value_of (probe, "qemu");
+  g_autofree char *version = value_of (probe, "qemu-version");
+  g_autofree char *installed = banger_run_find (QEMU);
+  g_autofree char *found = NULL;
+  g_autofree char *fix = NULL;
+
+  if (path != NULL) {
+    found
+        = g_strdup_printf ("QEMU %s at %s", version != NULL ? version : "of unknown version", path);
+    banger_finding_add (findings, "qemu", BANGER_FINDING_OK, found, QEMU_WHY, NULL);
+    return;
+  }
+  if (installed == NULL) {
+    fix = banger_fix_install (QEMU);
+    found = g_strdup ("not installed");
+  } else {
+    found = g_strdup_printf ("%s cannot be used: %s", installed,
+                             failure != NULL ? failure : "banger-vmm refuses it");
+  }
+  banger_finding_add (findings, "qemu", BANGER_FINDING_ERROR, found, QEMU_WHY, fix);
+}
+
+static const char *
+vsock_fix (int errnum, BangerMode mode)
+{
+  if (errnum == ENOENT || errnum == ENODEV)
+    return "sudo modprobe vhost_vsock";
+  if (errnum == EACCES)
+    return mode == BANGER_MODE_SESSION ? "sudo usermod -aG kvm $USER, then log in again"
+                                       : "sudo usermod -aG kvm bangerd, then restart bangerd";
+  return NULL;
+}
+
+/* To open it is to use it: the device answers only where its driver works. */
+static void
+add_vhost_vsock (GVariantBuilder *findings, BangerMode mode)
+{
+  banger_autofd int fd = open ("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+  int errnum = errno;
+  g_autofree char *found = NULL;
+
+  found = fd >= 0 ? g_strdup ("/dev/vhost-vsock can be used")
+                  : g_strdup_printf ("/dev/vhost-vsock: %s", g_strerror (errnum));
+  banger_finding_add (findings, "vhost-vsock", fd >= 0 ? BANGER_FINDING_OK : BANGER_FINDING_WARNING,
+                      found, VSOCK_WHY, fd >= 0 ? NULL : vsock_fix (errnum, mode));
+}
+
+void
+banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GKeyFile) probe = run_probe (&error);
+  g_autofree char *failure = NULL;
+
+  if (error != NULL)
+    failure = g_strdup_printf ("banger-vmm --probe: %s", error->message);
+  add_kvm (findings, mode, probe, failure);
+  add_qemu (findings, probe, failure);
+  add_vhost_vsock (findings, mode);
+}

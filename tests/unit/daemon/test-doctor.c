@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The doctor's findings where a test plays banger-vmm, and what they refuse. */
+#include "daemon/doctor.h"
+
+#include "common/common.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+  const char *folder; /* of the program that plays banger-vmm, and of the state */
+  char *program;
+} Fixture;
+
+/* One for all cases: GLib reads the environment once. */
+static char *base;
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  fixture->folder = base;
+  fixture->program = g_build_filename (base, "banger-vmm", NULL);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, fixture->program, NULL));
+  g_free (fixture->program);
+}
+
+static void
+play (Fixture *fixture, const char *script)
+{
+  g_autofree char *text = g_strconcat ("#!/bin/sh\n", script, "\n", NULL);
+
+  g_assert_true (g_file_set_contents (fixture->program, text, -1, NULL));
+  g_assert_cmpint (chmod (fixture->program, 0755), ==, 0);
+}
+
+static void
+on_checked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(GAsyncResult **)data = g_object_ref (result);
+}
+
+static GVariant *
+check_mode (BangerMode mode)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  GVariant *findings = NULL;
+
+  banger_doctor_check_async (mode, NULL, on_checked, &result);
+  g_assert_null (result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  findings = banger_doctor_check_finish (result, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_variant_is_of_type (findings, G_VARIANT_TYPE ("aa{sv}")));
+  return findings;
+}
+
+static GVariant *
+check (void)
+{
+  return check_mode (BANGER_MODE_SESSION);
+}
+
+/* The text @key of the finding @id; NULL if there is none. */
+static char *
+text_of (GVariant *findings, const char *id, const char *key)
+{
+  for (gsize i = 0; i < g_variant_n_children (findings); i++) {
+    g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    const char *found = NULL;
+    char *text = NULL;
+
+    g_assert_true (g_variant_lookup (finding, "id", "&s", &found));
+    if (!g_str_equal (found, id))
+      continue;
+    g_variant_lookup (finding, key, "s", &text);
+    return text;
+  }
+  g_error ("no finding %s", id);
+}
+
+static void
+assert_text (GVariant *findings, const char *id, const char *key, const char *part)
+{
+  g_autofree char *text = text_of (findings, id, key);
+
+  if (text == NULL || strstr (text, part) == NULL)
+    g_error ("%s: %s: '%s' does not hold '%s'", id, key, text, part);
+}
+
+static void
+test_shapes (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) findings = NULL;
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  const char *const words[] = { "ok", "warning", "error", NULL };
+
+  play (fixture, "exit 0");
+  findings = check ();
+  for (gsize i = 0; i < g_variant_n_children (findings); i++) {
+    g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    const char *id = NULL, *status = NULL, *found = NULL, *why = NULL;
+
+    g_assert_true (g_variant_lookup (finding, "id", "&s", &id));
+    g_assert_true (g_variant_lookup (finding, "status", "&s", &status));
+    g_assert_true (g_variant_lookup (finding, "found", "&s", &found));
+    g_assert_true (g_variant_lookup (finding, "why", "&s", &why));
+    g_assert_true (g_strv_contains (words, status));
+    g_assert_true (*found != '\0' && *why != '\0');
+    g_assert_true (g_hash_table_add (seen, (gpointer)id)); /* once each */
+  }
+  g_assert_cmpuint (g_hash_table_size (seen), ==, 12);
+}
+
+static void
+test_kvm (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) findings = NULL;
+
+  play (fixture, "printf '[probe]\\naccelerator=kvm\\nqemu=/opt/qemu\\nqemu-version=7.2.22\\n'");
+  findings = check ();
+  assert_text (findings, "kvm", "status", "ok");
+  assert_text (findings, "qemu", "status", "ok");
+  assert_text (findings, "qemu", "found", "QEMU 7.2.22 at /opt/qemu");
+}
+
+static void
+test_tcg (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) findings = NULL;
+
+  play (fixture, "printf '[probe]\\naccelerator=tcg\\nreason=KVM ran no kernel\\nqemu=/opt/q\\n'");
+  findings = check ();
+  assert_text (findings, "kvm", "status", "warning");
+  assert_text (findings, "kvm", "found", "KVM ran no kernel");
+  assert_text (findings, "qemu", "found", "unknown version");
+}
+
+static void
+expect_probe_failure (const char *reason)
+{
+  g_autoptr (GVariant) findings = check ();
+
+  assert_text (findings, "kvm", "status", "warning");
+  assert_text (findings, "kvm", "found", reason);
+  assert_text (findings, "qemu", "status", "error");
+}
+
+static void
+test_probe_that_fails (Fixture *fixture, gconstpointer data)
+{
+  expect_probe_failure ("banger-vmm"); /* it is not there */
+  play (fixture, "exit 3");
+  expect_probe_failure ("banger-vmm --probe: ");
+  play (fixture, "echo nonsense");
+  expect_probe_failure ("banger-vmm --probe: ");
+  play (fixture, "exit 0");
+  expect_probe_failure ("it said nothing");
+  /* A reason of bytes that are no text is no reason, and breaks no reply. */
+  play (fixture, "printf '[probe]\\naccelerator=tcg\\nreason=\\377\\n'");
+  expect_probe_failure ("guests are emulated");
+}
+
+static void
+test_host (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) findings = NULL;
+  g_autofree char *mke2fs = banger_run_find ("mke2fs");
+
+  play (fixture, "exit 0");
+  findings = check ();
+  assert_text (findings, "mke2fs", "status", mke2fs != NULL ? "ok" : "error");
+  assert_text (findings, "mke2fs", "found", mke2fs != NULL ? mke2fs : "not installed");
+  assert_text (findings, "disk-space", "found", fixture->folder);
+  assert_text (findings, "memory", "found", "GiB available");
+}
+
+static void
+test_system_mode (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GVariant) findings = NULL;
+
+  play (fixture, "exit 0");
+  findings = check_mode (BANGER_MODE_SYSTEM);
+  for (gsize i = 0; i < g_variant_n_children (findings); i++) {
+    g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    const char *id = NULL;
+
+    g_variant_lookup (finding, "id", "&s", &id);
+    g_assert_cmpstr (id, !=, "passt");
+  }
+}
+
+static void
+test_look_is_shared (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GAsyncResult) first = NULL;
+  g_autoptr (GAsyncResult) second = NULL;
+  g_autoptr (GAsyncResult) cancelled = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GVariant) one = NULL;
+  g_autoptr (GVariant) two = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *script = g_strdup_printf ("echo run >>%s/runs", fixture->folder);
+  g_autofree char *runs = g_build_filename (fixture->folder, "runs", NULL);
+  g_autofree char *text = NULL;
+
+  play (fixture, script);
+  banger_doctor_check_async (BANGER_MODE_SESSION, NULL, on_checked, &first);
+  banger_doctor_check_async (BANGER_MODE_SESSION, NULL, on_checked, &second);
+  banger_doctor_check_async (BANGER_MODE_SESSION, cancellable, on_checked, &cancelled);
+  g_cancellable_cancel (cancellable);
+  while (first == NULL || second == NULL || cancelled == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  one = banger_doctor_check_finish (first, NULL);
+  two = banger_doctor_check_finish (second, NULL);
+  g_assert_true (one == two);
+  g_assert_null (banger_doctor_check_finish (cancelled, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_true (g_file_get_contents (runs, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "run\n");
+}
+
+static void
+test_preflight (void)
+{
+  g_autoptr (GVariant) findings = g_variant_ref_sink (g_variant_new_parsed (
+      "[{'id': <'kvm'>, 'status': <'warning'>, 'found': <'no'>, 'why': <'w'>},"
+      " {'id': <'e2fsck'>, 'status': <'error'>, 'found': <'gone'>, 'why': <'w'>},"
+      " {'id': <'qemu'>, 'status': <'error'>, 'found': <'not installed'>, 'why': <'w'>,"
+      "  'fix': <'install it'>}]"));
+  const char *const all_well[] = { "kvm", "memory", NULL };
+  const char *const broken[] = { "kvm", "qemu", NULL };
+  const char *const no_fix[] = { "e2fsck", NULL };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_doctor_preflight (findings, all_well, &error));
+  g_assert_no_error (error);
+  g_assert_false (banger_doctor_preflight (findings, broken, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_HOST_NOT_READY);
+  g_assert_cmpstr (banger_error_cause (error), ==, "not installed");
+  g_assert_cmpstr (banger_error_hint (error), ==, "install it");
+  g_clear_error (&error);
+  g_assert_false (banger_doctor_preflight (findings, no_fix, &error));
+  g_assert_cmpstr (banger_error_cause (error), ==, "gone");
+  g_assert_null (banger_error_hint (error));
+}
+
+int
+main (int argc, char **argv)
+{
+  int status = 0;
+
+  base = g_dir_make_tmp ("banger-doctor-XXXXXX", NULL);
+  g_setenv ("BANGER_LIBEXECDIR", base, TRUE);
+  g_setenv ("XDG_STATE_HOME", base, TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add ("/doctor/shapes", Fixture, NULL, set_up, test_shapes, tear_down);
+  g_test_add ("/doctor/kvm", Fixture, NULL, set_up, test_kvm, tear_down);
+  g_test_add ("/doctor/tcg", Fixture, NULL, set_up, test_tcg, tear_down);
+  g_test_add ("/doctor/probe-fails", Fixture, NULL, set_up, test_probe_that_fails, tear_down);
+  g_test_add ("/doctor/host", Fixture, NULL, set_up, test_host, tear_down);
+  g_test_add ("/doctor/system", Fixture, NULL, set_up, test_system_mode, tear_down);
+  g_test_add ("/doctor/shared", Fixture, NULL, set_up, test_look_is_shared, tear_down);
+  g_test_add_func ("/doctor/preflight", test_preflight);
+  status = g_test_run ();
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
+  g_free (base);
+  return status;
+}
