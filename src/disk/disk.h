@@ -69,7 +69,7 @@ gboolean banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLa
 
 typedef struct {
   char *digest;       /* SHA-256 of the archive's bytes, hexadecimal */
-  guint64 entries;    /* names in the tree */
+  guint64 entries;    /* names in the archive, parents that it leaves out too */
   guint64 size_bytes; /* of the image */
   char **notes;       /* what people should know, such as what was left out; never NULL */
 } BangerDiskImport;

@@ -18,16 +18,22 @@ void banger_ext4_set_error (GError **error, errcode_t code, const char *what);
 /* Opens the file system in @fd (which stays the caller's). NULL with BadImage. */
 ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
 
+/* image.c: replays the journal and mends what e2fsck can. */
+gboolean banger_ext4_repair (int fd, GError **error);
+
 /* format.c: numbers the inodes and makes the file system, of the size that they and @layout need.
  */
 gboolean banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **error);
+/* writer.c: the first half of banger_disk_writer_finish, for who wants to tell them apart. */
+gboolean
+banger_ext4_begin_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout, GError **error);
 /* Accounts for every block that the tree takes. */
 void banger_ext4_claim_blocks (BangerExt4 *ext4);
 /* format.c: a journal of a size that suits the file system. */
 gboolean banger_ext4_add_journal (ext2_filsys fs, GError **error);
-/* Says of every inode table that was never written that it is zero, as a hole is: else the kernel
- * that mounts it would write it all out. */
-void banger_ext4_mark_tables_zeroed (ext2_filsys fs);
+/* Says of the inode tables from group @first on that where nothing is written they are zero, as a
+ * hole is: else the kernel that mounts it would write them all out. */
+void banger_ext4_mark_tables_zeroed (ext2_filsys fs, dgrp_t first);
 
 /* dir.c: upper bound of the blocks that the entries of @dir take. */
 guint32 banger_ext4_dir_blocks (const BangerEntry *dir);

@@ -56,6 +56,7 @@ banger_ext4_open (int fd, gboolean writable, GError **error)
     code = ext2fs_open2 (name, NULL, flags, 0, 0, unixfd_io_manager, &fs);
   if (code == 0 && writable)
     code = ext2fs_read_bitmaps (fs);
+  initialize_ext2_error_table ();
   if (code != 0) {
     banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code), NULL,
                       "the image is not an ext4 file system that banger can open");
@@ -225,9 +226,9 @@ place_tables (BangerExt4 *ext4, GError **error)
 }
 
 void
-banger_ext4_mark_tables_zeroed (ext2_filsys fs)
+banger_ext4_mark_tables_zeroed (ext2_filsys fs, dgrp_t first)
 {
-  for (dgrp_t group = 0; group < fs->group_desc_count; group++) {
+  for (dgrp_t group = first; group < fs->group_desc_count; group++) {
     ext2fs_bg_flags_set (fs, group, EXT2_BG_INODE_ZEROED);
     ext2fs_group_desc_csum_set (fs, group);
   }
@@ -273,6 +274,7 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
     banger_set_error_errno (error, errno, NULL, "the image cannot be made as large as it must be");
     return FALSE;
   }
+  initialize_ext2_error_table ();
   set_parameters (&parameters, &geometry);
   code = duplicate_name (ext4->space.fd, name, sizeof name, &copy);
   if (code == 0)

@@ -2,7 +2,7 @@
 /* Archives into trees. libarchive parses; what it says is looked at again here and in the writer.
  */
 #include "acl.h"
-#include "tree.h"
+#include "ext4.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -321,6 +321,24 @@ take_notes (Import *import)
   return (char **)g_ptr_array_free (g_steal_pointer (&import->notes), FALSE);
 }
 
+static gboolean
+make_image (Import *import, const BangerDiskLayout *layout, guint64 *size_bytes, GError **error)
+{
+  if (import->progress != NULL)
+    import->progress ("mkfs", -1, import->data);
+  if (!banger_ext4_begin_finish (import->writer, layout, error)) {
+    banger_error_set_stage (error, "mkfs");
+    return FALSE;
+  }
+  if (import->progress != NULL)
+    import->progress ("writing", -1, import->data);
+  if (!banger_disk_writer_finish (import->writer, layout, size_bytes, error)) {
+    banger_error_set_stage (error, "writing");
+    return FALSE;
+  }
+  return TRUE;
+}
+
 void
 banger_disk_import_clear (BangerDiskImport *result)
 {
@@ -349,13 +367,9 @@ banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgres
     banger_error_set_stage (error, "receiving");
     return FALSE;
   }
-  if (progress != NULL)
-    progress ("writing", -1, data);
   result->entries = banger_disk_writer_entries (import.writer);
-  if (!banger_disk_writer_finish (import.writer, &layout, &result->size_bytes, error)) {
-    banger_error_set_stage (error, "writing");
+  if (!make_image (&import, &layout, &result->size_bytes, error))
     return FALSE;
-  }
   result->digest = take_digest (&import);
   result->notes = take_notes (&import);
   return TRUE;

@@ -264,7 +264,7 @@ close_file_system (BangerExt4 *ext4, GError **error)
   if (code == 0)
     code = ext2fs_set_gdt_csum (ext4->fs);
   if (code == 0) {
-    banger_ext4_mark_tables_zeroed (ext4->fs);
+    banger_ext4_mark_tables_zeroed (ext4->fs, 0);
     code = ext2fs_close_free (&ext4->fs);
   }
   if (code != 0) {
@@ -279,16 +279,24 @@ close_file_system (BangerExt4 *ext4, GError **error)
 }
 
 gboolean
-banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout,
-                           guint64 *size_bytes, GError **error)
+banger_ext4_begin_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout, GError **error)
 {
   BangerExt4 *ext4 = &writer->ext4;
 
   if (!finish_entry (writer, error))
     return FALSE;
   writer->entry = NULL;
-  if (!banger_tree_settle (ext4->tree, error) || !add_lost_found (ext4->tree, error)
-      || !banger_ext4_format (ext4, layout, error))
+  return banger_tree_settle (ext4->tree, error) && add_lost_found (ext4->tree, error)
+         && banger_ext4_format (ext4, layout, error);
+}
+
+gboolean
+banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout,
+                           guint64 *size_bytes, GError **error)
+{
+  BangerExt4 *ext4 = &writer->ext4;
+
+  if (ext4->fs == NULL && !banger_ext4_begin_finish (writer, layout, error))
     return FALSE;
   banger_ext4_claim_blocks (ext4);
   if (!write_dirs (ext4, error) || !banger_ext4_write_inodes (ext4, error))

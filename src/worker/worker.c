@@ -2,12 +2,15 @@
 #include "worker.h"
 
 #include "report.h"
+#include "sandbox.h"
 
 /* One row a job: the verb that asks for it and what does it. */
 static const struct {
   const char *verb;
   BangerJobFunc func;
 } jobs[] = {
+  { "import-image", banger_job_import_image },
+  { "make-disks", banger_job_make_disks },
   { NULL, NULL },
 };
 
@@ -27,8 +30,16 @@ static GVariant *
 do_job (BangerMessage *message, BangerReport *report, GError **error)
 {
   BangerJobFunc func = find_job (message->verb, error);
+  const int *fds = NULL;
+  gint n_fds = 0;
 
-  return func != NULL ? func (message, report, error) : NULL;
+  if (func == NULL)
+    return NULL;
+  if (message->fds != NULL)
+    fds = g_unix_fd_list_peek_fds (message->fds, &n_fds);
+  if (!banger_sandbox_enter (fds, n_fds, error))
+    return NULL;
+  return func (message, report, error);
 }
 
 int

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* import-image: an archive into an image and its work-seed. */
+#include "job.h"
+
+#include "disk/disk.h"
+
+static void
+on_progress (const char *stage, double fraction, gpointer data)
+{
+  banger_report_progress (data, stage, fraction);
+}
+
+static gboolean
+make_seed (int rootfs, int seed, BangerReport *report, GError **error)
+{
+  banger_report_progress (report, "seed", -1);
+  if (banger_disk_copy_tree (rootfs, "/root", seed, "banger-work", error))
+    return TRUE;
+  banger_error_set_stage (error, "seed");
+  return FALSE;
+}
+
+static gboolean
+check (int rootfs, int seed, BangerReport *report, GError **error)
+{
+  banger_report_progress (report, "checking", -1);
+  if (banger_disk_check (rootfs, error) && banger_disk_check (seed, error))
+    return TRUE;
+  banger_error_set_stage (error, "checking");
+  return FALSE;
+}
+
+GVariant *
+banger_job_import_image (BangerMessage *message, BangerReport *report, GError **error)
+{
+  banger_autofd int tar = banger_message_get_fd (message, "tar", error);
+  banger_autofd int rootfs = tar >= 0 ? banger_message_get_fd (message, "rootfs", error) : -1;
+  banger_autofd int seed = rootfs >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
+  g_auto (BangerDiskImport) import = { 0 };
+  const char *label = "";
+  GVariantDict done;
+
+  if (seed < 0)
+    return NULL;
+  g_variant_lookup (message->args, "label", "&s", &label);
+  if (!banger_disk_import_tar (tar, rootfs, label, on_progress, report, &import, error)
+      || !make_seed (rootfs, seed, report, error) || !check (rootfs, seed, report, error))
+    return NULL;
+  g_variant_dict_init (&done, NULL);
+  g_variant_dict_insert (&done, "digest", "s", import.digest);
+  g_variant_dict_insert (&done, "size-bytes", "t", import.size_bytes);
+  g_variant_dict_insert (&done, "entries", "t", import.entries);
+  g_variant_dict_insert (&done, "notes", "^as", import.notes);
+  return g_variant_dict_end (&done);
+}
