@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a command was given. GOption does the work; the table says what to look for. */
+#include "command.h"
+
+#include "text.h"
+
+#include "common/common.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+typedef struct {
+  const BangerOption *option;
+  gboolean flag;
+  char *text;
+  char **list;
+  guint64 number;
+} Slot;
+
+struct _BangerArgs {
+  const BangerCommand *command;
+  Slot *slots;
+  guint n_slots;
+  GStrv words;
+};
+
+static guint
+count_options (const BangerOption *options)
+{
+  guint n = 0;
+
+  while (options != NULL && options[n].name != NULL)
+    n++;
+  return n;
+}
+
+void
+banger_args_free (BangerArgs *args)
+{
+  for (guint i = 0; i < args->n_slots; i++) {
+    g_free (args->slots[i].text);
+    g_strfreev (args->slots[i].list);
+  }
+  g_free (args->slots);
+  g_strfreev (args->words);
+  g_free (args);
+}
+
+static BangerArgs *
+args_new (const BangerCommand *command)
+{
+  BangerArgs *args = g_new0 (BangerArgs, 1);
+  guint own = count_options (command->options);
+  guint global = count_options (banger_global_options ());
+
+  args->command = command;
+  args->n_slots = own + global;
+  args->slots = g_new0 (Slot, args->n_slots);
+  for (guint i = 0; i < args->n_slots; i++)
+    args->slots[i].option = i < own ? &command->options[i] : &banger_global_options ()[i - own];
+  return args;
+}
+
+/* File-name arguments are taken as they are: GOption's other strings depend on the locale. */
+static GOptionEntry
+entry_of_slot (Slot *slot)
+{
+  GOptionEntry entry = { slot->option->name, slot->option->letter, 0, 0, NULL, NULL, NULL };
+
+  if (slot->option->type == BANGER_OPTION_FLAG) {
+    entry.arg = G_OPTION_ARG_NONE;
+    entry.arg_data = &slot->flag;
+  } else if (slot->option->type == BANGER_OPTION_LIST) {
+    entry.arg = G_OPTION_ARG_FILENAME_ARRAY;
+    entry.arg_data = &slot->list;
+  } else {
+    entry.arg = G_OPTION_ARG_FILENAME;
+    entry.arg_data = &slot->text;
+  }
+  return entry;
+}
+
+/* The hint for an option that is not known: the nearest one of the command. */
+static char *
+unknown_option_hint (BangerArgs *args, const char *message)
+{
+  g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+  const char *dashes = strstr (message, "--");
+  g_autofree char *word = NULL, *near = NULL, *command = NULL;
+
+  if (dashes != NULL) {
+    word = g_strdup (dashes);
+    word[strcspn (word, " =\"")] = '\0';
+    for (guint i = 0; i < args->n_slots; i++)
+      g_ptr_array_add (names, g_strconcat ("--", args->slots[i].option->name, NULL));
+    g_ptr_array_add (names, NULL);
+    near = banger_text_did_you_mean (word, (const char *const *)names->pdata);
+  }
+  if (near != NULL)
+    return g_steal_pointer (&near);
+  command = banger_command_name (args->command);
+  return g_strdup_printf ("banger help %s", command);
+}
+
+/* Parses options up to the end or, if @strict, up to the first other word. */
+static gboolean
+parse_options (BangerArgs *args, gboolean strict, char ***words, GError **error)
+{
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autofree GOptionEntry *entries = g_new0 (GOptionEntry, args->n_slots + 1);
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) argv = NULL;
+
+  for (guint i = 0; i < args->n_slots; i++)
+    entries[i] = entry_of_slot (&args->slots[i]);
+  g_strv_builder_add (builder, "banger");
+  g_strv_builder_addv (builder, (const char **)*words);
+  argv = g_strv_builder_end (builder);
+  g_option_context_set_help_enabled (context, FALSE);
+  g_option_context_set_strict_posix (context, strict);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse_strv (context, &argv, &cause)) {
+    g_autofree char *hint = unknown_option_hint (args, cause->message);
+    g_autofree char *name = banger_command_name (args->command);
+    g_autofree char *shown = banger_text_escape (cause->message, -1);
+
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint, "%s: %s", name,
+                      shown);
+    return FALSE;
+  }
+  g_strfreev (*words);
+  *words = g_strdupv (argv + 1);
+  return TRUE;
+}
+
+/* For a command that runs another: NAME [OPTION...] [--] COMMAND..., options before NAME too. */
+static gboolean
+parse_raw_tail (BangerArgs *args, GError **error)
+{
+  g_autofree char *name = NULL;
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) rest = NULL;
+
+  if (!parse_options (args, TRUE, &args->words, error))
+    return FALSE;
+  if (args->words[0] == NULL)
+    return TRUE;
+  name = g_strdup (args->words[0]);
+  rest = g_strdupv (args->words + 1);
+  if (!parse_options (args, TRUE, &rest, error))
+    return FALSE;
+  g_strv_builder_add (builder, name);
+  g_strv_builder_addv (builder, (const char **)rest);
+  g_strfreev (args->words);
+  args->words = g_strv_builder_end (builder);
+  return TRUE;
+}
+
+static gboolean
+check_value (Slot *slot, GError **error)
+{
+  if (slot->text != NULL && slot->option->type == BANGER_OPTION_SIZE) {
+    if (!banger_text_parse_size (slot->text, &slot->number, error)) {
+      g_prefix_error (error, "--%s: ", slot->option->name);
+      return FALSE;
+    }
+  } else if (slot->text != NULL && slot->option->type == BANGER_OPTION_COUNT) {
+    if (!g_ascii_string_to_unsigned (slot->text, 10, 1, G_MAXUINT32, &slot->number, NULL)) {
+      g_autofree char *shown = banger_text_escape (slot->text, -1);
+
+      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                        _ ("--%s: '%s' is not a number from 1 on"), slot->option->name, shown);
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+/* D-Bus strings are UTF-8: say it here, where the word can be shown. */
+static gboolean
+check_utf8 (const char *text, GError **error)
+{
+  g_autofree char *shown = NULL;
+
+  if (text == NULL || g_utf8_validate (text, -1, NULL))
+    return TRUE;
+  shown = banger_text_escape (text, -1);
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL, _ ("'%s' is not UTF-8"),
+                    shown);
+  return FALSE;
+}
+
+static gboolean
+check_values (BangerArgs *args, GError **error)
+{
+  for (guint i = 0; i < args->n_slots; i++) {
+    Slot *slot = &args->slots[i];
+
+    if (slot->option->complete != BANGER_COMPLETE_FILE && !check_utf8 (slot->text, error))
+      return FALSE;
+    for (guint j = 0; slot->list != NULL && slot->list[j] != NULL; j++) {
+      if (!check_utf8 (slot->list[j], error))
+        return FALSE;
+    }
+    if (!check_value (slot, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_words (BangerArgs *args, GError **error)
+{
+  const BangerCommand *command = args->command;
+  guint n = g_strv_length (args->words);
+  g_autofree char *name = banger_command_name (command);
+  g_autofree char *hint = g_strdup_printf ("banger help %s", name);
+
+  if (n < command->min_words) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
+                      _ ("%s: something is missing: banger %s %s"), name, name, command->usage);
+    return FALSE;
+  }
+  if (n > command->max_words) {
+    g_autofree char *shown = banger_text_escape (args->words[command->max_words], -1);
+
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
+                      _ ("%s: '%s' is too much"), name, shown);
+    return FALSE;
+  }
+  if (command->complete[0] != BANGER_COMPLETE_FILE && n > 0)
+    return check_utf8 (args->words[0], error);
+  return TRUE;
+}
+
+BangerArgs *
+banger_args_parse (const BangerCommand *command, const char *const *words, GError **error)
+{
+  g_autoptr (BangerArgs) args = args_new (command);
+
+  args->words = g_strdupv ((char **)words);
+  if (command->raw_tail ? !parse_raw_tail (args, error)
+                        : !parse_options (args, FALSE, &args->words, error))
+    return NULL;
+  if (banger_args_flag (args, "help"))
+    return g_steal_pointer (&args);
+  if (!check_values (args, error) || !check_words (args, error))
+    return NULL;
+  return g_steal_pointer (&args);
+}
+
+const BangerCommand *
+banger_args_command (BangerArgs *args)
+{
+  return args->command;
+}
+
+const char *const *
+banger_args_words (BangerArgs *args)
+{
+  return (const char *const *)args->words;
+}
+
+static Slot *
+find_slot (BangerArgs *args, const char *name)
+{
+  for (guint i = 0; i < args->n_slots; i++) {
+    if (g_strcmp0 (args->slots[i].option->name, name) == 0)
+      return &args->slots[i];
+  }
+  return NULL;
+}
+
+static Slot *
+get_slot (BangerArgs *args, const char *name)
+{
+  Slot *slot = find_slot (args, name);
+
+  if (slot == NULL)
+    g_error ("no option --%s in the table", name);
+  return slot;
+}
+
+gboolean
+banger_args_flag (BangerArgs *args, const char *name)
+{
+  return get_slot (args, name)->flag;
+}
+
+gboolean
+banger_args_has_flag (BangerArgs *args, const char *name)
+{
+  Slot *slot = find_slot (args, name);
+
+  return slot != NULL && slot->flag;
+}
+
+const char *
+banger_args_text (BangerArgs *args, const char *name)
+{
+  return get_slot (args, name)->text;
+}
+
+const char *const *
+banger_args_list (BangerArgs *args, const char *name)
+{
+  static const char *const none[] = { NULL };
+  Slot *slot = get_slot (args, name);
+
+  return slot->list != NULL ? (const char *const *)slot->list : none;
+}
+
+gboolean
+banger_args_size (BangerArgs *args, const char *name, guint64 *bytes)
+{
+  Slot *slot = get_slot (args, name);
+
+  if (slot->text == NULL)
+    return FALSE;
+  *bytes = slot->number;
+  return TRUE;
+}
+
+gboolean
+banger_args_count (BangerArgs *args, const char *name, guint32 *count)
+{
+  Slot *slot = get_slot (args, name);
+
+  if (slot->text == NULL)
+    return FALSE;
+  *count = (guint32)slot->number;
+  return TRUE;
+}

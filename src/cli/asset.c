@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Images and kernels: what they have in common. */
+#include "verbs.h"
+
+#include "text.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+static BangerObjectKind
+kind_of (BangerArgs *args)
+{
+  BangerObjectKind kind = BANGER_OBJECT_IMAGE;
+
+  if (!banger_object_kind_from_string (banger_args_command (args)->noun, &kind))
+    g_error ("no such kind");
+  return kind;
+}
+
+/* The path of the default image or kernel, "/" if there is none. */
+static char *
+default_path (BangerClient *client, BangerObjectKind kind)
+{
+  g_autoptr (GVariant) manager
+      = banger_client_properties (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, NULL);
+
+  if (manager == NULL)
+    return g_strdup ("/");
+  return g_strdup (banger_props_string (manager, kind == BANGER_OBJECT_IMAGE ? "DefaultImage"
+                                                                             : "DefaultKernel"));
+}
+
+static void
+add_asset (JsonBuilder *json, BangerObjectKind kind, GVariant *properties, gboolean is_default)
+{
+  banger_json_string (json, "id", banger_props_string (properties, "Id"));
+  banger_json_string (json, "name", banger_props_string (properties, "Name"));
+  banger_json_number (json, "owner_uid", banger_props_number (properties, "OwnerUid"));
+  banger_json_flag (json, "shared", banger_props_flag (properties, "Shared"));
+  banger_json_flag (json, "default", is_default);
+  banger_json_string (json, "state", banger_props_string (properties, "State"));
+  if (kind == BANGER_OBJECT_IMAGE)
+    banger_json_string (json, "rootfs_path", banger_props_string (properties, "RootfsPath"));
+  else
+    banger_json_string (json, "release", banger_props_string (properties, "Release"));
+  banger_json_number (json, "size_bytes", banger_props_number (properties, "SizeBytes"));
+  banger_json_number (json, "allocated_bytes", banger_props_number (properties, "AllocatedBytes"));
+  banger_json_string (json, "digest", banger_props_string (properties, "Digest"));
+  banger_json_time (json, "created_at", banger_props_number (properties, "CreatedAt"));
+}
+
+static void
+list_as_json (GPtrArray *assets, BangerObjectKind kind, const char *promoted)
+{
+  g_autoptr (JsonBuilder) json = banger_json_new ();
+
+  json_builder_set_member_name (json, kind == BANGER_OBJECT_IMAGE ? "images" : "kernels");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < assets->len; i++) {
+    BangerObject *asset = g_ptr_array_index (assets, i);
+
+    json_builder_begin_object (json);
+    add_asset (json, kind, asset->properties, strcmp (asset->path, promoted) == 0);
+    json_builder_end_object (json);
+  }
+  json_builder_end_array (json);
+  banger_json_print (json);
+}
+
+static void
+list_as_table (GPtrArray *assets, BangerObjectKind kind, const char *promoted, gboolean with_header)
+{
+  const char *image_headers[]
+      = { _ ("NAME"), _ ("STATE"), _ ("SIZE"), _ ("ON DISK"), _ ("DEFAULT"), NULL };
+  const char *kernel_headers[]
+      = { _ ("NAME"), _ ("STATE"), _ ("RELEASE"), _ ("ON DISK"), _ ("DEFAULT"), NULL };
+  const char *const *headers = kind == BANGER_OBJECT_IMAGE ? image_headers : kernel_headers;
+  g_autoptr (BangerTable) table = banger_table_new (with_header ? headers : NULL);
+
+  for (guint i = 0; i < assets->len; i++) {
+    BangerObject *asset = g_ptr_array_index (assets, i);
+    GVariant *properties = asset->properties;
+
+    banger_table_add (table, g_strdup (banger_props_string (properties, "Name")),
+                      g_strdup (banger_props_string (properties, "State")),
+                      kind == BANGER_OBJECT_IMAGE
+                          ? banger_text_size (banger_props_number (properties, "SizeBytes"))
+                          : g_strdup (banger_props_string (properties, "Release")),
+                      banger_text_size (banger_props_number (properties, "AllocatedBytes")),
+                      g_strdup (strcmp (asset->path, promoted) == 0 ? _ ("yes") : ""), NULL);
+  }
+  banger_table_print (table);
+}
+
+int
+banger_asset_list (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerObjectKind kind = kind_of (args);
+  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (GPtrArray) assets = NULL;
+  g_autofree char *promoted = NULL;
+
+  if (objects == NULL)
+    return 0;
+  assets = banger_objects_select (objects, banger_client_interface (kind));
+  if (banger_args_flag (args, "quiet")) {
+    for (guint i = 0; i < assets->len; i++)
+      banger_output_line (
+          "%s", banger_props_string (((BangerObject *)g_ptr_array_index (assets, i))->properties,
+                                     "Name"));
+    return BANGER_EXIT_OK;
+  }
+  promoted = default_path (client, kind);
+  if (banger_args_flag (args, "json"))
+    list_as_json (assets, kind, promoted);
+  else
+    list_as_table (assets, kind, promoted, !banger_args_flag (args, "no-header"));
+  return BANGER_EXIT_OK;
+}
+
+static void
+print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
+{
+  g_autoptr (BangerTable) table = banger_table_new (NULL);
+
+  banger_table_add (table, g_strdup (_ ("name:")), g_strdup (banger_props_string (p, "Name")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("id:")), g_strdup (banger_props_string (p, "Id")), NULL);
+  banger_table_add (table, g_strdup (_ ("state:")), g_strdup (banger_props_string (p, "State")),
+                    NULL);
+  if (kind == BANGER_OBJECT_IMAGE)
+    banger_table_add (table, g_strdup (_ ("file:")),
+                      g_strdup (banger_props_string (p, "RootfsPath")), NULL);
+  else
+    banger_table_add (table, g_strdup (_ ("release:")),
+                      g_strdup (banger_props_string (p, "Release")), NULL);
+  banger_table_add (table, g_strdup (_ ("size:")),
+                    banger_text_size (banger_props_number (p, "SizeBytes")), NULL);
+  banger_table_add (table, g_strdup (_ ("on disk:")),
+                    banger_text_size (banger_props_number (p, "AllocatedBytes")), NULL);
+  banger_table_add (table, g_strdup (_ ("digest:")), g_strdup (banger_props_string (p, "Digest")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("default:")), g_strdup (is_default ? _ ("yes") : _ ("no")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("shared:")),
+                    g_strdup (banger_props_flag (p, "Shared") ? _ ("yes") : _ ("no")), NULL);
+  banger_table_add (table, g_strdup (_ ("owner:")),
+                    g_strdup_printf ("%" G_GUINT64_FORMAT, banger_props_number (p, "OwnerUid")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("created:")),
+                    banger_text_time (banger_props_number (p, "CreatedAt")), NULL);
+  banger_table_print (table);
+}
+
+gboolean
+banger_asset_print (BangerClient *client, BangerObjectKind kind, const char *path, gboolean as_json,
+                    GError **error)
+{
+  g_autoptr (GVariant) properties
+      = banger_client_properties (client, path, banger_client_interface (kind), error);
+  g_autofree char *promoted = NULL;
+
+  if (properties == NULL)
+    return FALSE;
+  promoted = default_path (client, kind);
+  if (as_json) {
+    g_autoptr (JsonBuilder) json = banger_json_new ();
+
+    add_asset (json, kind, properties, strcmp (path, promoted) == 0);
+    banger_json_print (json);
+  } else {
+    print_fields (kind, properties, strcmp (path, promoted) == 0);
+  }
+  return TRUE;
+}
+
+int
+banger_asset_show (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerObjectKind kind = kind_of (args);
+  g_autofree char *path = banger_client_find (client, kind, banger_args_words (args)[0], error);
+
+  if (path != NULL)
+    banger_asset_print (client, kind, path, banger_args_flag (args, "json"), error);
+  return 0;
+}
+
+int
+banger_asset_delete (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerAction action = { kind_of (args), "Delete", NULL, _ ("%s is deleted"), _ ("it is kept") };
+
+  return banger_action_run (client, args, &action, error);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli.h"
+
+#include "help.h"
+#include "text.h"
+#include "verbs.h"
+
+#include "config.h"
+
+#include <glib/gi18n.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Options may stand before the command, too: moves them behind it. */
+static GStrv
+sort_words (char **argv)
+{
+  g_autoptr (GPtrArray) words = g_ptr_array_new (), leading = g_ptr_array_new ();
+  guint i = 0;
+
+  for (; argv[i] != NULL && argv[i][0] == '-' && strcmp (argv[i], "--") != 0; i++) {
+    g_ptr_array_add (leading, g_strdup (argv[i]));
+    if (strcmp (argv[i], "--progress") == 0 && argv[i + 1] != NULL)
+      g_ptr_array_add (leading, g_strdup (argv[++i]));
+  }
+  if (argv[i] != NULL) {
+    gboolean is_noun = banger_command_is_noun (argv[i]);
+
+    g_ptr_array_add (words, g_strdup (argv[i++]));
+    if (is_noun && argv[i] != NULL && argv[i][0] != '-')
+      g_ptr_array_add (words, g_strdup (argv[i++]));
+  }
+  g_ptr_array_extend_and_steal (words, g_steal_pointer (&leading));
+  for (; argv[i] != NULL; i++)
+    g_ptr_array_add (words, g_strdup (argv[i]));
+  g_ptr_array_add (words, NULL);
+  return (GStrv)g_ptr_array_steal (words, NULL);
+}
+
+static gboolean
+choose_bus (BangerArgs *args, gboolean *session, GError **error)
+{
+  const char *word = g_getenv ("BANGER_BUS");
+
+  *session = banger_args_flag (args, "session");
+  if (*session && banger_args_flag (args, "system")) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--session and --system exclude each other"));
+    return FALSE;
+  }
+  if (*session || banger_args_flag (args, "system") || word == NULL || *word == '\0')
+    return TRUE;
+  *session = strcmp (word, "session") == 0;
+  if (*session || strcmp (word, "system") == 0)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                    "BANGER_BUS=session, BANGER_BUS=system", _ ("BANGER_BUS names no bus"));
+  return FALSE;
+}
+
+static int
+run_parsed (BangerArgs *args, GError **error)
+{
+  const BangerCommand *command = banger_args_command (args);
+  g_autoptr (BangerClient) client = NULL;
+  gboolean session = FALSE;
+
+  if (banger_args_flag (args, "help") && !command->hidden) {
+    g_autofree char *text = banger_help_command (command);
+
+    g_print ("%s", text);
+    return BANGER_EXIT_OK;
+  }
+  if (!choose_bus (args, &session, error))
+    return 0;
+  client = banger_client_new (session, !banger_args_flag (args, "no-input"));
+  return command->run (client, args, error);
+}
+
+/* What stands for itself without being a command: nothing at all, a lone noun, --help, --version.
+ * Returns FALSE if @words are none of these. */
+static gboolean
+run_bare (const char *const *words, int *status)
+{
+  g_autofree char *text = NULL;
+  gboolean asked = g_strv_contains (words, "--help") || g_strv_contains (words, "-h");
+
+  *status = asked ? BANGER_EXIT_OK : BANGER_EXIT_USAGE;
+  if (words[0] == NULL || (asked && words[0][0] == '-'))
+    text = banger_help_overview ();
+  else if (banger_command_is_noun (words[0]) && (words[1] == NULL || words[1][0] == '-'))
+    text = banger_help_noun (words[0]);
+  if (text == NULL)
+    return FALSE;
+  if (asked)
+    g_print ("%s", text);
+  else
+    g_printerr ("%s", text);
+  return TRUE;
+}
+
+static int
+run_words (const char *const *words, gboolean *as_json, GError **error)
+{
+  g_autoptr (BangerArgs) args = NULL;
+  const BangerCommand *command = NULL;
+  guint used = 0;
+  int status = 0;
+
+  if (run_bare (words, &status))
+    return status;
+  command = banger_command_find (words, &used, error);
+  if (command == NULL)
+    return 0;
+  if (command->hidden) {
+    /* Its words are someone else's command line: nothing in them is an option of ours. */
+    static const char *const guard[] = { "--", NULL };
+    g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+    g_auto (GStrv) guarded = NULL;
+
+    g_strv_builder_addv (builder, (const char **)guard);
+    g_strv_builder_addv (builder, (const char **)words + used);
+    guarded = g_strv_builder_end (builder);
+    args = banger_args_parse (command, (const char *const *)guarded, error);
+  } else {
+    args = banger_args_parse (command, words + used, error);
+  }
+  if (args == NULL)
+    return 0;
+  *as_json = banger_args_has_flag (args, "json");
+  return run_parsed (args, error);
+}
+
+int
+banger_cli_run (int argc, char **argv)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (GStrv) words = NULL;
+  gboolean as_json = FALSE;
+  int status = 0;
+
+  setlocale (LC_ALL, "");
+  bindtextdomain (GETTEXT_PACKAGE, BANGER_LOCALEDIR);
+  bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+  textdomain (GETTEXT_PACKAGE);
+  g_set_prgname ("banger");
+  words = sort_words (argv + 1);
+  if (words[0] != NULL && strcmp (words[0], "--version") == 0) {
+    g_free (words[0]);
+    words[0] = g_strdup ("version");
+  }
+  status = run_words ((const char *const *)words, &as_json, &error);
+  if (error != NULL) {
+    if (status == 0)
+      status = banger_output_status (error);
+    banger_output_error (error);
+    if (as_json) {
+      g_autofree char *text = banger_output_error_json (error);
+
+      fputs (text, stdout);
+    }
+  }
+  if (fflush (stdout) != 0 || ferror (stdout)) {
+    g_printerr ("banger: %s\n", _ ("cannot write to standard output"));
+    return status != 0 ? status : BANGER_EXIT_FAILED;
+  }
+  return status;
+}

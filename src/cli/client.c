@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client.h"
+
+#include "text.h"
+
+#include <glib-unix.h>
+#include <glib/gi18n.h>
+#include <signal.h>
+#include <string.h>
+
+/* How long a call may go on after the first interruption: its answer may hold the job to cancel. */
+#define GRACE_MS 2000
+
+struct _BangerClient {
+  gboolean session;
+  gboolean interactive;
+  gboolean passive;
+  GDBusConnection *bus;
+  char *owner;
+  guint interrupts;
+  guint signal_sources[2];
+};
+
+BangerClient *
+banger_client_new (gboolean session, gboolean interactive)
+{
+  BangerClient *client = g_new0 (BangerClient, 1);
+
+  client->session = session;
+  client->interactive = interactive;
+  return client;
+}
+
+void
+banger_client_free (BangerClient *client)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (client->signal_sources); i++)
+    g_clear_handle_id (&client->signal_sources[i], g_source_remove);
+  g_clear_object (&client->bus);
+  g_free (client->owner);
+  g_free (client);
+}
+
+gboolean
+banger_client_is_session (BangerClient *client)
+{
+  return client->session;
+}
+
+GDBusConnection *
+banger_client_bus (BangerClient *client)
+{
+  return client->bus;
+}
+
+const char *
+banger_client_owner (BangerClient *client)
+{
+  return client->owner;
+}
+
+static gboolean
+connect_bus (BangerClient *client, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+
+  if (client->bus != NULL)
+    return TRUE;
+  client->bus
+      = g_bus_get_sync (client->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, &cause);
+  if (client->bus == NULL) {
+    banger_set_error (error, BANGER_ERROR_FAILED, BANGER_STAGE_CONNECT, cause->message,
+                      client->session ? _ ("run it where a session bus is, or use --system")
+                                      : _ ("start the system bus, or use --session for your own "
+                                           "service"),
+                      client->session ? _ ("cannot reach the session bus")
+                                      : _ ("cannot reach the system bus"));
+    return FALSE;
+  }
+  g_dbus_connection_set_exit_on_close (client->bus, FALSE);
+  return TRUE;
+}
+
+gboolean
+banger_client_connect_passive (BangerClient *client, GError **error)
+{
+  client->passive = TRUE;
+  return connect_bus (client, error);
+}
+
+/* Does @cause mean that nobody answers? */
+static gboolean
+is_unreachable (const GError *cause)
+{
+  static const int codes[] = {
+    G_DBUS_ERROR_SERVICE_UNKNOWN, G_DBUS_ERROR_NAME_HAS_NO_OWNER,       G_DBUS_ERROR_NO_REPLY,
+    G_DBUS_ERROR_DISCONNECTED,    G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND,
+  };
+  g_autofree char *name = g_dbus_error_get_remote_error (cause);
+
+  if (g_error_matches (cause, G_IO_ERROR, G_IO_ERROR_CLOSED))
+    return TRUE;
+  if (name != NULL && g_str_has_prefix (name, "org.freedesktop.DBus.Error.Spawn."))
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (codes); i++) {
+    if (g_error_matches (cause, G_DBUS_ERROR, codes[i]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Takes @cause, an error of a call, and makes it one of ours. */
+static void
+take_error (BangerClient *client, GError *cause, GError **error)
+{
+  g_autoptr (GError) owned = banger_error_from_dbus (cause);
+
+  if (owned->domain == BANGER_ERROR) {
+    g_propagate_error (error, g_steal_pointer (&owned));
+  } else if (is_unreachable (owned)) {
+    g_dbus_error_strip_remote_error (owned);
+    banger_set_error (error, BANGER_ERROR_FAILED, BANGER_STAGE_CONNECT, owned->message,
+                      client->session
+                          ? _ ("see that bangerd is installed for this bus, or use --system")
+                          : _ ("systemctl status bangerd, or use --session for your own service"),
+                      client->session ? _ ("cannot reach bangerd on the session bus")
+                                      : _ ("cannot reach bangerd on the system bus"));
+  } else if (g_error_matches (owned, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED)) {
+    g_dbus_error_strip_remote_error (owned);
+    banger_set_error (error, BANGER_ERROR_NOT_AUTHORIZED, NULL, owned->message, NULL,
+                      _ ("the bus does not let you"));
+  } else {
+    g_dbus_error_strip_remote_error (owned);
+    g_propagate_error (error, banger_error_adopt (g_steal_pointer (&owned)));
+  }
+}
+
+gboolean
+banger_client_connect (BangerClient *client, GError **error)
+{
+  g_autoptr (GVariant) started = NULL, reply = NULL;
+  GError *cause = NULL;
+
+  if (client->owner != NULL)
+    return TRUE;
+  if (!connect_bus (client, error))
+    return FALSE;
+  started = g_dbus_connection_call_sync (
+      client->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+      "StartServiceByName", g_variant_new ("(su)", BANGER_BUS_NAME, 0), G_VARIANT_TYPE ("(u)"),
+      G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, &cause);
+  if (started != NULL)
+    reply = g_dbus_connection_call_sync (
+        client->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+        "GetNameOwner", g_variant_new ("(s)", BANGER_BUS_NAME), G_VARIANT_TYPE ("(s)"),
+        G_DBUS_CALL_FLAGS_NONE, -1, NULL, &cause);
+  if (reply == NULL) {
+    take_error (client, cause, error);
+    return FALSE;
+  }
+  g_variant_get (reply, "(s)", &client->owner);
+  return TRUE;
+}
+
+static gboolean
+on_interrupt (gpointer data)
+{
+  BangerClient *client = data;
+
+  client->interrupts++;
+  return G_SOURCE_CONTINUE;
+}
+
+void
+banger_client_catch_interrupts (BangerClient *client)
+{
+  if (client->signal_sources[0] != 0)
+    return;
+  client->signal_sources[0] = g_unix_signal_add (SIGINT, on_interrupt, client);
+  client->signal_sources[1] = g_unix_signal_add (SIGTERM, on_interrupt, client);
+}
+
+guint
+banger_client_interrupts (BangerClient *client)
+{
+  return client->interrupts;
+}
+
+typedef struct {
+  gboolean done;
+  GVariant *reply;
+  GUnixFDList *fds;
+  GError *error;
+} Call;
+
+static void
+on_reply (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Call *call = data;
+
+  call->reply = g_dbus_connection_call_with_unix_fd_list_finish (G_DBUS_CONNECTION (source),
+                                                                 &call->fds, result, &call->error);
+  call->done = TRUE;
+}
+
+static gboolean
+on_grace_over (gpointer data)
+{
+  g_cancellable_cancel (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wait_for_reply (BangerClient *client, Call *call, GCancellable *cancellable)
+{
+  guint before = client->interrupts, grace = 0;
+
+  while (!call->done) {
+    g_main_context_iteration (NULL, TRUE);
+    if (client->interrupts > before && grace == 0)
+      grace = g_timeout_add_full (G_PRIORITY_DEFAULT, GRACE_MS, on_grace_over,
+                                  g_object_ref (cancellable), g_object_unref);
+    if (client->interrupts > before + 1)
+      g_cancellable_cancel (cancellable);
+  }
+  if (grace != 0 && !g_cancellable_is_cancelled (cancellable))
+    g_source_remove (grace);
+}
+
+GVariant *
+banger_client_call (BangerClient *client, const char *path, const char *interface,
+                    const char *method, GVariant *args, const char *reply_type, GUnixFDList *fds,
+                    GUnixFDList **out_fds, GError **error)
+{
+  g_autoptr (GVariant) held = args != NULL ? g_variant_ref_sink (args) : NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GUnixFDList) received = NULL;
+  GDBusCallFlags flags = G_DBUS_CALL_FLAGS_NONE;
+  Call call = { 0 };
+
+  if (!client->passive && !banger_client_connect (client, error))
+    return NULL;
+  if (client->interactive)
+    flags |= G_DBUS_CALL_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION;
+  if (client->passive)
+    flags |= G_DBUS_CALL_FLAGS_NO_AUTO_START;
+  g_dbus_connection_call_with_unix_fd_list (client->bus, BANGER_BUS_NAME, path, interface, method,
+                                            held,
+                                            reply_type != NULL ? G_VARIANT_TYPE (reply_type) : NULL,
+                                            flags, G_MAXINT, fds, cancellable, on_reply, &call);
+  wait_for_reply (client, &call, cancellable);
+  received = call.fds;
+  if (call.reply == NULL) {
+    take_error (client, call.error, error);
+    return NULL;
+  }
+  if (out_fds != NULL)
+    *out_fds = g_steal_pointer (&received);
+  return call.reply;
+}
+
+char *
+banger_client_call_job (BangerClient *client, const char *path, const char *interface,
+                        const char *method, GVariant *options, GError **error)
+{
+  g_autoptr (GVariant) reply = NULL;
+  char *job = NULL;
+
+  reply = banger_client_call (
+      client, path, interface, method,
+      g_variant_new ("(@a{sv})", options != NULL ? options : banger_no_args ()), "(o)", NULL, NULL,
+      error);
+  if (reply != NULL)
+    g_variant_get (reply, "(o)", &job);
+  return job;
+}
+
+GVariant *
+banger_client_properties (BangerClient *client, const char *path, const char *interface,
+                          GError **error)
+{
+  g_autoptr (GVariant) reply
+      = banger_client_call (client, path, "org.freedesktop.DBus.Properties", "GetAll",
+                            g_variant_new ("(s)", interface), "(a{sv})", NULL, NULL, error);
+
+  return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+}
+
+char *
+banger_client_name_of (BangerClient *client, const char *path, const char *interface)
+{
+  g_autoptr (GVariant) properties = NULL;
+
+  if (!g_variant_is_object_path (path) || strcmp (path, "/") == 0)
+    return g_strdup ("");
+  properties = banger_client_properties (client, path, interface, NULL);
+  return g_strdup (properties != NULL ? banger_props_string (properties, "Name") : "");
+}
+
+GVariant *
+banger_client_objects (BangerClient *client, GError **error)
+{
+  g_autoptr (GVariant) reply
+      = banger_client_call (client, BANGER_ROOT_PATH, "org.freedesktop.DBus.ObjectManager",
+                            "GetManagedObjects", NULL, "(a{oa{sa{sv}}})", NULL, NULL, error);
+
+  return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+}
+
+static void
+object_free (gpointer data)
+{
+  BangerObject *object = data;
+
+  g_free (object->path);
+  g_variant_unref (object->properties);
+  g_free (object);
+}
+
+static int
+compare_objects (gconstpointer a, gconstpointer b)
+{
+  const BangerObject *first = *(const BangerObject *const *)a;
+  const BangerObject *second = *(const BangerObject *const *)b;
+  int order = strcmp (banger_props_string (first->properties, "Name"),
+                      banger_props_string (second->properties, "Name"));
+
+  return order != 0 ? order : strcmp (first->path, second->path);
+}
+
+GPtrArray *
+banger_objects_select (GVariant *objects, const char *interface)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func (object_free);
+  GVariantIter iter;
+  const char *path = NULL;
+  GVariant *interfaces = NULL;
+
+  g_variant_iter_init (&iter, objects);
+  while (g_variant_iter_loop (&iter, "{&o@a{sa{sv}}}", &path, &interfaces)) {
+    GVariant *properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
+
+    if (properties != NULL) {
+      BangerObject *object = g_new0 (BangerObject, 1);
+
+      object->path = g_strdup (path);
+      object->properties = properties;
+      g_ptr_array_add (list, object);
+    }
+  }
+  g_ptr_array_sort (list, compare_objects);
+  return list;
+}
+
+char *
+banger_objects_name (GVariant *objects, const char *path, const char *interface)
+{
+  g_autoptr (GVariant) interfaces = NULL, properties = NULL;
+
+  interfaces = g_variant_lookup_value (objects, path, G_VARIANT_TYPE ("a{sa{sv}}"));
+  if (interfaces != NULL)
+    properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
+  return g_strdup (properties != NULL ? banger_props_string (properties, "Name") : "");
+}
+
+const char *
+banger_props_string (GVariant *properties, const char *key)
+{
+  const char *value = NULL;
+
+  if (g_variant_lookup (properties, key, "&s", &value)
+      || g_variant_lookup (properties, key, "&o", &value))
+    return value;
+  return "";
+}
+
+guint64
+banger_props_number (GVariant *properties, const char *key)
+{
+  guint64 wide = 0;
+  guint32 narrow = 0;
+
+  if (g_variant_lookup (properties, key, "t", &wide))
+    return wide;
+  return g_variant_lookup (properties, key, "u", &narrow) ? narrow : 0;
+}
+
+gboolean
+banger_props_flag (GVariant *properties, const char *key)
+{
+  gboolean value = FALSE;
+
+  return g_variant_lookup (properties, key, "b", &value) && value;
+}
+
+double
+banger_props_double (GVariant *properties, const char *key)
+{
+  double value = 0;
+
+  return g_variant_lookup (properties, key, "d", &value) ? value : 0;
+}
+
+const char *
+banger_client_interface (BangerObjectKind kind)
+{
+  static const char *const interfaces[] = {
+    [BANGER_OBJECT_MANAGER] = BANGER_IFACE_MANAGER, [BANGER_OBJECT_VM] = BANGER_IFACE_VM,
+    [BANGER_OBJECT_IMAGE] = BANGER_IFACE_IMAGE,     [BANGER_OBJECT_KERNEL] = BANGER_IFACE_KERNEL,
+    [BANGER_OBJECT_JOB] = BANGER_IFACE_JOB,
+  };
+
+  return interfaces[kind];
+}
+
+/* NotFound with the names that are near, instead of the service's general hint. */
+static void
+add_near_misses (BangerClient *client, BangerObjectKind kind, const char *name, GError **error)
+{
+  g_autoptr (GVariant) objects = banger_client_objects (client, NULL);
+  g_autoptr (GPtrArray) list = NULL, names = g_ptr_array_new ();
+  g_autofree char *hint = NULL, *message = NULL;
+
+  if (objects == NULL)
+    return;
+  list = banger_objects_select (objects, banger_client_interface (kind));
+  for (guint i = 0; i < list->len; i++) {
+    BangerObject *object = g_ptr_array_index (list, i);
+
+    g_ptr_array_add (names, (gpointer)banger_props_string (object->properties, "Name"));
+  }
+  g_ptr_array_add (names, NULL);
+  hint = banger_text_did_you_mean (name, (const char *const *)names->pdata);
+  if (hint == NULL)
+    hint = g_strdup_printf ("banger %s list", banger_object_kind_to_string (kind));
+  message = g_strdup ((*error)->message);
+  g_clear_error (error);
+  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, hint, "%s", message);
+}
+
+static char *
+find_job (BangerClient *client, const char *id, GError **error)
+{
+  g_autofree char *path = NULL;
+  g_autoptr (GVariant) objects = NULL, interfaces = NULL;
+  g_autofree char *shown = banger_text_escape (id, -1);
+
+  if (banger_id_is_valid (id)) {
+    path = banger_object_path_new (BANGER_OBJECT_JOB, id);
+    objects = banger_client_objects (client, error);
+    if (objects == NULL)
+      return NULL;
+    interfaces = g_variant_lookup_value (objects, path, G_VARIANT_TYPE ("a{sa{sv}}"));
+    if (interfaces != NULL)
+      return g_steal_pointer (&path);
+  }
+  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL,
+                    _ ("a job that has ended is forgotten after a minute"), "banger job list",
+                    _ ("there is no job '%s'"), shown);
+  return NULL;
+}
+
+char *
+banger_client_find (BangerClient *client, BangerObjectKind kind, const char *name, GError **error)
+{
+  static const char *const methods[] = { [BANGER_OBJECT_VM] = "FindVM",
+                                         [BANGER_OBJECT_IMAGE] = "FindImage",
+                                         [BANGER_OBJECT_KERNEL] = "FindKernel" };
+  g_autoptr (GVariant) reply = NULL;
+  GError *cause = NULL;
+  char *path = NULL;
+
+  if (kind == BANGER_OBJECT_JOB)
+    return find_job (client, name, error);
+  reply = banger_client_call (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, methods[kind],
+                              g_variant_new ("(s@a{sv})", name, banger_no_args ()), "(o)", NULL,
+                              NULL, &cause);
+  if (reply == NULL) {
+    if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_NOT_FOUND))
+      add_near_misses (client, kind, name, &cause);
+    g_propagate_error (error, cause);
+    return NULL;
+  }
+  g_variant_get (reply, "(o)", &path);
+  return path;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "command.h"
+
+#include "text.h"
+
+#include "common/common.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+char *
+banger_command_name (const BangerCommand *command)
+{
+  if (command->noun == NULL)
+    return g_strdup (command->verb);
+  return g_strdup_printf ("%s %s", command->noun, command->verb);
+}
+
+static const BangerCommand *
+find_pair (const char *noun, const char *verb)
+{
+  const BangerCommand *const *commands = banger_commands ();
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    if (g_strcmp0 (commands[i]->noun, noun) == 0 && g_strcmp0 (commands[i]->verb, verb) == 0)
+      return commands[i];
+  }
+  return NULL;
+}
+
+gboolean
+banger_command_is_noun (const char *word)
+{
+  const BangerCommand *const *commands = banger_commands ();
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    if (word != NULL && g_strcmp0 (commands[i]->noun, word) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+GStrv
+banger_command_words (const char *noun)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  const BangerShorthand *shorthands = banger_shorthands ();
+  g_autoptr (GPtrArray) words = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    const char *word = commands[i]->verb;
+
+    if (commands[i]->hidden)
+      continue;
+    if (noun == NULL && commands[i]->noun != NULL)
+      word = commands[i]->noun;
+    else if (noun != NULL && g_strcmp0 (commands[i]->noun, noun) != 0)
+      continue;
+    if (!g_ptr_array_find_with_equal_func (words, word, g_str_equal, NULL))
+      g_ptr_array_add (words, g_strdup (word));
+  }
+  for (guint i = 0; noun == NULL && shorthands[i].word != NULL; i++)
+    g_ptr_array_add (words, g_strdup (shorthands[i].word));
+  g_ptr_array_add (words, NULL);
+  return (GStrv)g_ptr_array_steal (words, NULL);
+}
+
+static void
+set_unknown (GError **error, const char *noun, const char *word)
+{
+  g_auto (GStrv) known = banger_command_words (noun);
+  g_autofree char *hint = banger_text_did_you_mean (word, (const char *const *)known);
+  g_autofree char *shown = banger_text_escape (word, -1);
+  g_autofree char *all = NULL;
+
+  if (hint == NULL && noun != NULL) {
+    all = g_strjoinv (", ", known);
+    hint = g_strdup_printf (_ ("'%s' knows: %s"), noun, all);
+  } else if (hint == NULL) {
+    hint = g_strdup ("banger help");
+  }
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
+                    _ ("'%s%s%s' is not a command"), noun != NULL ? noun : "",
+                    noun != NULL ? " " : "", shown);
+}
+
+const BangerCommand *
+banger_command_find (const char *const *words, guint *used, GError **error)
+{
+  const BangerShorthand *shorthands = banger_shorthands ();
+  const BangerCommand *command = find_pair (NULL, words[0]);
+
+  *used = 1;
+  for (guint i = 0; command == NULL && shorthands[i].word != NULL; i++) {
+    if (g_strcmp0 (shorthands[i].word, words[0]) == 0)
+      command = find_pair (shorthands[i].noun, shorthands[i].verb);
+  }
+  if (command != NULL)
+    return command;
+  if (!banger_command_is_noun (words[0])) {
+    set_unknown (error, NULL, words[0] != NULL ? words[0] : "");
+    return NULL;
+  }
+  *used = 2;
+  command = words[1] != NULL ? find_pair (words[0], words[1]) : NULL;
+  if (command == NULL)
+    set_unknown (error, words[0], words[1] != NULL ? words[1] : "");
+  return command;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "help.h"
+
+#include "text.h"
+#include "verbs.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#define WIDTH 80
+
+static const BangerExitText exits[] = {
+  { BANGER_EXIT_OK, N_ ("done") },
+  { BANGER_EXIT_FAILED, N_ ("the operation failed") },
+  { BANGER_EXIT_USAGE, N_ ("the command line is wrong") },
+  { BANGER_EXIT_NOT_FOUND, N_ ("what was named is not there") },
+  { BANGER_EXIT_CONFLICT, N_ ("it exists already, is busy, or is in a state that forbids it") },
+  { BANGER_EXIT_NOT_AUTHORIZED, N_ ("not authorised, or the question was dismissed") },
+  { BANGER_EXIT_UNREACHABLE, N_ ("the service cannot be reached") },
+  { BANGER_EXIT_TIMEOUT, N_ ("it took too long") },
+  { BANGER_EXIT_HOST_NOT_READY, N_ ("this host lacks something: see 'banger doctor'") },
+  { BANGER_EXIT_INTERRUPTED, N_ ("interrupted: the job was cancelled") },
+  { BANGER_EXIT_NOT_RUN, N_ ("exec: the command could not be run in the guest") },
+  { BANGER_EXIT_TRANSPORT, N_ ("exec: the guest could not be reached, or the connection broke") },
+  { BANGER_EXIT_OK, NULL },
+};
+
+const BangerExitText *
+banger_help_exits (void)
+{
+  return exits;
+}
+
+/* Words of @text in lines of at most WIDTH columns; a blank line stays one. */
+static void
+append_wrapped (GString *out, const char *text)
+{
+  g_auto (GStrv) paragraphs = g_strsplit (text, "\n\n", -1);
+
+  for (guint i = 0; paragraphs[i] != NULL; i++) {
+    g_auto (GStrv) words = g_strsplit (paragraphs[i], " ", -1);
+    glong column = 0;
+
+    if (i > 0)
+      g_string_append_c (out, '\n');
+    for (guint j = 0; words[j] != NULL; j++) {
+      glong length = g_utf8_strlen (words[j], -1);
+
+      if (column > 0 && column + 1 + length > WIDTH) {
+        g_string_append_c (out, '\n');
+        column = 0;
+      } else if (column > 0) {
+        g_string_append_c (out, ' ');
+        column++;
+      }
+      g_string_append (out, words[j]);
+      column += length;
+    }
+    g_string_append_c (out, '\n');
+  }
+}
+
+static char *
+option_words (const BangerOption *option, gboolean translate)
+{
+  const char *value = option->value;
+  g_autofree char *letter = NULL;
+
+  if (value != NULL && translate)
+    value = _ (value);
+  letter = option->letter != 0 ? g_strdup_printf ("-%c, ", option->letter) : g_strdup ("    ");
+  return g_strdup_printf ("%s--%s%s%s", letter, option->name, value != NULL ? " " : "",
+                          value != NULL ? value : "");
+}
+
+static void
+append_options (GString *out, const BangerOption *options)
+{
+  g_autoptr (BangerTable) table = banger_table_new (NULL);
+  g_autofree char *text = NULL;
+
+  for (guint i = 0; options != NULL && options[i].name != NULL; i++)
+    banger_table_add (table, g_strdup (" "), option_words (&options[i], TRUE),
+                      g_strdup (_ (options[i].summary)), NULL);
+  text = banger_table_format (table);
+  g_string_append (out, text);
+}
+
+static void
+append_commands (GString *out, const char *noun)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autoptr (BangerTable) table = banger_table_new (NULL);
+  g_autofree char *text = NULL;
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    g_autofree char *name = banger_command_name (commands[i]);
+
+    if (!commands[i]->hidden && (noun == NULL || g_strcmp0 (noun, commands[i]->noun) == 0))
+      banger_table_add (table, g_strdup (" "), g_steal_pointer (&name),
+                        g_strdup (_ (commands[i]->summary)), NULL);
+  }
+  text = banger_table_format (table);
+  g_string_append (out, text);
+}
+
+char *
+banger_help_overview (void)
+{
+  const BangerShorthand *short_words = banger_shorthands ();
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, "%s\n\n%s\n", _ ("Usage: banger [OPTION...] COMMAND [ARGUMENT...]"),
+                          _ ("Commands:"));
+  append_commands (out, NULL);
+  g_string_append_printf (out, "\n%s\n ", _ ("Shorthands:"));
+  for (guint i = 0; short_words[i].word != NULL; i++)
+    g_string_append_printf (out, " %s (%s %s)%s", short_words[i].word, short_words[i].noun,
+                            short_words[i].verb, short_words[i + 1].word != NULL ? "," : "\n");
+  g_string_append_printf (out, "\n%s\n", _ ("Options of every command:"));
+  append_options (out, banger_global_options ());
+  g_string_append_printf (out, "\n%s\n", _ ("'banger help COMMAND' explains one; see banger(1)."));
+  return g_string_free (out, FALSE);
+}
+
+char *
+banger_help_noun (const char *noun)
+{
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, _ ("Usage: banger %s COMMAND [ARGUMENT...]"), noun);
+  g_string_append (out, "\n\n");
+  append_commands (out, noun);
+  return g_string_free (out, FALSE);
+}
+
+char *
+banger_help_command (const BangerCommand *command)
+{
+  GString *out = g_string_new (NULL);
+  g_autofree char *name = banger_command_name (command);
+
+  g_string_append_printf (out, _ ("Usage: banger %s [OPTION...] %s"), name, command->usage);
+  g_strchomp (out->str);
+  out->len = strlen (out->str);
+  g_string_append_printf (out, "\n%s\n", _ (command->summary));
+  if (command->details != NULL) {
+    g_string_append_c (out, '\n');
+    append_wrapped (out, _ (command->details));
+  }
+  g_string_append_printf (out, "\n%s\n", _ ("Options:"));
+  append_options (out, command->options);
+  append_options (out, banger_global_options ());
+  return g_string_free (out, FALSE);
+}
+
+int
+banger_help_run (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  const BangerCommand *command = NULL;
+  g_autofree char *text = NULL;
+  guint used = 0;
+
+  if (banger_args_flag (args, "man")) {
+    text = banger_help_man ();
+  } else if (words[0] == NULL) {
+    text = banger_help_overview ();
+  } else if (words[1] == NULL && banger_command_is_noun (words[0])) {
+    text = banger_help_noun (words[0]);
+  } else {
+    command = banger_command_find (words, &used, error);
+    if (command == NULL)
+      return 0;
+    text = banger_help_command (command);
+  }
+  g_print ("%s", text);
+  return BANGER_EXIT_OK;
+}

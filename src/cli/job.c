@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "verbs.h"
+
+#include "text.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+/* "vm" and the id of what a job works on; NULL where it is none of ours. */
+static const char *
+object_of (GVariant *properties, const char **id)
+{
+  static const BangerObjectKind kinds[]
+      = { BANGER_OBJECT_VM, BANGER_OBJECT_IMAGE, BANGER_OBJECT_KERNEL };
+  const char *path = banger_props_string (properties, "Object");
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    *id = banger_object_path_id (path, kinds[i]);
+    if (*id != NULL)
+      return banger_object_kind_to_string (kinds[i]);
+  }
+  return NULL;
+}
+
+static void
+add_timings (JsonBuilder *json, GVariant *properties)
+{
+  g_autoptr (GVariant) timings
+      = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+
+  json_builder_set_member_name (json, "timings");
+  json_builder_begin_array (json);
+  for (gsize i = 0; timings != NULL && i < g_variant_n_children (timings); i++) {
+    const char *stage = NULL;
+    guint64 began = 0, took = 0;
+    g_autofree char *time = NULL;
+
+    g_variant_get_child (timings, i, "(&stt)", &stage, &began, &took);
+    time = banger_text_time_us (began);
+    json_builder_begin_object (json);
+    banger_json_string (json, "stage", stage);
+    banger_json_string (json, "began_at", time);
+    banger_json_number (json, "duration_us", took);
+    json_builder_end_object (json);
+  }
+  json_builder_end_array (json);
+}
+
+static void
+add_job (JsonBuilder *json, GVariant *properties)
+{
+  g_autoptr (GVariant) error = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
+  const char *id = NULL, *kind = object_of (properties, &id);
+  double fraction = banger_props_double (properties, "Progress");
+
+  banger_json_string (json, "id", banger_props_string (properties, "Id"));
+  banger_json_string (json, "kind", banger_props_string (properties, "Kind"));
+  banger_json_string (json, "object_kind", kind);
+  banger_json_string (json, "object_id", id);
+  banger_json_string (json, "state", banger_props_string (properties, "State"));
+  banger_json_string (json, "stage", banger_props_string (properties, "Stage"));
+  json_builder_set_member_name (json, "progress");
+  if (fraction >= 0)
+    json_builder_add_double_value (json, fraction);
+  else
+    json_builder_add_null_value (json);
+  banger_json_number (json, "started_by_uid", banger_props_number (properties, "StartedByUid"));
+  banger_json_flag (json, "cancelable", banger_props_flag (properties, "Cancelable"));
+  add_timings (json, properties);
+  banger_json_error (json, "error", error);
+}
+
+static void
+list_as_json (GPtrArray *jobs)
+{
+  g_autoptr (JsonBuilder) json = banger_json_new ();
+
+  json_builder_set_member_name (json, "jobs");
+  json_builder_begin_array (json);
+  for (guint i = 0; i < jobs->len; i++) {
+    json_builder_begin_object (json);
+    add_job (json, ((BangerObject *)g_ptr_array_index (jobs, i))->properties);
+    json_builder_end_object (json);
+  }
+  json_builder_end_array (json);
+  banger_json_print (json);
+}
+
+static char *
+object_words (GVariant *objects, GVariant *properties)
+{
+  const char *id = NULL, *word = object_of (properties, &id);
+  BangerObjectKind kind = BANGER_OBJECT_VM;
+  g_autofree char *name = NULL;
+
+  if (word == NULL || !banger_object_kind_from_string (word, &kind))
+    return g_strdup ("");
+  name = banger_objects_name (objects, banger_props_string (properties, "Object"),
+                              banger_client_interface (kind));
+  return g_strdup_printf ("%s %s", word, *name != '\0' ? name : id);
+}
+
+static void
+list_as_table (GVariant *objects, GPtrArray *jobs, gboolean with_header)
+{
+  const char *headers[] = { _ ("JOB"), _ ("KIND"), _ ("OBJECT"), _ ("STATE"), _ ("STAGE"), NULL };
+  g_autoptr (BangerTable) table = banger_table_new (with_header ? headers : NULL);
+
+  for (guint i = 0; i < jobs->len; i++) {
+    GVariant *properties = ((BangerObject *)g_ptr_array_index (jobs, i))->properties;
+
+    banger_table_add (table, g_strdup (banger_props_string (properties, "Id")),
+                      g_strdup (banger_props_string (properties, "Kind")),
+                      object_words (objects, properties),
+                      g_strdup (banger_props_string (properties, "State")),
+                      g_strdup (banger_props_string (properties, "Stage")), NULL);
+  }
+  banger_table_print (table);
+}
+
+int
+banger_job_list (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (GPtrArray) jobs = NULL;
+
+  if (objects == NULL)
+    return 0;
+  jobs = banger_objects_select (objects, BANGER_IFACE_JOB);
+  if (banger_args_flag (args, "json")) {
+    list_as_json (jobs);
+  } else if (banger_args_flag (args, "quiet")) {
+    for (guint i = 0; i < jobs->len; i++)
+      banger_output_line (
+          "%s",
+          banger_props_string (((BangerObject *)g_ptr_array_index (jobs, i))->properties, "Id"));
+  } else {
+    list_as_table (objects, jobs, !banger_args_flag (args, "no-header"));
+  }
+  return BANGER_EXIT_OK;
+}
+
+static void
+print_job (GVariant *properties)
+{
+  g_autoptr (BangerTable) table = banger_table_new (NULL);
+  g_autoptr (GVariant) timings
+      = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+  g_autoptr (GVariant) dictionary
+      = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GError) error = banger_error_from_variant (dictionary);
+
+  banger_table_add (table, g_strdup (_ ("job:")), g_strdup (banger_props_string (properties, "Id")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("kind:")),
+                    g_strdup (banger_props_string (properties, "Kind")), NULL);
+  banger_table_add (table, g_strdup (_ ("state:")),
+                    g_strdup (banger_props_string (properties, "State")), NULL);
+  for (gsize i = 0; timings != NULL && i < g_variant_n_children (timings); i++) {
+    const char *stage = NULL;
+    guint64 began = 0, took = 0;
+    g_autofree char *time = NULL;
+
+    g_variant_get_child (timings, i, "(&stt)", &stage, &began, &took);
+    time = banger_text_duration (took);
+    banger_table_add (table, g_strdup (i == 0 ? _ ("stages:") : ""),
+                      g_strdup_printf ("%-11s %9s", stage, took != 0 ? time : "…"), NULL);
+  }
+  if (error != NULL) {
+    banger_table_add (table, g_strdup (_ ("error:")), g_strdup (error->message), NULL);
+    banger_table_add (table, g_strdup (_ ("cause:")), g_strdup (banger_error_cause (error)), NULL);
+    banger_table_add (table, g_strdup (_ ("hint:")), g_strdup (banger_error_hint (error)), NULL);
+  }
+  banger_table_print (table);
+}
+
+int
+banger_job_show (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autofree char *path
+      = banger_client_find (client, BANGER_OBJECT_JOB, banger_args_words (args)[0], error);
+  g_autoptr (GVariant) properties = NULL;
+
+  if (path == NULL)
+    return 0;
+  properties = banger_client_properties (client, path, BANGER_IFACE_JOB, error);
+  if (properties == NULL)
+    return 0;
+  if (banger_args_flag (args, "json")) {
+    g_autoptr (JsonBuilder) json = banger_json_new ();
+
+    add_job (json, properties);
+    banger_json_print (json);
+  } else {
+    print_job (properties);
+  }
+  return BANGER_EXIT_OK;
+}
+
+int
+banger_job_cancel (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *ids = banger_args_words (args);
+
+  for (guint i = 0; ids[i] != NULL; i++) {
+    g_autofree char *path = banger_client_find (client, BANGER_OBJECT_JOB, ids[i], error);
+    g_autoptr (GVariant) reply = NULL;
+
+    if (path == NULL)
+      return 0;
+    reply = banger_client_call (client, path, BANGER_IFACE_JOB, "Cancel",
+                                g_variant_new ("(@a{sv})", banger_no_args ()), NULL, NULL, NULL,
+                                error);
+    if (reply == NULL)
+      return 0;
+    banger_output_line (_ ("job %s is being cancelled"), ids[i]);
+  }
+  return BANGER_EXIT_OK;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Documents for programs: banger(1), JSON, says what holds for them. */
+#include "output.h"
+
+#include "text.h"
+
+#include <stdio.h>
+
+JsonBuilder *
+banger_json_new (void)
+{
+  JsonBuilder *json = json_builder_new ();
+
+  json_builder_begin_object (json);
+  banger_json_number (json, "schema", BANGER_JSON_SCHEMA);
+  return json;
+}
+
+char *
+banger_json_format (JsonBuilder *json)
+{
+  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *text = NULL;
+
+  json_builder_end_object (json);
+  root = json_builder_get_root (json);
+  json_generator_set_root (generator, root);
+  json_generator_set_pretty (generator, TRUE);
+  text = json_generator_to_data (generator, NULL);
+  return g_strconcat (text, "\n", NULL);
+}
+
+void
+banger_json_print (JsonBuilder *json)
+{
+  g_autofree char *text = banger_json_format (json);
+
+  /* JSON is UTF-8 whatever the locale is: RFC 8259, 8.1. */
+  fputs (text, stdout);
+}
+
+void
+banger_json_string (JsonBuilder *json, const char *key, const char *value)
+{
+  g_autofree char *valid = value != NULL ? g_utf8_make_valid (value, -1) : NULL;
+
+  json_builder_set_member_name (json, key);
+  if (valid != NULL)
+    json_builder_add_string_value (json, valid);
+  else
+    json_builder_add_null_value (json);
+}
+
+void
+banger_json_number (JsonBuilder *json, const char *key, guint64 value)
+{
+  json_builder_set_member_name (json, key);
+  json_builder_add_int_value (json, (gint64)MIN (value, (guint64)G_MAXINT64));
+}
+
+void
+banger_json_flag (JsonBuilder *json, const char *key, gboolean value)
+{
+  json_builder_set_member_name (json, key);
+  json_builder_add_boolean_value (json, value);
+}
+
+void
+banger_json_time (JsonBuilder *json, const char *key, guint64 utc_seconds)
+{
+  g_autofree char *text = utc_seconds != 0 ? banger_text_time (utc_seconds) : NULL;
+
+  banger_json_string (json, key, text);
+}
+
+void
+banger_json_error (JsonBuilder *json, const char *key, GVariant *dictionary)
+{
+  static const char *const keys[] = { "name", "message", "stage", "cause", "hint" };
+
+  json_builder_set_member_name (json, key);
+  if (dictionary == NULL || g_variant_n_children (dictionary) == 0) {
+    json_builder_add_null_value (json);
+    return;
+  }
+  json_builder_begin_object (json);
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    const char *value = NULL;
+
+    g_variant_lookup (dictionary, keys[i], "&s", &value);
+    banger_json_string (json, keys[i], value);
+  }
+  json_builder_end_object (json);
+}

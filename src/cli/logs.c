@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "verbs.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <glib/gi18n.h>
+#include <unistd.h>
+
+static int
+open_log (BangerClient *client, const char *vm, gboolean follow, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = NULL;
+  g_autoptr (GVariant) reply = NULL;
+  GVariantDict options;
+  gint32 handle = -1;
+
+  g_variant_dict_init (&options, NULL);
+  if (follow)
+    g_variant_dict_insert (&options, "follow", "b", TRUE);
+  reply = banger_client_call (client, vm, BANGER_IFACE_VM, "OpenLog",
+                              g_variant_new ("(@a{sv})", g_variant_dict_end (&options)), "(h)",
+                              NULL, &fds, error);
+  if (reply == NULL)
+    return -1;
+  g_variant_get (reply, "(h)", &handle);
+  if (fds == NULL) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
+                      _ ("the service sent no descriptor"));
+    return -1;
+  }
+  return g_unix_fd_list_get (fds, handle, error);
+}
+
+static gboolean
+copy (int fd, BangerTextFilter *filter, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  char bytes[16384];
+
+  for (;;) {
+    ssize_t n = TEMP_FAILURE_RETRY (read (fd, bytes, sizeof bytes));
+
+    if (n < 0) {
+      banger_set_error_errno (error, errno, NULL, _ ("cannot read the console"));
+      return FALSE;
+    }
+    g_string_truncate (text, 0);
+    if (filter != NULL)
+      banger_text_filter_push (filter, bytes, (gsize)n, n == 0, text);
+    else
+      g_string_append_len (text, bytes, n);
+    if (!banger_write_all (STDOUT_FILENO, text->str, text->len, error))
+      return FALSE;
+    if (n == 0)
+      return TRUE;
+  }
+}
+
+int
+banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autofree char *vm
+      = banger_client_find (client, BANGER_OBJECT_VM, banger_args_words (args)[0], error);
+  banger_autofd int fd = -1;
+  BangerTextFilter filter;
+
+  if (vm == NULL)
+    return 0;
+  fd = open_log (client, vm, banger_args_flag (args, "follow"), error);
+  if (fd < 0)
+    return 0;
+  banger_text_filter_init (&filter);
+  copy (fd, isatty (STDOUT_FILENO) ? &filter : NULL, error);
+  banger_text_filter_clear (&filter);
+  return 0;
+}

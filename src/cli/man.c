@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* banger(1), in the man(7) macros. */
+#include "help.h"
+
+#include "config.h"
+
+#include <string.h>
+
+/* Text as roff: no line may begin with a control character, dashes and backslashes are literal. */
+static void
+append_text (GString *out, const char *text)
+{
+  gboolean line_start = TRUE;
+
+  for (const char *c = text; *c != '\0'; c++) {
+    if (line_start && (*c == '.' || *c == '\''))
+      g_string_append (out, "\\&");
+    if (*c == '-')
+      g_string_append (out, "\\-");
+    else if (*c == '\\')
+      g_string_append (out, "\\e");
+    else if (*c == '\n' && c[1] == '\n')
+      g_string_append (out, "\n.PP");
+    else
+      g_string_append_c (out, *c);
+    line_start = *c == '\n';
+  }
+  g_string_append_c (out, '\n');
+}
+
+static void
+append_options (GString *out, const BangerOption *options)
+{
+  for (guint i = 0; options != NULL && options[i].name != NULL; i++) {
+    const BangerOption *option = &options[i];
+
+    g_string_append (out, ".TP\n");
+    if (option->letter != 0)
+      g_string_append_printf (out, "\\fB\\-%c\\fR, ", option->letter);
+    g_string_append (out, "\\fB\\-\\-");
+    for (const char *c = option->name; *c != '\0'; c++)
+      g_string_append (out, *c == '-' ? "\\-" : (char[]){ *c, '\0' });
+    g_string_append (out, "\\fR");
+    if (option->value != NULL)
+      g_string_append_printf (out, " \\fI%s\\fR", option->value);
+    g_string_append_c (out, '\n');
+    append_text (out, option->summary);
+  }
+}
+
+static void
+append_command (GString *out, const BangerCommand *command)
+{
+  g_autofree char *name = banger_command_name (command);
+
+  g_string_append_printf (out, ".SS banger %s%s%s\n", name, *command->usage != '\0' ? " " : "",
+                          command->usage);
+  append_text (out, command->summary);
+  if (command->details != NULL) {
+    g_string_append (out, ".PP\n");
+    append_text (out, command->details);
+  }
+  append_options (out, command->options);
+}
+
+static void
+append_section (GString *out, const char *title, const char *text)
+{
+  g_string_append_printf (out, ".SH %s\n", title);
+  append_text (out, text);
+}
+
+static const char description[]
+    = "banger makes, runs and deletes Linux microVMs. It is a client of bangerd(8) on D-Bus: it "
+      "runs "
+      "as you and needs no privilege; what you may do is for polkit to say. Files are opened by "
+      "you, never by the service.\n\n"
+      "Results go to standard output. Stages of jobs go to standard error: live if that is a "
+      "terminal, else one line each. Errors are one line that names the object and the step, then "
+      "where known its cause and a hint. What comes from a guest or an archive is escaped before "
+      "it reaches a terminal.\n\n"
+      "Ctrl-C during a job asks the service to cancel it and waits until all is undone; a second "
+      "one "
+      "leaves at once, and the service goes on with the cleaning up.";
+
+static const char json_text[]
+    = "With --json standard output is one JSON object. Its member schema is an integer, now 1; "
+      "members are added within a version, never removed or changed. Names are in snake_case, "
+      "sizes (_bytes) and times spent (_us, microseconds) are integers, moments (_at) are RFC 3339 "
+      "in UTC, or null. States and other words are those of the bus API and are never translated. "
+      "Lists are an object with one array: vms, images, kernels, jobs, findings. An error is an "
+      "object with the member error: name (as on D-Bus), message, stage, cause, hint; the text for "
+      "people goes to standard error beside it.";
+
+static const char environment[]
+    = "BANGER_BUS: session or system, the bus to use where neither --session nor --system is "
+      "given. Without it the system bus is used, and never another one if that fails.\n\n"
+      "NO_COLOR: if it is not empty, nothing is coloured.";
+
+char *
+banger_help_man (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  const BangerShorthand *shorthands = banger_shorthands ();
+  GString *out = g_string_new (NULL);
+
+  g_string_append_printf (out, ".TH BANGER 1 \"\" \"banger %s\" \"User commands\"\n",
+                          BANGER_VERSION);
+  append_section (out, "NAME", "banger - make, run and delete Linux microVMs");
+  g_string_append (out, ".SH SYNOPSIS\n\\fBbanger\\fR [\\fIOPTION\\fR...] \\fICOMMAND\\fR "
+                        "[\\fIARGUMENT\\fR...]\n");
+  append_section (out, "DESCRIPTION", description);
+  g_string_append (out, ".SH OPTIONS\nEvery command has these.\n");
+  append_options (out, banger_global_options ());
+  g_string_append (out, ".SH COMMANDS\n");
+  for (guint i = 0; commands[i] != NULL; i++) {
+    if (!commands[i]->hidden)
+      append_command (out, commands[i]);
+  }
+  g_string_append (out, ".SH SHORTHANDS\n");
+  for (guint i = 0; shorthands[i].word != NULL; i++)
+    g_string_append_printf (out, ".TP\n\\fBbanger %s\\fR\nis banger %s %s.\n", shorthands[i].word,
+                            shorthands[i].noun, shorthands[i].verb);
+  append_section (out, "JSON", json_text);
+  g_string_append (out, ".SH EXIT STATUS\n");
+  for (const BangerExitText *text = banger_help_exits (); text->meaning != NULL; text++) {
+    g_string_append_printf (out, ".TP\n\\fB%d\\fR\n", text->status);
+    append_text (out, text->meaning);
+  }
+  append_section (out, "ENVIRONMENT", environment);
+  append_section (out, "SEE ALSO", "bangerd(8), banger-agent-protocol(7), polkit(8), busctl(1)");
+  return g_string_free (out, FALSE);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the commands of the table do. */
+#pragma once
+
+#include "command.h"
+#include "output.h"
+#include "watch.h"
+
+int banger_vm_create (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_list (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_show (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_health (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_start (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error);
+
+int banger_image_import (BangerClient *client, BangerArgs *args, GError **error);
+int banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error);
+/* Of images and kernels alike: the command's noun says which. */
+int banger_asset_list (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_show (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_delete (BangerClient *client, BangerArgs *args, GError **error);
+
+int banger_job_list (BangerClient *client, BangerArgs *args, GError **error);
+int banger_job_show (BangerClient *client, BangerArgs *args, GError **error);
+int banger_job_cancel (BangerClient *client, BangerArgs *args, GError **error);
+
+int banger_host_doctor (BangerClient *client, BangerArgs *args, GError **error);
+int banger_host_version (BangerClient *client, BangerArgs *args, GError **error);
+
+int banger_help_run (BangerClient *client, BangerArgs *args, GError **error);
+int banger_complete_run (BangerClient *client, BangerArgs *args, GError **error);
+
+/* Prints one object: as JSON, or as lines for people. */
+gboolean banger_vm_print (BangerClient *client, const char *path, gboolean as_json, GError **error);
+gboolean banger_asset_print (BangerClient *client, BangerObjectKind kind, const char *path,
+                             gboolean as_json, GError **error);
+
+/* "vm 'foo'". */
+char *banger_label (BangerObjectKind kind, const char *name);
+
+/* Calls a method that starts a job on each object that @args names and waits for all: errors are
+ * printed as they come, the first one's status is returned. @done: printed for each, with the
+ * label as its one %s, and how long it took. @undone as for banger_watch_add. */
+typedef struct {
+  BangerObjectKind kind;
+  const char *method;
+  GVariant *options; /* may be NULL or floating */
+  const char *done;
+  const char *undone;
+} BangerAction;
+int banger_action_run (BangerClient *client, BangerArgs *args, const BangerAction *action,
+                       GError **error);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Commands that make VMs or change what they do. */
+#include "verbs.h"
+
+#include "text.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+static gboolean
+add_labels (GVariantBuilder *options, const char *const *labels, GError **error)
+{
+  GVariantBuilder builder;
+
+  if (labels[0] == NULL)
+    return TRUE;
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
+  for (guint i = 0; labels[i] != NULL; i++) {
+    const char *equals = strchr (labels[i], '=');
+    g_autofree char *key = NULL, *shown = banger_text_escape (labels[i], -1);
+
+    if (equals == NULL || equals == labels[i]) {
+      g_variant_builder_clear (&builder);
+      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "--label KEY=VALUE",
+                        _ ("--label: '%s' is not a key and a value"), shown);
+      return FALSE;
+    }
+    key = g_strndup (labels[i], equals - labels[i]);
+    g_variant_builder_add (&builder, "{ss}", key, equals + 1);
+  }
+  g_variant_builder_add (options, "{sv}", "labels", g_variant_builder_end (&builder));
+  return TRUE;
+}
+
+/* The sizes and labels: what needs no question to the service. */
+static gboolean
+add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
+{
+  static const struct {
+    const char *option, *key;
+  } sizes[] = { { "memory", "memory-bytes" }, { "disk", "disk-bytes" }, { "work", "work-bytes" } };
+  guint64 bytes = 0;
+  guint32 count = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
+    if (banger_args_size (args, sizes[i].option, &bytes))
+      g_variant_builder_add (options, "{sv}", sizes[i].key, g_variant_new_uint64 (bytes));
+  }
+  if (banger_args_count (args, "vcpus", &count))
+    g_variant_builder_add (options, "{sv}", "vcpus", g_variant_new_uint32 (count));
+  if (banger_args_flag (args, "no-start"))
+    g_variant_builder_add (options, "{sv}", "start", g_variant_new_boolean (FALSE));
+  return add_labels (options, banger_args_list (args, "label"), error);
+}
+
+/* CreateVM's arguments, floating. */
+static GVariant *
+create_arguments (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_auto (GVariantBuilder) options = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
+  const char *name = banger_args_words (args)[0];
+  const char *image_name = banger_args_text (args, "image");
+  const char *kernel_name = banger_args_text (args, "kernel");
+  g_autofree char *image = NULL, *kernel = NULL;
+
+  if (name != NULL && !banger_name_check (BANGER_OBJECT_VM, name, error))
+    return NULL;
+  if (!add_plain_options (args, &options, error))
+    return NULL;
+  if (image_name != NULL) {
+    image = banger_client_find (client, BANGER_OBJECT_IMAGE, image_name, error);
+    if (image == NULL)
+      return NULL;
+  }
+  if (kernel_name != NULL) {
+    kernel = banger_client_find (client, BANGER_OBJECT_KERNEL, kernel_name, error);
+    if (kernel == NULL)
+      return NULL;
+    g_variant_builder_add (&options, "{sv}", "kernel", g_variant_new_object_path (kernel));
+  }
+  return g_variant_new ("(soa{sv})", name != NULL ? name : "", image != NULL ? image : "/",
+                        &options);
+}
+
+static gboolean
+say_created (BangerClient *client, BangerArgs *args, const char *vm, guint64 usec, GError **error)
+{
+  g_autoptr (GVariant) properties = NULL;
+  g_autofree char *time = banger_text_duration (usec), *label = NULL;
+  const char *health = NULL;
+
+  if (banger_args_flag (args, "json"))
+    return banger_vm_print (client, vm, TRUE, error);
+  properties = banger_client_properties (client, vm, BANGER_IFACE_VM, error);
+  if (properties == NULL)
+    return FALSE;
+  if (banger_args_flag (args, "quiet")) {
+    banger_output_line ("%s", banger_props_string (properties, "Name"));
+    return TRUE;
+  }
+  label = banger_label (BANGER_OBJECT_VM, banger_props_string (properties, "Name"));
+  health = banger_props_string (properties, "Health");
+  if (banger_args_flag (args, "no-start") || banger_args_flag (args, "no-wait"))
+    health = banger_props_string (properties, "State");
+  banger_output_line (_ ("%s is %s (%s)"), label, health, time);
+  return TRUE;
+}
+
+int
+banger_vm_create (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autoptr (BangerWatch) watch = banger_watch_new (client, args, error);
+  g_autoptr (GVariant) arguments = NULL, reply = NULL;
+  g_autofree char *vm = NULL, *job = NULL, *name = NULL, *label = NULL;
+  guint64 usec = 0;
+
+  if (watch == NULL)
+    return 0;
+  arguments = create_arguments (client, args, error);
+  if (arguments == NULL)
+    return 0;
+  g_variant_ref_sink (arguments);
+  reply = banger_client_call (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "CreateVM", arguments,
+                              "(oo)", NULL, NULL, error);
+  if (reply == NULL)
+    return 0;
+  g_variant_get (reply, "(oo)", &vm, &job);
+  if (!banger_args_flag (args, "no-wait")) {
+    name = banger_client_name_of (client, vm, BANGER_IFACE_VM);
+    label = banger_label (BANGER_OBJECT_VM, name);
+    banger_watch_add (watch, job, label, _ ("nothing of it is left"));
+    if (!banger_watch_wait (watch, job, &usec, error))
+      return 0;
+  }
+  say_created (client, args, vm, usec, error);
+  return 0;
+}
+
+int
+banger_vm_start (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerAction action
+      = { BANGER_OBJECT_VM, "Start", NULL, _ ("%s is up"), _ ("it is stopped, as before") };
+
+  return banger_action_run (client, args, &action, error);
+}
+
+int
+banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerAction action = { BANGER_OBJECT_VM, "Stop", NULL, _ ("%s is stopped"), _ ("it runs on") };
+  GVariantDict options;
+  guint32 timeout = 0;
+
+  g_variant_dict_init (&options, NULL);
+  if (banger_args_count (args, "timeout", &timeout))
+    g_variant_dict_insert (&options, "timeout", "u", timeout);
+  action.options = g_variant_dict_end (&options);
+  return banger_action_run (client, args, &action, error);
+}
+
+int
+banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerAction action = { BANGER_OBJECT_VM, "Kill", NULL, _ ("%s is stopped"), _ ("it runs on") };
+
+  return banger_action_run (client, args, &action, error);
+}
+
+int
+banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error)
+{
+  BangerAction action = { BANGER_OBJECT_VM, "Delete", NULL, _ ("%s is deleted"), _ ("it is kept") };
+  GVariantDict options;
+
+  g_variant_dict_init (&options, NULL);
+  if (banger_args_flag (args, "force"))
+    g_variant_dict_insert (&options, "force", "b", TRUE);
+  action.options = g_variant_dict_end (&options);
+  return banger_action_run (client, args, &action, error);
+}

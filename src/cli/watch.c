@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "watch.h"
+
+#include "output.h"
+#include "text.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#define DRAW_MS 100
+
+typedef struct {
+  char *path;
+  char *label;
+  char *undone;
+  gboolean cancel_sent;
+} Job;
+
+struct _BangerWatch {
+  BangerClient *client;
+  BangerProgressMode mode;
+  GHashTable *finished; /* path → JobFinished's arguments */
+  GPtrArray *jobs;      /* of Job: those whose end was not fetched yet */
+  guint subscriptions[3];
+  guint draw_source;
+  gboolean owner_lost;
+  gboolean told; /* what a second Ctrl-C does */
+  const char *current;
+  BangerProgress *progress;
+};
+
+static void
+job_free (gpointer data)
+{
+  Job *job = data;
+
+  g_free (job->path);
+  g_free (job->label);
+  g_free (job->undone);
+  g_free (job);
+}
+
+static void
+on_finished (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+             const char *signal, GVariant *arguments, gpointer data)
+{
+  BangerWatch *watch = data;
+  const char *job = NULL;
+
+  if (!g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(ososa{sv})")))
+    return;
+  g_variant_get_child (arguments, 0, "&o", &job);
+  g_hash_table_insert (watch->finished, g_strdup (job), g_variant_ref (arguments));
+}
+
+static void
+show_properties (BangerWatch *watch, GVariant *properties)
+{
+  g_autoptr (GVariant) timings
+      = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+  const char *stage = NULL;
+  double fraction = -1;
+
+  g_variant_lookup (properties, "Stage", "&s", &stage);
+  g_variant_lookup (properties, "Progress", "d", &fraction);
+  banger_progress_update (watch->progress, stage, fraction, timings);
+}
+
+static void
+on_changed (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+            const char *signal, GVariant *arguments, gpointer data)
+{
+  BangerWatch *watch = data;
+  g_autoptr (GVariant) changed = NULL;
+
+  if (g_strcmp0 (path, watch->current) != 0
+      || !g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(sa{sv}as)")))
+    return;
+  changed = g_variant_get_child_value (arguments, 1);
+  show_properties (watch, changed);
+}
+
+static void
+on_owner_changed (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+                  const char *signal, GVariant *arguments, gpointer data)
+{
+  BangerWatch *watch = data;
+
+  watch->owner_lost = TRUE;
+}
+
+static gboolean
+on_draw (gpointer data)
+{
+  BangerWatch *watch = data;
+
+  if (watch->progress != NULL)
+    banger_progress_draw (watch->progress);
+  return G_SOURCE_CONTINUE;
+}
+
+BangerWatch *
+banger_watch_new (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autoptr (BangerWatch) watch = g_new0 (BangerWatch, 1);
+  GDBusConnection *bus = NULL;
+  const char *owner = NULL;
+
+  watch->client = client;
+  watch->finished
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
+  watch->jobs = g_ptr_array_new_with_free_func (job_free);
+  if (!banger_progress_mode (banger_args_text (args, "progress"), &watch->mode)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "--progress auto, plain, none", _ ("--progress: there is no such form"));
+    return NULL;
+  }
+  if (!banger_client_connect (client, error))
+    return NULL;
+  bus = banger_client_bus (client);
+  owner = banger_client_owner (client);
+  watch->subscriptions[0] = g_dbus_connection_signal_subscribe (
+      bus, owner, BANGER_IFACE_MANAGER, "JobFinished", BANGER_ROOT_PATH, NULL,
+      G_DBUS_SIGNAL_FLAGS_NONE, on_finished, watch, NULL);
+  watch->subscriptions[1] = g_dbus_connection_signal_subscribe (
+      bus, owner, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL, BANGER_IFACE_JOB,
+      G_DBUS_SIGNAL_FLAGS_NONE, on_changed, watch, NULL);
+  watch->subscriptions[2] = g_dbus_connection_signal_subscribe (
+      bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
+      "/org/freedesktop/DBus", owner, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, watch, NULL);
+  banger_client_catch_interrupts (client);
+  if (watch->mode == BANGER_PROGRESS_LIVE)
+    watch->draw_source = g_timeout_add (DRAW_MS, on_draw, watch);
+  return g_steal_pointer (&watch);
+}
+
+void
+banger_watch_free (BangerWatch *watch)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (watch->subscriptions); i++) {
+    if (watch->subscriptions[i] != 0)
+      g_dbus_connection_signal_unsubscribe (banger_client_bus (watch->client),
+                                            watch->subscriptions[i]);
+  }
+  g_clear_handle_id (&watch->draw_source, g_source_remove);
+  g_clear_pointer (&watch->progress, banger_progress_free);
+  g_hash_table_unref (watch->finished);
+  g_ptr_array_unref (watch->jobs);
+  g_free (watch);
+}
+
+void
+banger_watch_add (BangerWatch *watch, const char *path, const char *label, const char *undone)
+{
+  Job *job = g_new0 (Job, 1);
+
+  job->path = g_strdup (path);
+  job->label = g_strdup (label);
+  job->undone = g_strdup (undone);
+  g_ptr_array_add (watch->jobs, job);
+}
+
+static Job *
+find_job (BangerWatch *watch, const char *path)
+{
+  for (guint i = 0; i < watch->jobs->len; i++) {
+    Job *job = g_ptr_array_index (watch->jobs, i);
+
+    if (strcmp (job->path, path) == 0)
+      return job;
+  }
+  g_error ("job %s was not added", path);
+}
+
+static void
+on_cancel_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *label = data;
+  g_autoptr (GVariant) reply
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  /* WrongState also means that the job has just ended: its end says so. */
+  if (reply == NULL)
+    error = banger_error_from_dbus (g_steal_pointer (&error));
+  if (error != NULL && !g_error_matches (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE)) {
+    g_autofree char *text = banger_output_error_text (error);
+
+    g_printerr ("\n%s: %s", label, text);
+  }
+}
+
+static void
+cancel_all (BangerWatch *watch)
+{
+  for (guint i = 0; i < watch->jobs->len; i++) {
+    Job *job = g_ptr_array_index (watch->jobs, i);
+
+    if (job->cancel_sent || g_hash_table_contains (watch->finished, job->path))
+      continue;
+    job->cancel_sent = TRUE;
+    g_dbus_connection_call (
+        banger_client_bus (watch->client), BANGER_BUS_NAME, job->path, BANGER_IFACE_JOB, "Cancel",
+        g_variant_new ("(@a{sv})", banger_no_args ()), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+        on_cancel_answer, g_strdup (job->label));
+  }
+  if (!watch->told && watch->progress != NULL)
+    banger_progress_note (watch->progress,
+                          _ ("cancelling and cleaning up; Ctrl-C again leaves at once"));
+  watch->told = TRUE;
+}
+
+/* Remembers the end that a job's own properties tell, as JobFinished would. */
+static void
+note_end (BangerWatch *watch, const char *path, GVariant *properties)
+{
+  g_autoptr (GVariant) error = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
+  const char *word = banger_props_string (properties, "State");
+  BangerJobState state = BANGER_JOB_RUNNING;
+
+  if (!banger_job_state_from_string (word, &state) || state == BANGER_JOB_RUNNING
+      || state == BANGER_JOB_CANCELLING || g_hash_table_contains (watch->finished, path))
+    return;
+  g_hash_table_insert (
+      watch->finished, g_strdup (path),
+      g_variant_ref_sink (g_variant_new ("(osos@a{sv})", path, "", "/", word,
+                                         error != NULL ? error : banger_no_args ())));
+}
+
+/* Fetches a job's properties, shows them and notes its end. */
+static GVariant *
+look_at (BangerWatch *watch, const char *path, GError **error)
+{
+  g_autoptr (GVariant) properties
+      = banger_client_properties (watch->client, path, BANGER_IFACE_JOB, error);
+
+  if (properties == NULL)
+    return NULL;
+  show_properties (watch, properties);
+  note_end (watch, path, properties);
+  return g_steal_pointer (&properties);
+}
+
+static guint64
+total_time (GVariant *properties, gint64 began)
+{
+  g_autoptr (GVariant) timings = NULL;
+  guint64 first = 0, last = 0, took = 0;
+
+  if (properties != NULL)
+    timings = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+  if (timings == NULL || g_variant_n_children (timings) == 0)
+    return g_get_monotonic_time () - began;
+  g_variant_get_child (timings, 0, "(&stt)", NULL, &first, NULL);
+  g_variant_get_child (timings, g_variant_n_children (timings) - 1, "(&stt)", NULL, &last, &took);
+  return last + took >= first ? last + took - first : 0;
+}
+
+static gboolean
+judge (Job *job, GVariant *end, GError **error)
+{
+  g_autoptr (GVariant) dictionary = g_variant_get_child_value (end, 4);
+  GError *cause = NULL;
+  const char *result = NULL;
+
+  g_variant_get_child (end, 3, "&s", &result);
+  if (strcmp (result, "done") == 0) {
+    if (job->cancel_sent)
+      g_printerr (_ ("%s: it was too late to cancel\n"), job->label);
+    return TRUE;
+  }
+  if (strcmp (result, "cancelled") == 0) {
+    banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, _ ("%s: cancelled: %s"),
+                      job->label, job->undone);
+    return FALSE;
+  }
+  cause = banger_error_from_variant (dictionary);
+  if (cause == NULL)
+    cause = g_error_new (BANGER_ERROR,
+                         strcmp (result, "interrupted") == 0 ? BANGER_ERROR_INTERRUPTED
+                                                             : BANGER_ERROR_FAILED,
+                         "%s: %s", job->label, result);
+  g_propagate_error (error, cause);
+  return FALSE;
+}
+
+static void
+set_left (Job *job, GError **error)
+{
+  g_autofree char *hint = g_strdup_printf ("banger job show %s",
+                                           banger_object_path_id (job->path, BANGER_OBJECT_JOB));
+
+  banger_set_error (error, BANGER_ERROR_CANCELLED, NULL,
+                    _ ("you did not wait; the service goes on with cancelling it"), hint,
+                    _ ("%s: left"), job->label);
+}
+
+static void
+wait_for_end (BangerWatch *watch, Job *job)
+{
+  while (!g_hash_table_contains (watch->finished, job->path) && !watch->owner_lost
+         && banger_client_interrupts (watch->client) < 2) {
+    if (banger_client_interrupts (watch->client) > 0)
+      cancel_all (watch);
+    g_main_context_iteration (NULL, TRUE);
+  }
+  /* Two interruptions may come at once: the first is still to be heard. */
+  if (banger_client_interrupts (watch->client) > 0) {
+    cancel_all (watch);
+    g_dbus_connection_flush_sync (banger_client_bus (watch->client), NULL, NULL);
+  }
+}
+
+gboolean
+banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError **error)
+{
+  Job *job = find_job (watch, path);
+  gint64 began = g_get_monotonic_time ();
+  g_autoptr (GVariant) properties = NULL;
+  g_autoptr (GError) cause = NULL;
+  GVariant *end = NULL;
+  gboolean ok = FALSE;
+
+  watch->current = path;
+  watch->progress = banger_progress_new (watch->mode, job->label);
+  properties = look_at (watch, path, &cause);
+  if (properties != NULL)
+    wait_for_end (watch, job);
+  end = g_hash_table_lookup (watch->finished, path);
+  if (end != NULL) {
+    g_clear_pointer (&properties, g_variant_unref);
+    properties = look_at (watch, path, NULL);
+    ok = judge (job, end, error);
+  } else if (watch->owner_lost) {
+    banger_set_error (error, BANGER_ERROR_INTERRUPTED, BANGER_STAGE_CONNECT, NULL,
+                      _ ("at its next start it undoes what was not finished; then try again"),
+                      _ ("%s: bangerd ended while it worked on it"), job->label);
+  } else if (properties == NULL) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+  } else {
+    set_left (job, error);
+  }
+  banger_progress_end (watch->progress, ok);
+  g_clear_pointer (&watch->progress, banger_progress_free);
+  watch->current = NULL;
+  if (usec != NULL)
+    *usec = total_time (properties, began);
+  return ok;
+}
