@@ -20,7 +20,7 @@ class StageWatch:
                                      "org.banger.Banger1", stdin=subprocess.DEVNULL)
         # It says this once it listens, so nothing is missed from here on.
         for line in self.process.stdout:
-            if b"owned" in line or b"owner" in line:
+            if b" is owned by " in line or b"does not have an owner" in line:
                 break
 
     def wait_for(self, stage):
