@@ -97,16 +97,18 @@ class LeftoversTest(unittest.TestCase):
     def test_processes(self):
         """A process of ours that holds a file of the state, even one that is deleted."""
         program = self.state.parent / "banger-worker"
-        shutil.copy(shutil.which("sleep"), program)
+        shutil.copy(shutil.which("tail"), program)
         held = self.state / "held"
-        with open(held, "wb") as file:
-            process = subprocess.Popen([program, "1000"], stdin=file)
+        held.write_text("held\n", encoding="utf-8")
+        process = subprocess.Popen([program, "-f", held], stdout=subprocess.PIPE,
+                                   stderr=subprocess.DEVNULL)
         try:
+            self.assertEqual(process.stdout.readline(), b"held\n")
             held.unlink()
             self.assertEqual(list(leftovers.processes([str(self.state)])), [process.pid])
         finally:
             process.kill()
-            process.wait()
+            process.communicate()
         self.assertEqual(self.count(), {})
 
 
