@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "asset.h"
+
+#include "call.h"
+#include "files.h"
+#include "vm.h"
+
+static GHashTable *
+table_of (BangerService *service, BangerObjectKind kind)
+{
+  return kind == BANGER_OBJECT_KERNEL ? service->kernels : service->images;
+}
+
+static BangerIntentKind
+intent_of (BangerObjectKind kind)
+{
+  return kind == BANGER_OBJECT_KERNEL ? BANGER_INTENT_KERNEL_DIR : BANGER_INTENT_IMAGE_DIR;
+}
+
+static const char *
+setting_of (BangerObjectKind kind)
+{
+  return kind == BANGER_OBJECT_KERNEL ? BANGER_SETTING_DEFAULT_KERNEL
+                                      : BANGER_SETTING_DEFAULT_IMAGE;
+}
+
+const char *
+banger_asset_name (BangerAsset *self)
+{
+  return self->record->name;
+}
+
+void
+banger_asset_describe (BangerAsset *self, BangerAuthObject *object)
+{
+  object->name = self->record->name;
+  object->owner_uid = self->record->owner_uid;
+  object->shared = self->record->shared;
+  if (self->record->kind == BANGER_OBJECT_KERNEL)
+    object->kernel = self->record->name;
+  else
+    object->image = self->record->name;
+}
+
+void
+banger_asset_announce (BangerAsset *self)
+{
+  const BangerAssetRecord *record = self->record;
+
+  g_object_set (self->iface, "name", record->name, "owner-uid", (guint)record->owner_uid, "shared",
+                record->shared, "state", banger_asset_state_to_string (record->state), "size-bytes",
+                record->size_bytes, "allocated-bytes", record->allocated_bytes, "digest",
+                record->digest, NULL);
+  if (record->kind == BANGER_OBJECT_KERNEL)
+    g_object_set (self->iface, "release", record->release, NULL);
+  g_dbus_interface_skeleton_flush (self->iface);
+}
+
+static BangerAsset *
+asset_new (BangerService *service, BangerAssetRecord *record)
+{
+  BangerAsset *self = g_new0 (BangerAsset, 1);
+
+  self->service = service;
+  self->record = record;
+  self->path = banger_object_path_new (record->kind, record->id);
+  self->iface = banger_interface_new (service, record->kind, record->id);
+  g_object_set (self->iface, "id", record->id, "created-at", (guint64)record->created_at, NULL);
+  if (record->kind == BANGER_OBJECT_IMAGE) {
+    g_autofree char *rootfs = banger_files_path (service, record->kind, record->id, "rootfs.ext4");
+
+    g_object_set (self->iface, "rootfs-path", rootfs, NULL);
+  }
+  banger_asset_announce (self);
+  return self;
+}
+
+BangerAsset *
+banger_asset_publish (BangerService *service, BangerAssetRecord *record)
+{
+  BangerAsset *self = asset_new (service, record);
+  g_autoptr (GDBusObjectSkeleton) object = g_dbus_object_skeleton_new (self->path);
+
+  g_dbus_object_skeleton_add_interface (object, self->iface);
+  g_dbus_object_manager_server_export (service->objects, object);
+  g_hash_table_insert (table_of (service, record->kind), record->id, self);
+  return self;
+}
+
+void
+banger_asset_free (BangerAsset *self)
+{
+  g_object_unref (self->iface);
+  g_free (self->path);
+  banger_asset_record_free (self->record);
+  g_free (self);
+}
+
+void
+banger_asset_withdraw (BangerAsset *self)
+{
+  g_dbus_object_manager_server_unexport (self->service->objects, self->path);
+  g_hash_table_remove (table_of (self->service, self->record->kind), self->record->id);
+}
+
+BangerVm *
+banger_asset_user (BangerAsset *self)
+{
+  GHashTableIter iter;
+  gpointer value = NULL;
+
+  g_hash_table_iter_init (&iter, self->service->vms);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    const BangerVmRecord *vm = ((BangerVm *)value)->record;
+    const char *used = self->record->kind == BANGER_OBJECT_KERNEL ? vm->kernel_id : vm->image_id;
+
+    if (g_str_equal (used, self->record->id))
+      return value;
+  }
+  return NULL;
+}
+
+static const char *
+word (BangerAsset *self)
+{
+  return banger_object_kind_to_string (self->record->kind);
+}
+
+static gboolean
+check_ready (BangerAsset *self, GError **error)
+{
+  if (self->record->state == BANGER_ASSET_READY && self->job == NULL)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
+                    "wait for its job to end, or cancel the job", "%s '%s' is %s", word (self),
+                    self->record->name, banger_asset_state_to_string (self->record->state));
+  return FALSE;
+}
+
+gboolean
+banger_asset_check_usable (BangerAsset *self, uid_t uid, GError **error)
+{
+  if (uid != 0 && uid != self->record->owner_uid && !self->record->shared) {
+    banger_set_error (error, BANGER_ERROR_NOT_AUTHORIZED, "admitted",
+                      "it belongs to another user and is not shared",
+                      "ask its owner to share it, or import one of your own",
+                      "%s '%s' cannot be used", word (self), self->record->name);
+    return FALSE;
+  }
+  return check_ready (self, error);
+}
+
+typedef struct {
+  BangerAsset *asset;
+  BangerJob *job;
+  GError *outcome;
+} Removal;
+
+static gboolean
+forget (BangerAsset *self, GError **error)
+{
+  BangerStore *store = self->service->store;
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  return transaction != NULL
+         && banger_store_remove_asset (store, self->record->kind, self->record->id, error)
+         && banger_store_clear_intent (store, intent_of (self->record->kind), self->record->id,
+                                       error)
+         && banger_transaction_commit (transaction, error);
+}
+
+static void
+on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Removal *removal = data;
+  BangerAsset *self = removal->asset;
+  GError *error = NULL;
+
+  self->job = NULL;
+  if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
+    /* The row and the intent stay: the next start finishes what could not be done now. */
+    g_clear_error (&removal->outcome);
+    banger_job_finish (removal->job, error);
+    return;
+  }
+  banger_asset_withdraw (self);
+  banger_job_finish (removal->job, removal->outcome);
+}
+
+void
+banger_asset_remove (BangerAsset *self, BangerJob *job, GError *outcome)
+{
+  Removal *removal = g_new0 (Removal, 1);
+
+  removal->asset = self;
+  removal->job = job;
+  removal->outcome = outcome;
+  banger_files_remove_async (self->service, self->record->kind, self->record->id, on_files_removed,
+                             removal);
+}
+
+/* Stores @changed in place of the record and announces it. Takes @changed. */
+static gboolean
+change (BangerAsset *self, BangerAssetRecord *changed, GError **error)
+{
+  g_autoptr (BangerAssetRecord) owned = changed;
+
+  if (!banger_store_update_asset (self->service->store, owned, error))
+    return FALSE;
+  g_free (self->record->name);
+  self->record->name = g_strdup (owned->name);
+  self->record->shared = owned->shared;
+  self->record->state = owned->state;
+  banger_asset_announce (self);
+  return TRUE;
+}
+
+static BangerAssetRecord *
+copy_record (const BangerAssetRecord *record)
+{
+  BangerAssetRecord *copy = g_memdup2 (record, sizeof *record);
+
+  copy->id = g_strdup (record->id);
+  copy->name = g_strdup (record->name);
+  copy->release = g_strdup (record->release);
+  copy->digest = g_strdup (record->digest);
+  return copy;
+}
+
+static gboolean
+begin_delete (BangerAsset *self, BangerJob *job, GError **error)
+{
+  BangerStore *store = self->service->store;
+  const char *setting = setting_of (self->record->kind);
+  g_autoptr (BangerAssetRecord) changed = copy_record (self->record);
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+  g_autofree char *chosen = NULL;
+
+  changed->state = BANGER_ASSET_DELETING;
+  if (transaction == NULL)
+    return FALSE;
+  chosen = banger_store_get_setting (store, setting, NULL);
+  if (!banger_store_update_asset (store, changed, error)
+      || (g_strcmp0 (chosen, changed->id) == 0
+          && !banger_store_set_setting (store, setting, NULL, error))
+      || !banger_job_save (job, error) || !banger_transaction_commit (transaction, error))
+    return FALSE;
+  self->record->state = changed->state;
+  banger_asset_announce (self);
+  return TRUE;
+}
+
+static void
+handle_delete (BangerCall *call)
+{
+  g_autofree char *kind = g_strdup_printf ("delete-%s", banger_object_kind_to_string (call->kind));
+  BangerAsset *self = banger_call_asset (call);
+  BangerVm *user = NULL;
+  g_autoptr (BangerJob) job = NULL;
+  GError *error = NULL;
+
+  if (self == NULL)
+    return;
+  if (!check_ready (self, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  user = banger_asset_user (self);
+  if (user != NULL) {
+    banger_set_error (&error, BANGER_ERROR_BUSY, "admitted", NULL, "delete that VM first",
+                      "%s '%s' is used by vm '%s'", word (self), self->record->name,
+                      user->record->name);
+    banger_call_fail (call, error);
+    return;
+  }
+  job = banger_job_new (call->service, kind, call->kind, call->id, call->uid, FALSE);
+  if (!begin_delete (self, job, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  self->job = job;
+  banger_service_announce_defaults (call->service);
+  banger_job_publish (job);
+  banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
+  banger_job_stage (job, "removed");
+  banger_asset_remove (self, g_steal_pointer (&job), NULL);
+}
+
+static void
+handle_rename (BangerCall *call)
+{
+  BangerAsset *self = banger_call_asset (call);
+  BangerAssetRecord *changed = NULL;
+  const char *name = NULL;
+  g_autofree char *chosen = NULL;
+  GError *error = NULL;
+
+  if (self == NULL)
+    return;
+  g_variant_get_child (call->params, 0, "&s", &name);
+  chosen = g_strdup (name);
+  if (!banger_name_check (call->kind, name, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  if (!g_str_equal (name, self->record->name)) {
+    g_free (chosen);
+    chosen = banger_service_choose_name (call->service, call->kind, name, &error);
+  }
+  changed = copy_record (self->record);
+  g_free (changed->name);
+  changed->name = g_strdup (chosen);
+  if (chosen == NULL)
+    banger_asset_record_free (changed);
+  if (chosen == NULL || !change (self, changed, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  banger_call_return (call, NULL);
+}
+
+static void
+handle_share (BangerCall *call)
+{
+  BangerAsset *self = banger_call_asset (call);
+  BangerAssetRecord *changed = NULL;
+  gboolean shared = FALSE;
+  GError *error = NULL;
+
+  if (self == NULL)
+    return;
+  g_variant_get_child (call->params, 0, "b", &shared);
+  if (!check_ready (self, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  changed = copy_record (self->record);
+  changed->shared = shared;
+  if (!change (self, changed, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  banger_call_return (call, NULL);
+}
+
+static void
+handle_promote (BangerCall *call)
+{
+  BangerAsset *self = banger_call_asset (call);
+  GError *error = NULL;
+
+  if (self == NULL)
+    return;
+  if (check_ready (self, &error) && call->service->mode == BANGER_MODE_SYSTEM
+      && !self->record->shared)
+    banger_set_error (&error, BANGER_ERROR_WRONG_STATE, "admitted", "it is not shared",
+                      "share it first", "%s '%s' cannot be everybody's default", word (self),
+                      self->record->name);
+  if (error != NULL
+      || !banger_store_set_setting (call->service->store, setting_of (call->kind), self->record->id,
+                                    &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  banger_service_announce_defaults (call->service);
+  banger_call_return (call, NULL);
+}
+
+#define ASSET_METHODS                                                       \
+  { "Delete", handle_delete, NULL }, { "Rename", handle_rename, NULL },     \
+      { "Share", handle_share, NULL }, { "Promote", handle_promote, NULL }, \
+      { "Export", NULL, NULL },                                             \
+  {                                                                         \
+    NULL                                                                    \
+  }
+
+const BangerMethod banger_image_methods[] = { ASSET_METHODS };
+const BangerMethod banger_kernel_methods[] = { ASSET_METHODS };

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Images and kernels on the bus: alike in all but how they are made and where they are used. */
+#pragma once
+
+#include "job.h"
+
+struct _BangerAsset {
+  BangerService *service;
+  BangerAssetRecord *record; /* as the store has it */
+  char *path;
+  GDBusInterfaceSkeleton *iface;
+  BangerJob *job; /* that works on it, or NULL */
+};
+
+/* Takes @record, which the store has, and puts it on the bus. */
+BangerAsset *banger_asset_publish (BangerService *service, BangerAssetRecord *record);
+/* Takes it off the bus and frees it. */
+void banger_asset_withdraw (BangerAsset *asset);
+void banger_asset_free (BangerAsset *asset);
+
+const char *banger_asset_name (BangerAsset *asset);
+void banger_asset_describe (BangerAsset *asset, BangerAuthObject *object);
+/* Announces what the record says now, after it was stored. */
+void banger_asset_announce (BangerAsset *asset);
+/* Whether @uid may make VMs of it: NotAuthorized, WrongState. */
+gboolean banger_asset_check_usable (BangerAsset *asset, uid_t uid, GError **error);
+/* The VM that uses it, or NULL. */
+BangerVm *banger_asset_user (BangerAsset *asset);
+
+/* Removes the files, then the row and its intent, then withdraws it. Takes the error that @job
+ * ends with (NULL: it is done). */
+void banger_asset_remove (BangerAsset *asset, BangerJob *job, GError *outcome);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon.h"
+
+#include "config.h"
+#include "doctor.h"
+#include "manager.h"
+#include "reconcile.h"
+#include "service.h"
+#include "stages.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct {
+  GMainLoop *loop;
+  BangerService *service;
+  guint name_id;
+  int status;
+} Daemon;
+
+static void
+give_up (Daemon *self, const char *message)
+{
+  g_printerr ("bangerd: %s\n", message);
+  self->status = EXIT_FAILURE;
+  g_main_loop_quit (self->loop);
+}
+
+static void
+on_findings (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Daemon *self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+
+  if (findings == NULL)
+    g_warning ("%s", error->message);
+  else if (self->service != NULL)
+    banger_manager_set_findings (self->service, findings);
+}
+
+static void
+on_name_acquired (GDBusConnection *connection, const char *name, gpointer data)
+{
+  Daemon *self = data;
+
+  banger_doctor_check_async (self->service->mode, NULL, on_findings, self);
+}
+
+static void
+on_name_lost (GDBusConnection *connection, const char *name, gpointer data)
+{
+  give_up (data, "the name " BANGER_BUS_NAME " is taken, or this user may not have it");
+}
+
+static void
+on_reconciled (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Daemon *self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!banger_reconcile_finish (result, &error)) {
+    g_autofree char *message = banger_error_dbus_message (error);
+
+    give_up (self, message);
+    return;
+  }
+  self->name_id = g_bus_own_name_on_connection (self->service->connection, BANGER_BUS_NAME,
+                                                G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                                                on_name_acquired, on_name_lost, self, NULL);
+}
+
+static gboolean
+on_signal (gpointer data)
+{
+  Daemon *self = data;
+
+  g_main_loop_quit (self->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static int
+list_stages (void)
+{
+  const char *const *kinds = banger_stage_kinds ();
+
+  for (guint i = 0; kinds[i] != NULL; i++) {
+    const char *const *stages = banger_stages_of (kinds[i]);
+
+    for (guint j = 0; stages[j] != NULL; j++)
+      g_print ("%s %s\n", kinds[i], stages[j]);
+  }
+  return EXIT_SUCCESS;
+}
+
+static int
+serve (BangerMode mode)
+{
+  GBusType bus = mode == BANGER_MODE_SYSTEM ? G_BUS_TYPE_SYSTEM : G_BUS_TYPE_SESSION;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDBusConnection) connection = g_bus_get_sync (bus, NULL, &error);
+  g_autoptr (BangerService) service = NULL;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  Daemon self = { .loop = loop };
+
+  if (connection != NULL)
+    service = banger_service_new (mode, connection, &error);
+  if (service == NULL) {
+    g_autofree char *message = NULL;
+
+    error = banger_error_adopt (g_steal_pointer (&error));
+    message = banger_error_dbus_message (error);
+    g_printerr ("bangerd: %s\n", message);
+    return EXIT_FAILURE;
+  }
+  self.service = service;
+  g_unix_signal_add (SIGTERM, on_signal, &self);
+  g_unix_signal_add (SIGINT, on_signal, &self);
+  banger_reconcile_async (service, on_reconciled, &self);
+  g_main_loop_run (loop);
+  g_clear_handle_id (&self.name_id, g_bus_unown_name);
+  g_dbus_connection_flush_sync (connection, NULL, NULL);
+  return self.status;
+}
+
+int
+banger_daemon_run (int argc, char **argv)
+{
+  gboolean system = FALSE, session = FALSE, stages = FALSE, version = FALSE;
+  const GOptionEntry entries[] = {
+    { "system", 0, 0, G_OPTION_ARG_NONE, &system, "Serve the system bus", NULL },
+    { "session", 0, 0, G_OPTION_ARG_NONE, &session, "Serve the session bus", NULL },
+    { "list-stages", 0, 0, G_OPTION_ARG_NONE, &stages, "List the stages of all jobs", NULL },
+    { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = g_option_context_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  umask (0077);
+  g_option_context_add_main_entries (context, entries, NULL);
+  if (!g_option_context_parse (context, &argc, &argv, &error)) {
+    g_printerr ("bangerd: %s\n", error->message);
+    return EXIT_FAILURE;
+  }
+  if (version) {
+    g_print ("bangerd %s\n", BANGER_VERSION);
+    return EXIT_SUCCESS;
+  }
+  if (stages)
+    return list_stages ();
+  if (system == session) {
+    g_printerr ("bangerd: one of --system and --session must be given\n");
+    return EXIT_FAILURE;
+  }
+  return serve (system ? BANGER_MODE_SYSTEM : BANGER_MODE_SESSION);
+}

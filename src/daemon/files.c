@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *
+banger_files_folder (BangerObjectKind kind)
+{
+  switch (kind) {
+  case BANGER_OBJECT_IMAGE:
+    return "images";
+  case BANGER_OBJECT_KERNEL:
+    return "kernels";
+  default:
+    return "vms";
+  }
+}
+
+char *
+banger_files_path (BangerService *service, BangerObjectKind kind, const char *id, const char *name)
+{
+  return g_build_filename (service->state_path, banger_files_folder (kind), id, name, NULL);
+}
+
+static int
+open_folder (BangerService *service, BangerObjectKind kind, GError **error)
+{
+  return banger_make_dir_at (service->state_fd, banger_files_folder (kind), 0700, error);
+}
+
+int
+banger_files_make_dir (BangerService *service, BangerObjectKind kind, const char *id,
+                       GError **error)
+{
+  banger_autofd int folder = open_folder (service, kind, error);
+
+  return folder >= 0 ? banger_make_dir_at (folder, id, 0700, error) : -1;
+}
+
+int
+banger_files_open_dir (BangerService *service, BangerObjectKind kind, const char *id,
+                       GError **error)
+{
+  banger_autofd int folder = open_folder (service, kind, error);
+
+  return folder >= 0 ? banger_files_open (folder, id, O_RDONLY | O_DIRECTORY, error) : -1;
+}
+
+int
+banger_files_open (int dirfd, const char *name, int flags, GError **error)
+{
+  int fd = openat (dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+  if (fd < 0 && errno == ENOENT)
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, "it was removed from banger's state",
+                      NULL, "%s: no such file", name);
+  else if (fd < 0)
+    banger_set_error_errno (error, errno, NULL, "%s: cannot open", name);
+  return fd;
+}
+
+int
+banger_files_create (int dirfd, const char *name, GError **error)
+{
+  return banger_files_open (dirfd, name, O_RDWR | O_CREAT | O_TRUNC, error);
+}
+
+typedef struct {
+  int folder;
+  char *id;
+  guint64 allocated;
+} Work;
+
+static void
+work_free (gpointer data)
+{
+  Work *work = data;
+
+  banger_clear_fd (&work->folder);
+  g_free (work->id);
+  g_free (work);
+}
+
+static gboolean
+sync_fd (int fd, const char *name, GError **error)
+{
+  if (fd >= 0 && fsync (fd) == 0)
+    return TRUE;
+  banger_set_error_errno (error, errno, NULL, "%s: cannot be brought to the disk", name);
+  return FALSE;
+}
+
+static gboolean
+sync_files (int dirfd, GError **error)
+{
+  DIR *dir = fdopendir (openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  gboolean done = dir != NULL;
+
+  if (!done)
+    banger_set_error_errno (error, errno, NULL, "cannot list a folder");
+  for (struct dirent *entry = NULL; done && (entry = readdir (dir)) != NULL;) {
+    banger_autofd int fd = -1;
+
+    if (entry->d_type != DT_REG)
+      continue;
+    fd = openat (dirfd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    done = sync_fd (fd, entry->d_name, error);
+  }
+  if (dir != NULL)
+    closedir (dir);
+  return done && sync_fd (dirfd, "the folder", error);
+}
+
+static void
+sync_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Work *work = data;
+  banger_autofd int dirfd = -1;
+  GError *error = NULL;
+
+  dirfd = banger_files_open (work->folder, work->id, O_RDONLY | O_DIRECTORY, &error);
+  if (dirfd < 0 || !sync_files (dirfd, &error)
+      || !sync_fd (work->folder, "the folder above", &error)) {
+    g_task_return_error (task, error);
+    return;
+  }
+  work->allocated = banger_allocated_bytes_at (work->folder, work->id);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
+remove_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Work *work = data;
+  GError *error = NULL;
+
+  if (!banger_remove_tree_at (work->folder, work->id, &error)
+      || !sync_fd (work->folder, "the folder above", &error))
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+}
+
+static void
+run (BangerService *service, BangerObjectKind kind, const char *id, GTaskThreadFunc func,
+     GAsyncReadyCallback callback, gpointer data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, data);
+  Work *work = g_new0 (Work, 1);
+  GError *error = NULL;
+
+  work->id = g_strdup (id);
+  work->folder = open_folder (service, kind, &error);
+  g_task_set_task_data (task, work, work_free);
+  if (work->folder < 0)
+    g_task_return_error (task, error);
+  else
+    g_task_run_in_thread (task, func);
+}
+
+void
+banger_files_remove_async (BangerService *service, BangerObjectKind kind, const char *id,
+                           GAsyncReadyCallback callback, gpointer data)
+{
+  run (service, kind, id, remove_in_thread, callback, data);
+}
+
+void
+banger_files_sync_async (BangerService *service, BangerObjectKind kind, const char *id,
+                         GAsyncReadyCallback callback, gpointer data)
+{
+  run (service, kind, id, sync_in_thread, callback, data);
+}
+
+gboolean
+banger_files_finish (GAsyncResult *result, guint64 *allocated, GError **error)
+{
+  Work *work = g_task_get_task_data (G_TASK (result));
+
+  if (allocated != NULL)
+    *allocated = work->allocated;
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+int
+banger_files_make_run_dir (BangerService *service, const char *id, GError **error)
+{
+  banger_autofd int folder = banger_make_dir_at (service->runtime_fd, "vms", 0700, error);
+
+  return folder >= 0 ? banger_make_dir_at (folder, id, 0700, error) : -1;
+}
+
+gboolean
+banger_files_remove_run_dir (BangerService *service, const char *id, GError **error)
+{
+  banger_autofd int folder = banger_make_dir_at (service->runtime_fd, "vms", 0700, error);
+
+  return folder >= 0 && banger_remove_tree_at (folder, id, error);
+}
+
+char *
+banger_files_control_path (BangerService *service, const char *id)
+{
+  return g_build_filename (service->runtime_path, "vms", id, "control", NULL);
+}

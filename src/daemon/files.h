@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The folders of VMs, images and kernels below the state. What can be slow runs in a thread. */
+#pragma once
+
+#include "service.h"
+
+/* "images", "kernels", "vms". */
+const char *banger_files_folder (BangerObjectKind kind);
+/* The full path of a file of an object. */
+char *
+banger_files_path (BangerService *service, BangerObjectKind kind, const char *id, const char *name);
+/* Makes the object's folder if it is not there and opens it. */
+int banger_files_make_dir (BangerService *service, BangerObjectKind kind, const char *id,
+                           GError **error);
+/* Opens the object's folder. NotFound. */
+int banger_files_open_dir (BangerService *service, BangerObjectKind kind, const char *id,
+                           GError **error);
+/* Makes or empties a file, for reading and writing, mode 0600. */
+int banger_files_create (int dirfd, const char *name, GError **error);
+/* Opens a file of the service; flags as of open(2). */
+int banger_files_open (int dirfd, const char *name, int flags, GError **error);
+
+/* Removes an object's folder with all that is in it. */
+void banger_files_remove_async (BangerService *service, BangerObjectKind kind, const char *id,
+                                GAsyncReadyCallback callback, gpointer data);
+/* Brings an object's folder and its files to the disk. */
+void banger_files_sync_async (BangerService *service, BangerObjectKind kind, const char *id,
+                              GAsyncReadyCallback callback, gpointer data);
+/* Ends either. @allocated (may be NULL): what the files take on the disk, in bytes. */
+gboolean banger_files_finish (GAsyncResult *result, guint64 *allocated, GError **error);
+
+/* The run-time folder of a VM, "vms/ID" below RUNTIME; made if it is not there. */
+int banger_files_make_run_dir (BangerService *service, const char *id, GError **error);
+gboolean banger_files_remove_run_dir (BangerService *service, const char *id, GError **error);
+/* Where its monitor listens. */
+char *banger_files_control_path (BangerService *service, const char *id);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Work in progress, on the bus and in the store. Whoever runs the job tells it each stage before
+ * that stage's work begins, and at the end finishes it; it then stays on the bus for a while.
+ */
+#pragma once
+
+#include "service.h"
+
+/* How long an ended job stays, and the shortest time between two signals of progress. */
+#define BANGER_JOB_STAYS_SECONDS 60
+#define BANGER_JOB_PROGRESS_MS 250
+
+/* A new job, not yet in the store nor on the bus. */
+BangerJob *banger_job_new (BangerService *service, const char *kind, BangerObjectKind object_kind,
+                           const char *object_id, uid_t uid, gboolean cancelable);
+/* One that was found in the store when we started: interrupted. Takes @record. */
+void banger_job_restore (BangerService *service, BangerJobRecord *record);
+void banger_job_free (BangerJob *job);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerJob, banger_job_free)
+
+/* Writes it to the store: part of the transaction that takes what it works on. */
+gboolean banger_job_save (BangerJob *job, GError **error);
+/* Puts it on the bus; it belongs to the service from then on. */
+void banger_job_publish (BangerJob *job);
+
+const char *banger_job_id (BangerJob *job);
+const char *banger_job_kind (BangerJob *job);
+const char *banger_job_path (BangerJob *job);
+const char *banger_job_stage_name (BangerJob *job);
+/* Cancelled when a caller asked for it. */
+GCancellable *banger_job_cancellable (BangerJob *job);
+gboolean banger_job_is_cancelled (BangerJob *job);
+void banger_job_describe (BangerJob *job, BangerAuthObject *object);
+
+/* Begins a stage. One that is not of this kind, or before the present one, is passed over. */
+void banger_job_stage (BangerJob *job, const char *stage);
+/* Of the present stage, from 0 to 1, or negative. */
+void banger_job_progress (BangerJob *job, double fraction);
+/* It can no longer be cancelled. */
+void banger_job_commit (BangerJob *job);
+/* Ends it, NULL: done. Takes @error; after a Cancel an error means `cancelled`. */
+void banger_job_finish (BangerJob *job, GError *error);

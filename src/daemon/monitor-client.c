@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "monitor-client.h"
+
+#include "files.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define EXIT_RECORD_MAX 65536
+
+struct _BangerMonitor {
+  BangerService *service;
+  char *id;
+  BangerChannel *channel;
+  GPid pid;       /* 0: not our child */
+  gboolean alive; /* our child and not reaped */
+  guint child_watch;
+  int wait_status;
+  const char *accelerator;
+  const BangerMonitorEvents *events;
+  gpointer data;
+  gboolean told;   /* "exited" came */
+  GError *failure; /* what it told */
+};
+
+static const char *
+known_accelerator (const char *word)
+{
+  static const char *const known[] = { "kvm", "tcg" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++) {
+    if (g_strcmp0 (known[i], word) == 0)
+      return known[i];
+  }
+  return "";
+}
+
+static gboolean
+is_regular_end (const char *reason)
+{
+  static const char *const regular[] = { "shutdown", "killed", "reboot", NULL };
+
+  return reason != NULL && g_strv_contains (regular, reason);
+}
+
+static GError *
+make_failure (const char *name, const char *reason, const char *message, const char *cause)
+{
+  GError *error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
+                    cause != NULL && *cause != '\0' ? cause : "see the console's last lines",
+                    "banger vm logs", "vm '%s': %s", name,
+                    message != NULL && *message != '\0' ? message
+                    : g_strcmp0 (reason, "panic") == 0  ? "the guest's kernel panicked"
+                                                        : "the VMM failed");
+  return error;
+}
+
+GError *
+banger_exit_record_read (BangerService *service, const char *id, const char *name)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, BANGER_OBJECT_VM, id, NULL);
+  g_autofree char *text = NULL, *reason = NULL, *message = NULL, *cause = NULL;
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  gsize length = 0;
+
+  if (dirfd >= 0)
+    text = banger_read_file_at (dirfd, "exit", EXIT_RECORD_MAX, &length, NULL);
+  if (text == NULL || length == 0
+      || !g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, NULL))
+    return make_failure (name, NULL, "its monitor ended without a word", NULL);
+  reason = g_key_file_get_string (file, "exit", "reason", NULL);
+  message = g_key_file_get_string (file, "exit", "message", NULL);
+  cause = g_key_file_get_string (file, "exit", "cause", NULL);
+  return is_regular_end (reason) ? NULL : make_failure (name, reason, message, cause);
+}
+
+static void
+note_exited (BangerMonitor *self, GVariant *args)
+{
+  const char *reason = NULL;
+  g_autoptr (GVariant) dictionary = NULL;
+
+  self->told = TRUE;
+  g_variant_lookup (args, "reason", "&s", &reason);
+  if (is_regular_end (reason))
+    return;
+  dictionary = g_variant_lookup_value (args, "error", G_VARIANT_TYPE_VARDICT);
+  self->failure = banger_error_from_variant (dictionary);
+  if (self->failure == NULL)
+    self->failure = make_failure (self->id, reason, NULL, NULL);
+}
+
+/* Tells the end once nothing of it is left: no channel and no child. */
+static void
+complete (BangerMonitor *self)
+{
+  g_autoptr (GError) failure = NULL;
+
+  if (self->alive || banger_channel_is_open (self->channel) || self->events == NULL)
+    return;
+  failure = self->told ? g_steal_pointer (&self->failure)
+                       : banger_exit_record_read (self->service, self->id, self->id);
+  self->events->ended (self, failure, self->data);
+}
+
+static void
+on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
+{
+  BangerMonitor *self = data;
+  const char *stage = NULL;
+
+  if (message == NULL) {
+    /* A monitor that leaves without a word is broken, and its VM would be out of reach. */
+    if (self->alive && !self->told)
+      kill (self->pid, SIGKILL);
+    complete (self);
+  } else if (g_str_equal (message->verb, "exited")) {
+    note_exited (self, message->args);
+  } else if (g_str_equal (message->verb, "health")) {
+    self->events->health (self, message->args, self->data);
+  } else if (g_str_equal (message->verb, "stage")
+             && g_variant_lookup (message->args, "stage", "&s", &stage)) {
+    self->events->stage (self, stage, self->data);
+  }
+}
+
+static void
+on_child_exit (GPid pid, int wait_status, gpointer data)
+{
+  BangerMonitor *self = data;
+
+  self->alive = FALSE;
+  self->child_watch = 0;
+  self->wait_status = wait_status;
+  g_spawn_close_pid (pid);
+  complete (self);
+}
+
+BangerMonitor *
+banger_monitor_spawn (BangerService *service, const char *id, GError **error)
+{
+  g_autoptr (BangerMonitor) self = g_new0 (BangerMonitor, 1);
+  g_autofree char *program = banger_program_path ("banger-vmm");
+  const char *const argv[] = { program, id, NULL };
+  banger_autofd int child_fd = -1;
+  BangerRunFd fds[2] = { { -1, 0 }, { 2, 2 } };
+  BangerRunSpec spec = { .argv = argv, .fds = fds, .n_fds = 2, .own_session = TRUE };
+
+  self->service = service;
+  self->id = g_strdup (id);
+  self->accelerator = "";
+  self->channel = banger_channel_pair (&child_fd, error);
+  if (self->channel == NULL)
+    return NULL;
+  fds[0].source = child_fd;
+  if (!banger_run_spawn (&spec, &self->pid, error))
+    return NULL;
+  self->alive = TRUE;
+  self->child_watch = g_child_watch_add (self->pid, on_child_exit, self);
+  return g_steal_pointer (&self);
+}
+
+BangerMonitor *
+banger_monitor_connect (BangerService *service, const char *id, GError **error)
+{
+  g_autofree char *path = banger_files_control_path (service, id);
+  BangerChannel *channel = banger_channel_connect (path, error);
+  BangerMonitor *self = NULL;
+
+  if (channel == NULL)
+    return NULL;
+  self = g_new0 (BangerMonitor, 1);
+  self->service = service;
+  self->id = g_strdup (id);
+  self->accelerator = "";
+  self->channel = channel;
+  return self;
+}
+
+void
+banger_monitor_free (BangerMonitor *self)
+{
+  g_clear_handle_id (&self->child_watch, g_source_remove);
+  if (self->channel != NULL)
+    banger_channel_close (self->channel);
+  g_clear_object (&self->channel);
+  g_clear_error (&self->failure);
+  g_free (self->id);
+  g_free (self);
+}
+
+void
+banger_monitor_follow (BangerMonitor *self, const BangerMonitorEvents *events, gpointer data)
+{
+  self->events = events;
+  self->data = data;
+  banger_channel_listen (self->channel, on_message, self);
+}
+
+BangerChannel *
+banger_monitor_channel (BangerMonitor *self)
+{
+  return self->channel;
+}
+
+const char *
+banger_monitor_accelerator (BangerMonitor *self)
+{
+  return self->accelerator;
+}
+
+void
+banger_monitor_set_accelerator (BangerMonitor *self, GVariant *facts)
+{
+  const char *word = NULL;
+
+  g_variant_lookup (facts, "accelerator", "&s", &word);
+  self->accelerator = known_accelerator (word);
+}
+
+static void
+on_kill_answered (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree char *id = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer
+      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+
+  /* That the channel closed before the answer is the end that was asked for. */
+  if (answer == NULL && banger_channel_is_open (BANGER_CHANNEL (source)))
+    banger_monitor_kill_process (id);
+}
+
+void
+banger_monitor_kill (BangerMonitor *self)
+{
+  if (banger_channel_is_open (self->channel))
+    banger_channel_call_async (self->channel, "kill", NULL, NULL, 5000, NULL, on_kill_answered,
+                               g_strdup (self->id));
+  else if (self->alive)
+    kill (self->pid, SIGKILL);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Nobody is served yet, so files are removed without a thread. What cannot be removed fails the
+ * start: a service that runs beside leftovers would hide them.
+ */
+#include "reconcile.h"
+
+#include "asset.h"
+#include "files.h"
+#include "job.h"
+#include "vm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#define HELLO_MS 5000
+
+typedef struct {
+  BangerService *service;
+  guint pending;
+} Reconcile;
+
+static gboolean
+remove_folder (BangerService *service, BangerObjectKind kind, const char *id, GError **error)
+{
+  banger_autofd int folder
+      = banger_make_dir_at (service->state_fd, banger_files_folder (kind), 0700, error);
+
+  return folder >= 0 && banger_remove_tree_at (folder, id, error);
+}
+
+/* Ends the monitor of @id, if one lives, and removes its run-time folder. */
+static gboolean
+end_monitor (BangerService *service, const char *id, GError **error)
+{
+  if (banger_monitor_kill_process (id))
+    g_message ("ended the monitor of %s, which nothing refers to", id);
+  return banger_files_remove_run_dir (service, id, error);
+}
+
+static gboolean
+clear_intents (BangerService *service, const char *id, GError **error)
+{
+  for (BangerIntentKind kind = BANGER_INTENT_VM_DIR; kind <= BANGER_INTENT_MONITOR; kind++) {
+    if (!banger_store_clear_intent (service->store, kind, id, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+restore_jobs (BangerService *service, GError **error)
+{
+  g_autoptr (GPtrArray) records = banger_store_list_jobs (service->store, error);
+
+  if (records == NULL)
+    return FALSE;
+  g_ptr_array_set_free_func (records, NULL);
+  for (guint i = 0; i < records->len; i++) {
+    g_autoptr (BangerJobRecord) record = records->pdata[i];
+
+    if (record->state == BANGER_JOB_RUNNING || record->state == BANGER_JOB_CANCELLING)
+      banger_job_restore (service, g_steal_pointer (&record));
+    else if (!banger_store_remove_job (service->store, record->id, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+undo_asset (BangerService *service, const BangerAssetRecord *record, GError **error)
+{
+  return remove_folder (service, record->kind, record->id, error)
+         && banger_store_remove_asset (service->store, record->kind, record->id, error)
+         && clear_intents (service, record->id, error);
+}
+
+static gboolean
+load_assets (BangerService *service, BangerObjectKind kind, GError **error)
+{
+  g_autoptr (GPtrArray) records = banger_store_list_assets (service->store, kind, error);
+
+  if (records == NULL)
+    return FALSE;
+  g_ptr_array_set_free_func (records, NULL);
+  for (guint i = 0; i < records->len; i++) {
+    g_autoptr (BangerAssetRecord) record = records->pdata[i];
+
+    if (record->state == BANGER_ASSET_READY)
+      banger_asset_publish (service, g_steal_pointer (&record));
+    else if (!undo_asset (service, record, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* A VM whose creation or removal was cut short. */
+static gboolean
+is_doomed (BangerService *service, const BangerVmRecord *record)
+{
+  return record->state == BANGER_VM_CREATING || record->state == BANGER_VM_DELETING
+         || banger_store_has_intent (service->store, BANGER_INTENT_VM_DIR, record->id);
+}
+
+static gboolean
+undo_vm (BangerService *service, const BangerVmRecord *record, GError **error)
+{
+  return end_monitor (service, record->id, error)
+         && remove_folder (service, BANGER_OBJECT_VM, record->id, error)
+         && banger_store_remove_vm (service->store, record->id, error)
+         && clear_intents (service, record->id, error);
+}
+
+static gboolean
+load_vms (BangerService *service, GError **error)
+{
+  g_autoptr (GPtrArray) records = banger_store_list_vms (service->store, error);
+
+  if (records == NULL)
+    return FALSE;
+  g_ptr_array_set_free_func (records, NULL);
+  for (guint i = 0; i < records->len; i++) {
+    g_autoptr (BangerVmRecord) record = records->pdata[i];
+
+    if (!is_doomed (service, record))
+      banger_vm_publish (service, g_steal_pointer (&record));
+    else if (!undo_vm (service, record, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+is_known (BangerService *service, BangerObjectKind kind, const char *id)
+{
+  if (kind == BANGER_OBJECT_VM)
+    return banger_service_vm (service, id) != NULL;
+  return banger_service_asset (service, kind, id) != NULL;
+}
+
+/* Names in the folder @name of @dirfd, none if it is not there. */
+static GPtrArray *
+list_folder (int dirfd, const char *name)
+{
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
+  struct dirent *entry = NULL;
+
+  while (dir != NULL && (entry = readdir (dir)) != NULL) {
+    if (entry->d_name[0] != '.')
+      g_ptr_array_add (names, g_strdup (entry->d_name));
+  }
+  if (dir != NULL)
+    closedir (dir);
+  return names;
+}
+
+/* Folders of the state that no row refers to. */
+static gboolean
+remove_strays (BangerService *service, BangerObjectKind kind, GError **error)
+{
+  g_autoptr (GPtrArray) names = list_folder (service->state_fd, banger_files_folder (kind));
+
+  for (guint i = 0; i < names->len; i++) {
+    if (is_known (service, kind, names->pdata[i]))
+      continue;
+    g_message ("removing %s %s, which nothing refers to", banger_files_folder (kind),
+               (char *)names->pdata[i]);
+    if (!remove_folder (service, kind, names->pdata[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+remove_stray_runs (BangerService *service, GError **error)
+{
+  g_autoptr (GPtrArray) names = list_folder (service->runtime_fd, "vms");
+
+  for (guint i = 0; i < names->len; i++) {
+    if (!is_known (service, BANGER_OBJECT_VM, names->pdata[i])
+        && !end_monitor (service, names->pdata[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+clear_stray_intents (BangerService *service, GError **error)
+{
+  g_autoptr (GPtrArray) intents = banger_store_list_intents (service->store, error);
+
+  if (intents == NULL)
+    return FALSE;
+  for (guint i = 0; i < intents->len; i++) {
+    const BangerIntent *intent = intents->pdata[i];
+
+    if (is_known (service, BANGER_OBJECT_VM, intent->object_id)
+        || is_known (service, BANGER_OBJECT_IMAGE, intent->object_id)
+        || is_known (service, BANGER_OBJECT_KERNEL, intent->object_id))
+      continue;
+    /* A monitor may have been started just before its row went. */
+    if (!end_monitor (service, intent->object_id, error)
+        || !clear_intents (service, intent->object_id, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* No monitor answers for a VM that ran: say how it ended. */
+static void
+note_end (BangerVm *vm)
+{
+  BangerVmState before = vm->record->state;
+  g_autoptr (GError) failure = NULL;
+
+  banger_monitor_kill_process (vm->record->id);
+  banger_vm_release_run (vm);
+  if (before == BANGER_VM_STOPPED || before == BANGER_VM_FAILED)
+    return;
+  if (before == BANGER_VM_STARTING)
+    banger_set_error (&failure, BANGER_ERROR_INTERRUPTED, "vmm", "the service ended while it ran",
+                      "start it again", "vm '%s': its start was interrupted", vm->record->name);
+  else if (before != BANGER_VM_STOPPING)
+    failure = banger_exit_record_read (vm->service, vm->record->id, vm->record->name);
+  banger_vm_set_state (vm, failure != NULL ? BANGER_VM_FAILED : BANGER_VM_STOPPED,
+                       g_steal_pointer (&failure));
+}
+
+static void
+end_one (GTask *task)
+{
+  Reconcile *reconcile = g_task_get_task_data (task);
+
+  if (--reconcile->pending == 0)
+    g_task_return_boolean (task, TRUE);
+  g_object_unref (task);
+}
+
+typedef struct {
+  GTask *task;
+  BangerVm *vm;
+} Probe;
+
+static void
+adopt (BangerVm *vm, GVariant *facts)
+{
+  g_autoptr (GVariant) health = g_variant_lookup_value (facts, "health", G_VARIANT_TYPE_VARDICT);
+  const char *word = NULL;
+
+  banger_monitor_set_accelerator (vm->monitor, facts);
+  if (health != NULL && g_variant_lookup (health, "health", "&s", &word))
+    banger_health_from_string (word, &vm->health);
+  /* A stop that was interrupted goes on in the monitor; the VM is there until it ends. */
+  banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
+}
+
+static void
+on_hello (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Probe *probe = data;
+  BangerVm *vm = probe->vm;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer
+      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+  const char *id = NULL, *state = NULL;
+
+  if (answer != NULL) {
+    g_variant_lookup (answer->args, "id", "&s", &id);
+    g_variant_lookup (answer->args, "state", "&s", &state);
+  }
+  if (vm->monitor == NULL) {
+    g_debug ("vm '%s' ended while it was asked", vm->record->name);
+  } else if (g_strcmp0 (id, vm->record->id) == 0
+             && (g_strcmp0 (state, "running") == 0 || g_strcmp0 (state, "stopping") == 0)) {
+    adopt (vm, answer->args);
+  } else {
+    /* It does not answer, or its start was cut short and nobody will finish it. */
+    g_clear_pointer (&vm->monitor, banger_monitor_free);
+    note_end (vm);
+  }
+  end_one (probe->task);
+}
+
+static void
+probe_vm (BangerVm *vm, GTask *task)
+{
+  Reconcile *reconcile = g_task_get_task_data (task);
+  BangerMonitor *monitor = banger_monitor_connect (vm->service, vm->record->id, NULL);
+  Probe *probe = NULL;
+
+  if (monitor == NULL) {
+    note_end (vm);
+    return;
+  }
+  probe = g_new0 (Probe, 1);
+  probe->task = g_object_ref (task);
+  probe->vm = vm;
+  reconcile->pending++;
+  banger_vm_attach (vm, monitor);
+  banger_channel_call_async (banger_monitor_channel (monitor), "hello", NULL, NULL, HELLO_MS, NULL,
+                             on_hello, probe);
+}
+
+static gboolean
+load_all (BangerService *service, GError **error)
+{
+  return load_assets (service, BANGER_OBJECT_IMAGE, error)
+         && load_assets (service, BANGER_OBJECT_KERNEL, error) && load_vms (service, error)
+         && remove_strays (service, BANGER_OBJECT_IMAGE, error)
+         && remove_strays (service, BANGER_OBJECT_KERNEL, error)
+         && remove_strays (service, BANGER_OBJECT_VM, error) && remove_stray_runs (service, error)
+         && clear_stray_intents (service, error) && restore_jobs (service, error);
+}
+
+void
+banger_reconcile_async (BangerService *service, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, data);
+  Reconcile *reconcile = g_new0 (Reconcile, 1);
+  GHashTableIter iter;
+  gpointer vm = NULL;
+  GError *error = NULL;
+
+  reconcile->service = service;
+  reconcile->pending = 1;
+  g_task_set_task_data (task, reconcile, g_free);
+  if (!load_all (service, &error)) {
+    g_task_return_error (task, error);
+    g_object_unref (task);
+    return;
+  }
+  banger_service_announce_defaults (service);
+  g_hash_table_iter_init (&iter, service->vms);
+  while (g_hash_table_iter_next (&iter, NULL, &vm))
+    probe_vm (vm, task);
+  end_one (task);
+}
+
+gboolean
+banger_reconcile_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm-create.h"
+
+#include "asset.h"
+#include "capacity.h"
+#include "files.h"
+#include "vm-start.h"
+#include "worker-client.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MIB (G_GUINT64_CONSTANT (1) << 20)
+#define GIB (G_GUINT64_CONSTANT (1) << 30)
+/* What QEMU's microvm machine takes (hw/i386/microvm.c: max_cpus). */
+#define VCPUS_MAX 288
+#define MEMORY_MIN (64 * MIB)
+#define MEMORY_MAX (1024 * GIB)
+#define DISK_MIN (16 * MIB)
+#define DISK_MAX (16 * 1024 * GIB)
+#define LABELS_MAX 64
+#define LABEL_MAX 256
+
+const BangerOption banger_vm_create_options[] = {
+  { "kernel", "o" },     { "vcpus", "u" }, { "memory-bytes", "t" }, { "disk-bytes", "t" },
+  { "work-bytes", "t" }, { "root", "s" },  { "labels", "a{ss}" },   { "backend", "s" },
+  { "start", "b" },      { NULL, NULL },
+};
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  gboolean start;
+} Create;
+
+static gboolean
+check_size (const char *option, guint64 value, guint64 least, guint64 most, GError **error)
+{
+  if (value >= least && value <= most && value % MIB == 0)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                    "option '%s' must be a whole number of MiB, from %" G_GUINT64_FORMAT
+                    " to %" G_GUINT64_FORMAT " MiB",
+                    option, least / MIB, most / MIB);
+  return FALSE;
+}
+
+static gboolean
+check_word (GVariant *options, const char *option, const char *only, GError **error)
+{
+  const char *word = only;
+
+  g_variant_lookup (options, option, "&s", &word);
+  if (g_str_equal (word, only))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, "admitted", NULL, NULL,
+                    "option '%s': this version knows '%s' only", option, only);
+  return FALSE;
+}
+
+static gboolean
+is_label_text (const char *text)
+{
+  return strlen (text) <= LABEL_MAX && g_str_is_ascii (text)
+         && strpbrk (text, "\n\r\t\033") == NULL;
+}
+
+static gboolean
+take_labels (BangerVmRecord *record, GVariant *options, GError **error)
+{
+  g_autoptr (GVariant) labels
+      = g_variant_lookup_value (options, "labels", G_VARIANT_TYPE ("a{ss}"));
+  GVariantIter iter;
+  const char *key = NULL, *value = NULL;
+
+  if (labels == NULL)
+    return TRUE;
+  g_variant_iter_init (&iter, labels);
+  while (g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
+    if (*key == '\0' || !is_label_text (key) || strlen (value) > LABEL_MAX
+        || g_hash_table_size (record->labels) >= LABELS_MAX) {
+      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                        "option 'labels': at most %d labels, keys of ASCII text, each up to %d "
+                        "bytes",
+                        LABELS_MAX, LABEL_MAX);
+      return FALSE;
+    }
+    g_hash_table_insert (record->labels, g_strdup (key), g_strdup (value));
+  }
+  return TRUE;
+}
+
+BangerVmRecord *
+banger_vm_record_from_options (GVariant *options, GError **error)
+{
+  g_autoptr (BangerVmRecord) record = banger_vm_record_new ();
+
+  record->vcpus = 1;
+  record->memory_bytes = 512 * MIB;
+  record->disk_bytes = record->work_bytes = 4 * GIB;
+  record->backend = g_strdup ("qemu");
+  g_variant_lookup (options, "vcpus", "u", &record->vcpus);
+  g_variant_lookup (options, "memory-bytes", "t", &record->memory_bytes);
+  g_variant_lookup (options, "disk-bytes", "t", &record->disk_bytes);
+  g_variant_lookup (options, "work-bytes", "t", &record->work_bytes);
+  if (record->vcpus < 1 || record->vcpus > MIN (VCPUS_MAX, g_get_num_processors ())) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                      "option 'vcpus' must be from 1 to the %u CPUs of this host",
+                      MIN (VCPUS_MAX, g_get_num_processors ()));
+    return NULL;
+  }
+  if (!check_size ("memory-bytes", record->memory_bytes, MEMORY_MIN, MEMORY_MAX, error)
+      || !check_size ("disk-bytes", record->disk_bytes, DISK_MIN, DISK_MAX, error)
+      || !check_size ("work-bytes", record->work_bytes, DISK_MIN, DISK_MAX, error)
+      || !check_word (options, "root", "overlay", error)
+      || !check_word (options, "backend", "qemu", error) || !take_labels (record, options, error))
+    return NULL;
+  return g_steal_pointer (&record);
+}
+
+static BangerAsset *
+choose_asset (BangerCall *call, BangerObjectKind kind, const char *path, GError **error)
+{
+  BangerAsset *asset = NULL;
+
+  if (g_str_equal (path, "/")) {
+    asset = banger_service_default (call->service, kind);
+    if (asset == NULL)
+      banger_set_error (error, BANGER_ERROR_NOT_FOUND, "admitted", "there is no default one",
+                        kind == BANGER_OBJECT_KERNEL ? "banger kernel import"
+                                                     : "banger image import",
+                        "no %s was named", banger_object_kind_to_string (kind));
+  } else {
+    asset = banger_service_asset (call->service, kind, banger_object_path_id (path, kind));
+    if (asset == NULL)
+      banger_set_error (error, BANGER_ERROR_NOT_FOUND, "admitted", NULL, NULL, "%s is no %s", path,
+                        banger_object_kind_to_string (kind));
+  }
+  return asset != NULL && banger_asset_check_usable (asset, call->uid, error) ? asset : NULL;
+}
+
+/* A copy of the image's work-seed is grown to the size of the work disk, never shrunk. */
+static gboolean
+check_seed_fits (BangerService *service, const BangerVmRecord *record, GError **error)
+{
+  banger_autofd int dirfd
+      = banger_files_open_dir (service, BANGER_OBJECT_IMAGE, record->image_id, error);
+  struct stat seed;
+
+  if (dirfd < 0)
+    return FALSE;
+  if (fstatat (dirfd, "seed.ext4", &seed, AT_SYMLINK_NOFOLLOW) < 0
+      || (guint64)seed.st_size <= record->work_bytes)
+    return TRUE; /* that it is missing shows where it is opened */
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                    "option 'work-bytes' must be at least %" G_GUINT64_FORMAT
+                    " MiB, the size of the image's own /root",
+                    ((guint64)seed.st_size + MIB - 1) / MIB);
+  return FALSE;
+}
+
+static BangerVmRecord *
+make_record (BangerCall *call, GVariant *options, GError **error)
+{
+  g_autoptr (BangerVmRecord) record = banger_vm_record_from_options (options, error);
+  const char *name = NULL, *image_path = NULL, *kernel_path = "/";
+  BangerAsset *image = NULL, *kernel = NULL;
+
+  if (record == NULL)
+    return NULL;
+  g_variant_get (call->params, "(&s&o@a{sv})", &name, &image_path, NULL);
+  g_variant_lookup (options, "kernel", "&o", &kernel_path);
+  record->name = banger_service_choose_name (call->service, BANGER_OBJECT_VM, name, error);
+  if (record->name == NULL)
+    return NULL;
+  image = choose_asset (call, BANGER_OBJECT_IMAGE, image_path, error);
+  kernel = image != NULL ? choose_asset (call, BANGER_OBJECT_KERNEL, kernel_path, error) : NULL;
+  if (kernel == NULL)
+    return NULL;
+  record->id = banger_id_new ();
+  record->owner_uid = call->uid;
+  record->state = BANGER_VM_CREATING;
+  record->image_id = g_strdup (image->record->id);
+  record->kernel_id = g_strdup (kernel->record->id);
+  record->created_at = g_get_real_time () / G_USEC_PER_SEC;
+  return check_seed_fits (call->service, record, error) ? g_steal_pointer (&record) : NULL;
+}
+
+static gboolean
+store_create (BangerService *service, const BangerVmRecord *record, BangerJob *job, GError **error)
+{
+  BangerStore *store = service->store;
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  return transaction != NULL && banger_store_add_vm (store, record, error)
+         && banger_store_add_intent (store, banger_job_id (job), BANGER_INTENT_VM_DIR, record->id,
+                                     NULL, error)
+         && banger_job_save (job, error) && banger_transaction_commit (transaction, error);
+}
+
+static void
+undo (Create *create, GError *error)
+{
+  banger_vm_remove (create->vm, create->job, error);
+  g_free (create);
+}
+
+/* Made, and not to be started: it stays. */
+static void
+finish_stopped (Create *create)
+{
+  BangerVm *vm = create->vm;
+  BangerStore *store = vm->service->store;
+  g_autoptr (BangerTransaction) transaction = NULL;
+  GError *error = NULL;
+
+  transaction = banger_store_begin (store, &error);
+  vm->record->state = BANGER_VM_STOPPED;
+  if (transaction == NULL || !banger_store_update_vm (store, vm->record, &error)
+      || !banger_store_clear_intent (store, BANGER_INTENT_VM_DIR, vm->record->id, &error)
+      || !banger_transaction_commit (transaction, &error)) {
+    vm->record->state = BANGER_VM_CREATING;
+    g_clear_pointer (&transaction, banger_transaction_free);
+    undo (create, error);
+    return;
+  }
+  vm->job = NULL;
+  banger_vm_announce (vm);
+  banger_job_finish (create->job, NULL);
+  g_free (create);
+}
+
+static void
+on_synced (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Create *create = data;
+  BangerVm *vm = create->vm;
+  BangerJob *job = create->job;
+  GError *error = NULL;
+
+  if (!banger_files_finish (result, NULL, &error)
+      || g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error)) {
+    undo (create, error);
+    return;
+  }
+  if (!create->start) {
+    finish_stopped (create);
+    return;
+  }
+  g_free (create);
+  banger_vm_set_state (vm, BANGER_VM_STARTING, NULL);
+  banger_vm_run_start (vm, job);
+}
+
+static void
+on_disks_made (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Create *create = data;
+  GError *error = NULL;
+  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+
+  if (done == NULL)
+    undo (create, error);
+  else
+    banger_files_sync_async (create->vm->service, BANGER_OBJECT_VM, create->vm->record->id,
+                             on_synced, create);
+}
+
+static gboolean
+add_fd (GUnixFDList *fds, GVariantDict *args, const char *key, int fd, GError **error)
+{
+  int index = g_unix_fd_list_append (fds, fd, error);
+
+  if (index >= 0)
+    g_variant_dict_insert (args, key, "h", index);
+  return index >= 0;
+}
+
+static gboolean
+open_disks (BangerVm *vm, GUnixFDList *fds, GVariantDict *args, GError **error)
+{
+  const BangerVmRecord *record = vm->record;
+  banger_autofd int dirfd
+      = banger_files_make_dir (vm->service, BANGER_OBJECT_VM, record->id, error);
+  banger_autofd int image = dirfd < 0 ? -1
+                                      : banger_files_open_dir (vm->service, BANGER_OBJECT_IMAGE,
+                                                               record->image_id, error);
+  banger_autofd int upper = image < 0 ? -1 : banger_files_create (dirfd, "upper.ext4", error);
+  banger_autofd int work = upper < 0 ? -1 : banger_files_create (dirfd, "work.ext4", error);
+  banger_autofd int seed = work < 0 ? -1 : banger_files_open (image, "seed.ext4", O_RDONLY, error);
+
+  if (seed < 0)
+    return FALSE;
+  g_variant_dict_insert (args, "upper-bytes", "t", record->disk_bytes);
+  g_variant_dict_insert (args, "work-bytes", "t", record->work_bytes);
+  return add_fd (fds, args, "upper", upper, error) && add_fd (fds, args, "work", work, error)
+         && add_fd (fds, args, "seed", seed, error);
+}
+
+static void
+make_disks (Create *create)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariantDict args;
+  GError *error = NULL;
+
+  banger_job_stage (create->job, "disks");
+  g_variant_dict_init (&args, NULL);
+  if (!open_disks (create->vm, fds, &args, &error)) {
+    g_variant_dict_clear (&args);
+    undo (create, error);
+    return;
+  }
+  banger_worker_run_async (create->vm->service, create->job, "make-disks",
+                           g_variant_dict_end (&args), fds, on_disks_made, create);
+}
+
+void
+banger_vm_create (BangerCall *call)
+{
+  g_autoptr (GVariant) options = banger_call_options (call);
+  g_autoptr (BangerVmRecord) record = NULL;
+  g_autoptr (BangerJob) job = NULL;
+  Create *create = NULL;
+  gboolean start = TRUE;
+  GError *error = NULL;
+
+  g_variant_lookup (options, "start", "b", &start);
+  record = make_record (call, options, &error);
+  if (record == NULL
+      || (start && !banger_capacity_check (call->service, record->memory_bytes, &error))) {
+    banger_call_fail (call, error);
+    return;
+  }
+  job = banger_job_new (call->service, "create", BANGER_OBJECT_VM, record->id, call->uid, TRUE);
+  if (!store_create (call->service, record, job, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  create = g_new0 (Create, 1);
+  create->vm = banger_vm_publish (call->service, g_steal_pointer (&record));
+  create->job = create->vm->job = job;
+  create->start = start;
+  banger_job_publish (g_steal_pointer (&job));
+  banger_call_return (call,
+                      g_variant_new ("(oo)", create->vm->path, banger_job_path (create->job)));
+  banger_job_stage (create->job, "admitted");
+  make_disks (create);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm-start.h"
+
+#include "asset.h"
+#include "doctor.h"
+#include "files.h"
+
+#include <fcntl.h>
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  GUnixFDList *fds;
+  GVariantDict args;
+  gulong on_cancel;
+} Start;
+
+static gboolean
+is_create (BangerJob *job)
+{
+  return g_str_equal (banger_job_kind (job), "create");
+}
+
+static void
+start_free (Start *start)
+{
+  g_cancellable_disconnect (banger_job_cancellable (start->job), start->on_cancel);
+  g_object_unref (start->fds);
+  g_variant_dict_clear (&start->args);
+  g_free (start);
+}
+
+static void
+finish_failed (BangerVm *vm, BangerJob *job, GError *error)
+{
+  gboolean cancelled = banger_job_is_cancelled (job);
+
+  if (is_create (job)) {
+    banger_vm_remove (vm, job, error);
+    return;
+  }
+  banger_error_set_stage (&error, banger_job_stage_name (job));
+  vm->job = NULL;
+  banger_vm_set_state (vm, cancelled ? BANGER_VM_STOPPED : BANGER_VM_FAILED,
+                       cancelled ? NULL : g_error_copy (error));
+  banger_job_finish (job, error);
+}
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  GError *error;
+} Failed;
+
+static void
+on_failed_ended (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Failed *failed = data;
+  BangerVm *vm = failed->vm;
+
+  banger_vm_release_run (vm);
+  /* What the monitor said of its end tells more than that it did not answer. */
+  if (vm->end_failure != NULL && failed->error->domain != BANGER_ERROR) {
+    g_error_free (failed->error);
+    failed->error = g_steal_pointer (&vm->end_failure);
+  }
+  finish_failed (vm, failed->job, banger_error_adopt (failed->error));
+}
+
+/* Nothing of the start may be left before its job ends. */
+static void
+fail (Start *start, GError *error)
+{
+  Failed *failed = g_new0 (Failed, 1);
+
+  failed->vm = start->vm;
+  failed->job = start->job;
+  failed->error = error;
+  if (start->vm->monitor != NULL)
+    banger_monitor_kill (start->vm->monitor);
+  banger_vm_wait_end_async (start->vm, on_failed_ended, failed);
+  start_free (start);
+}
+
+static gboolean
+add_file (Start *start, const char *key, BangerObjectKind kind, const char *id, const char *name,
+          int flags, GError **error)
+{
+  banger_autofd int dirfd = banger_files_open_dir (start->vm->service, kind, id, error);
+  banger_autofd int fd = dirfd >= 0 ? banger_files_open (dirfd, name, flags, error) : -1;
+  int index = fd >= 0 ? g_unix_fd_list_append (start->fds, fd, error) : -1;
+
+  if (index < 0)
+    return FALSE;
+  g_variant_dict_insert (&start->args, key, "h", index);
+  return TRUE;
+}
+
+static gboolean
+open_files (Start *start, GError **error)
+{
+  const BangerVmRecord *record = start->vm->record;
+  const int log_flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND;
+
+  return add_file (start, "kernel", BANGER_OBJECT_KERNEL, record->kernel_id, "vmlinux", O_RDONLY,
+                   error)
+         && add_file (start, "modules-image", BANGER_OBJECT_KERNEL, record->kernel_id,
+                      "modules.ext4", O_RDONLY, error)
+         && add_file (start, "boot-modules", BANGER_OBJECT_KERNEL, record->kernel_id,
+                      "boot-modules.cpio", O_RDONLY, error)
+         && add_file (start, "rootfs", BANGER_OBJECT_IMAGE, record->image_id, "rootfs.ext4",
+                      O_RDONLY, error)
+         && add_file (start, "upper", BANGER_OBJECT_VM, record->id, "upper.ext4", O_RDWR, error)
+         && add_file (start, "work", BANGER_OBJECT_VM, record->id, "work.ext4", O_RDWR, error)
+         && add_file (start, "console", BANGER_OBJECT_VM, record->id, "console.log", log_flags,
+                      error)
+         && add_file (start, "exit-record", BANGER_OBJECT_VM, record->id, "exit",
+                      O_RDWR | O_CREAT | O_TRUNC, error);
+}
+
+static gboolean
+announce_intents (Start *start, GError **error)
+{
+  BangerStore *store = start->vm->service->store;
+  const char *id = start->vm->record->id;
+  const char *job_id = banger_job_id (start->job);
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  return transaction != NULL
+         && banger_store_add_intent (store, job_id, BANGER_INTENT_RUN_DIR, id, NULL, error)
+         && banger_store_add_intent (store, job_id, BANGER_INTENT_MONITOR, id, NULL, error)
+         && banger_transaction_commit (transaction, error);
+}
+
+static gboolean
+spawn_monitor (Start *start, GError **error)
+{
+  BangerVm *vm = start->vm;
+  BangerMonitor *monitor = NULL;
+  banger_autofd int run_dir = -1;
+  int index = -1;
+
+  if (!announce_intents (start, error))
+    return FALSE;
+  run_dir = banger_files_make_run_dir (vm->service, vm->record->id, error);
+  index = run_dir >= 0 ? g_unix_fd_list_append (start->fds, run_dir, error) : -1;
+  if (index < 0)
+    return FALSE;
+  g_variant_dict_insert (&start->args, "run-dir", "h", index);
+  monitor = banger_monitor_spawn (vm->service, vm->record->id, error);
+  if (monitor == NULL)
+    return FALSE;
+  banger_vm_attach (vm, monitor);
+  return TRUE;
+}
+
+/* The guest's CPUs run: from here on the VM is there to stay, whoever asked for it. */
+static gboolean
+store_running (BangerVm *vm, GError **error)
+{
+  BangerStore *store = vm->service->store;
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  vm->record->state = BANGER_VM_RUNNING;
+  vm->record->started_at = g_get_real_time () / G_USEC_PER_SEC;
+  return transaction != NULL && banger_store_update_vm (store, vm->record, error)
+         && banger_store_clear_intent (store, BANGER_INTENT_VM_DIR, vm->record->id, error)
+         && banger_transaction_commit (transaction, error);
+}
+
+static void
+on_boot_cancelled (GCancellable *cancellable, gpointer data)
+{
+  BangerVm *vm = data;
+
+  vm->end_wanted = TRUE;
+  if (vm->monitor != NULL)
+    banger_monitor_kill (vm->monitor);
+}
+
+static void
+await_boot (BangerVm *vm, BangerJob *job)
+{
+  vm->job = NULL;
+  vm->booting = job;
+  banger_vm_announce (vm);
+  banger_job_stage (job, "booting");
+  if (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED) {
+    banger_vm_boot_done (vm);
+    return;
+  }
+  if (vm->health == BANGER_HEALTH_UNKNOWN)
+    banger_vm_set_health (vm, BANGER_HEALTH_BOOTING);
+  vm->on_boot_cancel = g_cancellable_connect (banger_job_cancellable (job),
+                                              G_CALLBACK (on_boot_cancelled), vm, NULL);
+}
+
+static void
+on_started (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Start *start = data;
+  BangerVm *vm = start->vm;
+  BangerJob *job = start->job;
+  GError *error = NULL;
+  g_autoptr (BangerMessage) answer
+      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+
+  if (answer == NULL || !store_running (vm, &error)) {
+    vm->record->state = BANGER_VM_STARTING;
+    fail (start, error);
+    return;
+  }
+  banger_monitor_set_accelerator (vm->monitor, answer->args);
+  start_free (start);
+  await_boot (vm, job);
+}
+
+static void
+on_start_cancelled (GCancellable *cancellable, gpointer data)
+{
+  Start *start = data;
+
+  /* The call that waits fails with the end of the monitor. */
+  start->vm->end_wanted = TRUE;
+  if (start->vm->monitor != NULL)
+    banger_monitor_kill (start->vm->monitor);
+}
+
+static void
+send_start (Start *start)
+{
+  const BangerVmRecord *record = start->vm->record;
+  GVariantDict *args = &start->args;
+
+  g_variant_dict_insert (args, "id", "s", record->id);
+  g_variant_dict_insert (args, "name", "s", record->name);
+  g_variant_dict_insert (args, "vcpus", "u", record->vcpus);
+  g_variant_dict_insert (args, "memory-bytes", "t", record->memory_bytes);
+  g_variant_dict_insert (args, "backend", "s", record->backend);
+  g_variant_dict_insert (args, "root", "s", "overlay");
+  start->on_cancel = g_cancellable_connect (banger_job_cancellable (start->job),
+                                            G_CALLBACK (on_start_cancelled), start, NULL);
+  banger_channel_call_async (banger_monitor_channel (start->vm->monitor), "start",
+                             g_variant_dict_end (args), start->fds, 0, NULL, on_started, start);
+  g_variant_dict_init (args, NULL);
+}
+
+static void
+on_preflight (GObject *source, GAsyncResult *result, gpointer data)
+{
+  static const char *const needs[] = { "qemu", NULL };
+  Start *start = data;
+  GError *error = NULL;
+  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+
+  if (findings == NULL || !banger_doctor_preflight (findings, needs, &error)
+      || g_cancellable_set_error_if_cancelled (banger_job_cancellable (start->job), &error)
+      || !open_files (start, &error)) {
+    fail (start, error);
+    return;
+  }
+  banger_job_stage (start->job, "monitor");
+  if (!spawn_monitor (start, &error)) {
+    fail (start, error);
+    return;
+  }
+  banger_job_stage (start->job, "vmm");
+  send_start (start);
+}
+
+void
+banger_vm_run_start (BangerVm *vm, BangerJob *job)
+{
+  Start *start = g_new0 (Start, 1);
+
+  start->vm = vm;
+  start->job = job;
+  start->fds = g_unix_fd_list_new ();
+  g_variant_dict_init (&start->args, NULL);
+  banger_job_stage (job, "kernel");
+  banger_doctor_check_async (vm->service->mode, NULL, on_preflight, start);
+}
+
+static BangerJob *
+take_booting (BangerVm *vm)
+{
+  BangerJob *job = g_steal_pointer (&vm->booting);
+
+  g_cancellable_disconnect (banger_job_cancellable (job), vm->on_boot_cancel);
+  vm->on_boot_cancel = 0;
+  return job;
+}
+
+void
+banger_vm_boot_done (BangerVm *vm)
+{
+  BangerJob *job = take_booting (vm);
+
+  banger_job_stage (job, "agent");
+  banger_job_stage (job, "healthy");
+  banger_job_finish (job, NULL);
+}
+
+void
+banger_vm_boot_failed (BangerVm *vm, GError *error)
+{
+  BangerJob *job = take_booting (vm);
+
+  if (is_create (job) && banger_job_is_cancelled (job) && vm->job == NULL)
+    banger_vm_remove (vm, job, error);
+  else
+    banger_job_finish (job, error);
+}
+
+static gboolean
+admit_start (BangerVm *vm, BangerJob *job, GError **error)
+{
+  BangerStore *store = vm->service->store;
+  BangerVmState before = vm->record->state;
+  g_autoptr (BangerTransaction) transaction = NULL;
+
+  if (before != BANGER_VM_STOPPED && before != BANGER_VM_FAILED) {
+    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, NULL,
+                      "vm '%s' is %s: it cannot be started", vm->record->name,
+                      banger_vm_state_to_string (before));
+    return FALSE;
+  }
+  transaction = banger_store_begin (store, error);
+  vm->record->state = BANGER_VM_STARTING;
+  if (transaction != NULL && banger_store_update_vm (store, vm->record, error)
+      && banger_job_save (job, error) && banger_transaction_commit (transaction, error))
+    return TRUE;
+  vm->record->state = before;
+  return FALSE;
+}
+
+void
+banger_vm_start (BangerCall *call)
+{
+  BangerVm *vm = banger_call_vm (call);
+  g_autoptr (BangerJob) job = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  job = banger_job_new (call->service, "start", BANGER_OBJECT_VM, call->id, call->uid, TRUE);
+  if (!banger_vm_check_free (vm, &error) || !admit_start (vm, job, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  vm->job = job;
+  banger_vm_announce (vm);
+  banger_job_publish (job);
+  banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
+  banger_job_stage (job, "admitted");
+  banger_vm_run_start (vm, g_steal_pointer (&job));
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm-stop.h"
+
+#include "vm.h"
+
+#define TIMEOUT_DEFAULT 30
+#define TIMEOUT_MAX 3600
+/* The monitor keeps the time; past this we no longer trust that it does. */
+#define GRACE_SECONDS 5
+
+const BangerOption banger_vm_stop_options[] = { { "timeout", "u" }, { NULL, NULL } };
+const BangerOption banger_vm_delete_options[] = { { "force", "b" }, { NULL, NULL } };
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  guint timer;
+} Stop;
+
+/* Writes @state and the job as one, then puts both on the bus. The job becomes the VM's. */
+static BangerJob *
+admit (BangerCall *call, BangerVm *vm, const char *kind, BangerVmState state, GError **error)
+{
+  BangerStore *store = call->service->store;
+  BangerVmState before = vm->record->state;
+  g_autoptr (BangerJob) job
+      = banger_job_new (call->service, kind, BANGER_OBJECT_VM, call->id, call->uid, FALSE);
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  vm->record->state = state;
+  if (transaction == NULL || !banger_store_update_vm (store, vm->record, error)
+      || !banger_job_save (job, error) || !banger_transaction_commit (transaction, error)) {
+    vm->record->state = before;
+    return NULL;
+  }
+  vm->job = job;
+  banger_vm_announce (vm);
+  banger_job_publish (job);
+  banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
+  return g_steal_pointer (&job);
+}
+
+static void
+on_stopped (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Stop *stop = data;
+
+  g_clear_handle_id (&stop->timer, g_source_remove);
+  banger_job_stage (stop->job, "ending");
+  banger_job_stage (stop->job, "released");
+  stop->vm->job = NULL;
+  banger_job_finish (stop->job, NULL);
+}
+
+static gboolean
+on_overdue (gpointer data)
+{
+  Stop *stop = data;
+
+  stop->timer = 0;
+  banger_job_stage (stop->job, "ending");
+  if (stop->vm->monitor != NULL)
+    banger_monitor_kill (stop->vm->monitor);
+  return G_SOURCE_REMOVE;
+}
+
+typedef struct {
+  BangerService *service;
+  char *vm_id;
+} Asked;
+
+static void
+on_asked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Asked *asked = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer
+      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+  BangerVm *vm = banger_service_vm (asked->service, asked->vm_id);
+
+  /* A guest that cannot be asked is ended, as one that does not listen. */
+  if (answer == NULL && vm != NULL && vm->monitor != NULL)
+    banger_monitor_kill (vm->monitor);
+  g_free (asked->vm_id);
+  g_free (asked);
+}
+
+static void
+ask (BangerVm *vm, guint timeout)
+{
+  Asked *asked = g_new0 (Asked, 1);
+  GVariantDict args;
+
+  asked->service = vm->service;
+  asked->vm_id = g_strdup (vm->record->id);
+  g_variant_dict_init (&args, NULL);
+  g_variant_dict_insert (&args, "timeout", "u", timeout);
+  banger_channel_call_async (banger_monitor_channel (vm->monitor), "shutdown",
+                             g_variant_dict_end (&args), NULL, GRACE_SECONDS * 1000, NULL, on_asked,
+                             asked);
+}
+
+void
+banger_vm_stop (BangerCall *call)
+{
+  g_autoptr (GVariant) options = banger_call_options (call);
+  BangerVm *vm = banger_call_vm (call);
+  guint timeout = TIMEOUT_DEFAULT;
+  BangerJob *job = NULL;
+  Stop *stop = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  g_variant_lookup (options, "timeout", "u", &timeout);
+  if (timeout > TIMEOUT_MAX)
+    banger_set_error (&error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                      "option 'timeout' must be at most %d seconds", TIMEOUT_MAX);
+  if (error == NULL && banger_vm_check_free (vm, &error) && banger_vm_check_running (vm, &error))
+    job = admit (call, vm, "stop", BANGER_VM_STOPPING, &error);
+  if (job == NULL) {
+    banger_call_fail (call, error);
+    return;
+  }
+  stop = g_new0 (Stop, 1);
+  stop->vm = vm;
+  stop->job = job;
+  vm->end_wanted = TRUE;
+  banger_job_stage (job, "asking");
+  ask (vm, timeout);
+  banger_job_stage (job, "waiting");
+  stop->timer = g_timeout_add_seconds (timeout + GRACE_SECONDS, on_overdue, stop);
+  banger_vm_wait_end_async (vm, on_stopped, stop);
+}
+
+/* A stop that waits for its guest does not keep anybody from ending it. */
+static gboolean
+check_killable (BangerVm *vm, GError **error)
+{
+  gboolean stopping = vm->job != NULL && g_str_equal (banger_job_kind (vm->job), "stop");
+
+  if (!stopping && !banger_vm_check_free (vm, error))
+    return FALSE;
+  if (vm->monitor != NULL)
+    return TRUE;
+  return banger_vm_check_running (vm, error);
+}
+
+static void
+on_killed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Stop *stop = data;
+
+  banger_job_stage (stop->job, "released");
+  if (stop->vm->job == stop->job)
+    stop->vm->job = NULL;
+  banger_job_finish (stop->job, NULL);
+}
+
+void
+banger_vm_kill (BangerCall *call)
+{
+  BangerVm *vm = banger_call_vm (call);
+  BangerJob *before = vm != NULL ? vm->job : NULL;
+  BangerJob *job = NULL;
+  Stop *stop = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  if (check_killable (vm, &error))
+    job = admit (call, vm, "kill", BANGER_VM_STOPPING, &error);
+  if (job == NULL) {
+    banger_call_fail (call, error);
+    return;
+  }
+  if (before != NULL)
+    vm->job = before; /* the stop that waits lets go of the VM when it has ended */
+  stop = g_new0 (Stop, 1);
+  stop->vm = vm;
+  stop->job = job;
+  vm->end_wanted = TRUE;
+  banger_job_stage (job, "ending");
+  banger_monitor_kill (vm->monitor);
+  banger_vm_wait_end_async (vm, on_killed, stop);
+}
+
+static void
+on_ended_for_delete (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Stop *stop = data;
+
+  banger_job_stage (stop->job, "released");
+  banger_job_stage (stop->job, "removed");
+  banger_vm_remove (stop->vm, stop->job, NULL);
+}
+
+static gboolean
+check_deletable (BangerVm *vm, gboolean force, GError **error)
+{
+  if (!banger_vm_check_free (vm, error))
+    return FALSE;
+  if (vm->monitor == NULL || force)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
+                    "stop it first, or use the option 'force'", "vm '%s' is %s", vm->record->name,
+                    banger_vm_state_to_string (vm->record->state));
+  return FALSE;
+}
+
+void
+banger_vm_delete (BangerCall *call)
+{
+  g_autoptr (GVariant) options = banger_call_options (call);
+  BangerVm *vm = banger_call_vm (call);
+  gboolean force = FALSE;
+  BangerJob *job = NULL;
+  Stop *stop = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  g_variant_lookup (options, "force", "b", &force);
+  if (check_deletable (vm, force, &error))
+    job = admit (call, vm, "delete", BANGER_VM_DELETING, &error);
+  if (job == NULL) {
+    banger_call_fail (call, error);
+    return;
+  }
+  stop = g_new0 (Stop, 1);
+  stop->vm = vm;
+  stop->job = job;
+  banger_job_stage (job, "ending");
+  vm->end_wanted = TRUE;
+  if (vm->monitor != NULL)
+    banger_monitor_kill (vm->monitor);
+  banger_vm_wait_end_async (vm, on_ended_for_delete, stop);
+}

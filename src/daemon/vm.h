@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One VM: its object on the bus, its state, and its monitor while it runs. */
+#pragma once
+
+#include "job.h"
+#include "monitor-client.h"
+
+struct _BangerVm {
+  BangerService *service;
+  BangerVmRecord *record; /* as the store has it */
+  char *path;
+  GDBusInterfaceSkeleton *iface;
+  BangerMonitor *monitor; /* while one lives */
+  BangerJob *job;         /* that works on it alone, or NULL */
+  BangerJob *booting;     /* create or start that waits for a running guest to be healthy */
+  BangerHealth health;
+  gboolean end_wanted; /* a job of ours ends it: whatever ends the guest now is no fault */
+  gulong on_boot_cancel;
+  GError *end_failure;  /* how the monitor ended while a job held the VM */
+  GPtrArray *end_tasks; /* of GTask: they wait for the end of the monitor */
+};
+
+/* Takes @record, which the store has, and puts the VM on the bus. */
+BangerVm *banger_vm_publish (BangerService *service, BangerVmRecord *record);
+/* Takes it off the bus and frees it. */
+void banger_vm_withdraw (BangerVm *vm);
+void banger_vm_free (BangerVm *vm);
+void banger_vm_describe (BangerVm *vm, BangerAuthObject *object);
+
+/* Stores the state and, where it is not NULL, @failure (taken) with it; then announces it. A store
+ * that cannot be written is logged: what the host does is so whether we can write it or not. */
+void banger_vm_set_state (BangerVm *vm, BangerVmState state, GError *failure);
+/* Announces a health the monitor told. */
+void banger_vm_set_health (BangerVm *vm, BangerHealth health);
+/* Announces what the record says now. */
+void banger_vm_announce (BangerVm *vm);
+
+/* Busy if a job works on it alone. */
+gboolean banger_vm_check_free (BangerVm *vm, GError **error);
+/* WrongState unless its guest runs and its monitor can be asked. */
+gboolean banger_vm_check_running (BangerVm *vm, GError **error);
+
+/* Takes @monitor as that of this VM and follows it. */
+void banger_vm_attach (BangerVm *vm, BangerMonitor *monitor);
+/* Ends once the monitor has ended and what it held is released; at once if there is none. */
+void banger_vm_wait_end_async (BangerVm *vm, GAsyncReadyCallback callback, gpointer data);
+
+/* Gives back what a start took from the host, once the monitor has gone. */
+void banger_vm_release_run (BangerVm *vm);
+
+/* Removes all that the VM has on the host, then its rows, then withdraws it. Takes the error that
+ * @job ends with (NULL: it is done). Its monitor must have ended. */
+void banger_vm_remove (BangerVm *vm, BangerJob *job, GError *outcome);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "worker-client.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+typedef struct {
+  BangerService *service;
+  BangerJob *job;
+  char *verb;
+  GVariant *args;
+  GUnixFDList *fds;
+  BangerChannel *channel;
+  GPid pid;
+  gboolean running; /* holds one of the places */
+  gboolean alive;   /* the process was started and not reaped */
+  int wait_status;
+  GVariant *done;  /* arguments of "done" */
+  GError *failure; /* what the worker said, or why it could not run */
+  gulong on_cancel;
+} Run;
+
+static void start_next (BangerService *service);
+
+static void
+run_free (gpointer data)
+{
+  Run *run = data;
+
+  g_free (run->verb);
+  g_variant_unref (run->args);
+  g_clear_object (&run->fds);
+  if (run->channel != NULL)
+    banger_channel_close (run->channel);
+  g_clear_object (&run->channel);
+  g_clear_pointer (&run->done, g_variant_unref);
+  g_clear_error (&run->failure);
+  g_free (run);
+}
+
+static void
+note_silent_end (Run *run)
+{
+  g_autofree char *cause = NULL;
+
+  if (run->done != NULL || run->failure != NULL)
+    return;
+  if (WIFSIGNALED (run->wait_status))
+    cause = g_strdup_printf ("signal %d ended it", WTERMSIG (run->wait_status));
+  else
+    cause = g_strdup_printf ("it ended with status %d", WEXITSTATUS (run->wait_status));
+  banger_set_error (&run->failure, BANGER_ERROR_FAILED, NULL, cause,
+                    "see the service's log for what it wrote", "%s: the worker gave no result",
+                    banger_job_kind (run->job));
+}
+
+/* Ends the task once the process is reaped and all that it sent was read. */
+static void
+complete (GTask *task)
+{
+  Run *run = g_task_get_task_data (task);
+  GCancellable *cancellable = banger_job_cancellable (run->job);
+
+  if (run->alive || (run->channel != NULL && banger_channel_is_open (run->channel)))
+    return;
+  note_silent_end (run);
+  g_cancellable_disconnect (cancellable, run->on_cancel);
+  run->on_cancel = 0;
+  if (run->running)
+    run->service->workers_running--;
+  run->running = FALSE;
+  if (g_cancellable_is_cancelled (cancellable)) {
+    GError *error = NULL;
+
+    banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "%s: was cancelled",
+                      banger_job_kind (run->job));
+    g_task_return_error (task, error);
+  } else if (run->failure != NULL) {
+    g_task_return_error (task, g_steal_pointer (&run->failure));
+  } else {
+    g_task_return_pointer (task, g_steal_pointer (&run->done), (GDestroyNotify)g_variant_unref);
+  }
+  start_next (run->service);
+  g_object_unref (task);
+}
+
+static void
+on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
+{
+  GTask *task = data;
+  Run *run = g_task_get_task_data (task);
+  const char *stage = NULL;
+  double fraction = -1;
+
+  if (message == NULL) {
+    /* It may have closed for a packet of the wrong shape: then the process still runs. */
+    if (run->alive)
+      kill (run->pid, SIGKILL);
+    complete (task);
+  } else if (g_str_equal (message->verb, "progress")) {
+    if (g_variant_lookup (message->args, "stage", "&s", &stage))
+      banger_job_stage (run->job, stage);
+    if (g_variant_lookup (message->args, "fraction", "d", &fraction))
+      banger_job_progress (run->job, fraction);
+  } else if (g_str_equal (message->verb, "done") && run->done == NULL) {
+    run->done = g_variant_ref (message->args);
+  } else if (g_str_equal (message->verb, "failed") && run->failure == NULL) {
+    run->failure = banger_error_from_variant (message->args);
+  }
+}
+
+static void
+on_worker_exit (GPid pid, int wait_status, gpointer data)
+{
+  GTask *task = data;
+  Run *run = g_task_get_task_data (task);
+
+  run->alive = FALSE;
+  run->wait_status = wait_status;
+  g_spawn_close_pid (pid);
+  complete (task);
+}
+
+static gboolean
+spawn (GTask *task, Run *run, GError **error)
+{
+  g_autofree char *program = banger_program_path ("banger-worker");
+  const char *const argv[] = { program, NULL };
+  banger_autofd int child_fd = -1;
+  BangerRunFd fds[2] = { { -1, 0 }, { 2, 2 } };
+  BangerRunSpec spec = { .argv = argv, .fds = fds, .n_fds = 2, .die_with_us = TRUE };
+
+  run->channel = banger_channel_pair (&child_fd, error);
+  if (run->channel == NULL)
+    return FALSE;
+  fds[0].source = child_fd;
+  if (!banger_run_spawn (&spec, &run->pid, error))
+    return FALSE;
+  run->alive = TRUE;
+  banger_channel_listen (run->channel, on_message, task);
+  g_child_watch_add (run->pid, on_worker_exit, task);
+  return TRUE;
+}
+
+static void
+start (GTask *task)
+{
+  Run *run = g_task_get_task_data (task);
+
+  run->running = TRUE;
+  run->service->workers_running++;
+  if (!spawn (task, run, &run->failure)) {
+    if (run->channel != NULL)
+      banger_channel_close (run->channel);
+    complete (task);
+    return;
+  }
+  if (!banger_channel_send (run->channel, 0, run->verb, run->args, run->fds, &run->failure))
+    kill (run->pid, SIGKILL);
+  g_clear_object (&run->fds);
+}
+
+static void
+start_next (BangerService *service)
+{
+  if (service->workers_running < BANGER_WORKERS_MAX && !g_queue_is_empty (service->workers_waiting))
+    start (g_queue_pop_head (service->workers_waiting));
+}
+
+static gboolean
+on_cancelled_waiting (gpointer data)
+{
+  complete (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_cancelled (GCancellable *cancellable, gpointer data)
+{
+  GTask *task = data;
+  Run *run = g_task_get_task_data (task);
+
+  if (run->alive)
+    kill (run->pid, SIGKILL);
+  else if (g_queue_remove (run->service->workers_waiting, task))
+    g_idle_add (on_cancelled_waiting, task); /* not here: it would disconnect this handler */
+}
+
+void
+banger_worker_run_async (BangerService *service, BangerJob *job, const char *verb, GVariant *args,
+                         GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, data);
+  Run *run = g_new0 (Run, 1);
+
+  run->service = service;
+  run->job = job;
+  run->verb = g_strdup (verb);
+  run->args = g_variant_ref_sink (args);
+  run->fds = g_object_ref (fds);
+  g_task_set_task_data (task, run, run_free);
+  g_queue_push_tail (service->workers_waiting, task);
+  run->on_cancel
+      = g_cancellable_connect (banger_job_cancellable (job), G_CALLBACK (on_cancelled), task, NULL);
+  start_next (service);
+}
+
+GVariant *
+banger_worker_run_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}

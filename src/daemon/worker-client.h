@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Runs one banger-worker for a job, a few at a time. */
+#pragma once
+
+#include "job.h"
+
+#include <gio/gunixfdlist.h>
+
+/* As many workers run at once; more wait. */
+#define BANGER_WORKERS_MAX 4
+
+/* Sends @verb with @args (floating is taken) and @fds. What the worker reports goes to @job; the
+ * job's Cancel kills the worker. The end comes after the process has ended, so that nobody writes
+ * to the files any more. */
+void
+banger_worker_run_async (BangerService *service, BangerJob *job, const char *verb, GVariant *args,
+                         GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data);
+/* The arguments of "done": nothing in them has been checked but their shape. */
+GVariant *banger_worker_run_finish (GAsyncResult *result, GError **error);
