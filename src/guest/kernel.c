@@ -238,7 +238,7 @@ banger_kernel_check_config (GBytes *config, GError **error)
 {
   gsize length;
   const char *data = g_bytes_get_data (config, &length);
-  g_autofree char *text = g_strndup (data, length);
+  g_autofree char *text = g_strndup (data != NULL ? data : "", length);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
   for (gsize i = 0; i < G_N_ELEMENTS (needed_options); i++) {

@@ -252,7 +252,7 @@ each_line (BangerModules *modules, GBytes *content,
 {
   gsize length;
   const char *data = g_bytes_get_data (content, &length);
-  g_autofree char *text = g_strndup (data, length);
+  g_autofree char *text = g_strndup (data != NULL ? data : "", length);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
 
   for (guint i = 0; lines[i] != NULL; i++)

@@ -277,9 +277,13 @@ test_refuses (void)
   g_autoptr (GBytes) module = fixture_module (info);
   g_autoptr (GBytes) text = g_bytes_new_static ("not a module", 12);
   g_autoptr (GBytes) kernel = fixture_vmlinux (&(FixtureKernel){ "1", TRUE });
+  g_autoptr (GBytes) nothing = g_bytes_new (NULL, 0);
   g_auto (Set) set = set_new ();
   gsize length = g_bytes_get_size (module);
 
+  g_assert_true (add (&set, "modules.builtin", nothing, NULL));
+  assert_refused (&set, "nothing.ko", nothing);
+  assert_refused (&set, "nothing.ko.xz", nothing);
   assert_refused (&set, "text.ko", text);
   assert_refused (&set, "kernel.ko", kernel);
   assert_refused (&set, "plain.ko.xz", module);
