@@ -10,6 +10,7 @@ static const struct {
   BangerJobFunc func;
 } jobs[] = {
   { "import-image", banger_job_import_image },
+  { "import-kernel", banger_job_import_kernel },
   { "make-disks", banger_job_make_disks },
   { NULL, NULL },
 };
