@@ -37,6 +37,7 @@ banger_job_import_image (BangerMessage *message, BangerReport *report, GError **
   banger_autofd int rootfs = tar >= 0 ? banger_message_get_fd (message, "rootfs", error) : -1;
   banger_autofd int seed = rootfs >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
   g_auto (BangerDiskImport) import = { 0 };
+  g_autofree char *digest = NULL;
   const char *label = "";
   GVariantDict done;
 
@@ -47,7 +48,8 @@ banger_job_import_image (BangerMessage *message, BangerReport *report, GError **
       || !make_seed (rootfs, seed, report, error) || !check (rootfs, seed, report, error))
     return NULL;
   g_variant_dict_init (&done, NULL);
-  g_variant_dict_insert (&done, "digest", "s", import.digest);
+  digest = g_strconcat ("sha256:", import.digest, NULL);
+  g_variant_dict_insert (&done, "digest", "s", digest);
   g_variant_dict_insert (&done, "size-bytes", "t", import.size_bytes);
   g_variant_dict_insert (&done, "entries", "t", import.entries);
   g_variant_dict_insert (&done, "notes", "^as", import.notes);
