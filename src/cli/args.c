@@ -134,6 +134,24 @@ parse_options (BangerArgs *args, gboolean strict, char ***words, GError **error)
   return TRUE;
 }
 
+/* Takes off the "--" that ends options, at most @last words in: GOption leaves it where a word that
+ * begins with a dash follows. */
+static void
+drop_separator (char ***words, guint last)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  gboolean dropped = FALSE;
+
+  for (guint i = 0; (*words)[i] != NULL; i++) {
+    if (!dropped && i <= last && strcmp ((*words)[i], "--") == 0)
+      dropped = TRUE;
+    else
+      g_strv_builder_add (builder, (*words)[i]);
+  }
+  g_strfreev (*words);
+  *words = g_strv_builder_end (builder);
+}
+
 /* For a command that runs another: NAME [OPTION...] [--] COMMAND..., options before NAME too. */
 static gboolean
 parse_raw_tail (BangerArgs *args, GError **error)
@@ -144,12 +162,14 @@ parse_raw_tail (BangerArgs *args, GError **error)
 
   if (!parse_options (args, TRUE, &args->words, error))
     return FALSE;
+  drop_separator (&args->words, 0);
   if (args->words[0] == NULL)
     return TRUE;
   name = g_strdup (args->words[0]);
   rest = g_strdupv (args->words + 1);
   if (!parse_options (args, TRUE, &rest, error))
     return FALSE;
+  drop_separator (&rest, 0);
   g_strv_builder_add (builder, name);
   g_strv_builder_addv (builder, (const char **)rest);
   g_strfreev (args->words);
@@ -243,6 +263,8 @@ banger_args_parse (const BangerCommand *command, const char *const *words, GErro
   if (command->raw_tail ? !parse_raw_tail (args, error)
                         : !parse_options (args, FALSE, &args->words, error))
     return NULL;
+  if (!command->raw_tail)
+    drop_separator (&args->words, G_MAXUINT);
   if (banger_args_flag (args, "help"))
     return g_steal_pointer (&args);
   if (!check_values (args, error) || !check_words (args, error))

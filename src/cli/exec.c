@@ -156,7 +156,10 @@ static gboolean
 talk (int fd, GByteArray *start, gboolean terminal, BangerRelayEnd *end, GError **error)
 {
   g_autoptr (GByteArray) rest = g_byte_array_new ();
-  BangerRelaySpec spec = { .fd = fd, .before = rest, .terminal = terminal };
+  BangerRelaySpec spec = { .fd = fd,
+                           .ours = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
+                           .before = rest,
+                           .terminal = terminal };
 
   if (send (fd, request, strlen (request), MSG_NOSIGNAL) != (ssize_t)strlen (request))
     return unreachable (error, g_strerror (errno));

@@ -63,7 +63,7 @@ update_sources (Relay *relay)
     relay->write_source = g_unix_fd_add (relay->spec->fd, G_IO_OUT, on_writable, relay);
   if (!relay->input_ended && !full && relay->input_source == 0)
     relay->input_source
-        = g_unix_fd_add (STDIN_FILENO, G_IO_IN | G_IO_HUP | G_IO_ERR, on_input, relay);
+        = g_unix_fd_add (relay->spec->ours[0], G_IO_IN | G_IO_HUP | G_IO_ERR, on_input, relay);
   else if ((relay->input_ended || full) && relay->input_source != 0)
     g_clear_handle_id (&relay->input_source, g_source_remove);
 }
@@ -131,7 +131,7 @@ take_frame (Relay *relay, BangerExecType type, const guint8 *payload, guint32 le
 
   relay->unanswered = 0;
   if (type == BANGER_EXEC_STDOUT || type == BANGER_EXEC_STDERR) {
-    if (!write_out (type == BANGER_EXEC_STDOUT ? STDOUT_FILENO : STDERR_FILENO, payload, length)) {
+    if (!write_out (relay->spec->ours[type == BANGER_EXEC_STDOUT ? 1 : 2], payload, length)) {
       banger_set_error_errno (&relay->error, errno, NULL, _ ("cannot write the command's output"));
       relay->over = TRUE;
     }
@@ -221,7 +221,7 @@ on_resize (gpointer data)
   struct winsize size;
   guint16 payload[2];
 
-  if (ioctl (STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+  if (ioctl (relay->spec->ours[1], TIOCGWINSZ, &size) == 0) {
     payload[0] = GUINT16_TO_BE (size.ws_row);
     payload[1] = GUINT16_TO_BE (size.ws_col);
     banger_relay_add_frame (relay->out, BANGER_EXEC_RESIZE, payload, sizeof payload);
@@ -242,15 +242,15 @@ remove_sources (Relay *relay)
 
 /* Raw mode: keys go to the guest as they are; @saved is for the way back. */
 static gboolean
-make_raw (struct termios *saved)
+make_raw (int fd, struct termios *saved)
 {
   struct termios raw;
 
-  if (tcgetattr (STDIN_FILENO, saved) < 0)
+  if (tcgetattr (fd, saved) < 0)
     return FALSE;
   raw = *saved;
   cfmakeraw (&raw);
-  return tcsetattr (STDIN_FILENO, TCSADRAIN, &raw) == 0;
+  return tcsetattr (fd, TCSADRAIN, &raw) == 0;
 }
 
 gboolean
@@ -259,7 +259,7 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
 {
   Relay relay = { .spec = spec, .end = end, .in = g_byte_array_new (), .out = start };
   struct termios saved;
-  gboolean raw = spec->terminal && make_raw (&saved);
+  gboolean raw = spec->terminal && make_raw (spec->ours[0], &saved);
 
   if (spec->before != NULL)
     g_byte_array_append (relay.in, spec->before->data, spec->before->len);
@@ -274,7 +274,7 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
     g_main_context_iteration (NULL, TRUE);
   remove_sources (&relay);
   if (raw)
-    tcsetattr (STDIN_FILENO, TCSADRAIN, &saved);
+    tcsetattr (spec->ours[0], TCSADRAIN, &saved);
   g_byte_array_unref (relay.in);
   if (relay.error != NULL) {
     g_propagate_error (error, relay.error);

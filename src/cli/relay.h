@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Our standard streams and a command in the guest, over a stream that speaks the frames of
+/* Streams of ours and a command in the guest, over a stream that speaks the frames of
  * wire/exec.h. */
 #pragma once
 
 #include <glib.h>
 
 typedef struct {
-  int fd;             /* the stream; stays the caller's */
+  int fd;             /* the stream, a socket; stays the caller's */
+  int ours[3];        /* input, output, error output */
   GByteArray *before; /* what was read from it already; may be NULL */
   gboolean terminal;  /* put ours into raw mode and tell its size */
 } BangerRelaySpec;

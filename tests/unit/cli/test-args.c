@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cli/command.h"
+
+/* Parses a whole command line, split at spaces. */
+static BangerArgs *
+parse (const char *line, GError **error)
+{
+  g_auto (GStrv) words = g_strsplit (line, " ", -1);
+  const BangerCommand *command = NULL;
+  guint used = 0;
+
+  command = banger_command_find ((const char *const *)words, &used, error);
+  if (command == NULL)
+    return NULL;
+  return banger_args_parse (command, (const char *const *)words + used, error);
+}
+
+static void
+assert_refused (const char *line, const char *message, const char *hint)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args = parse (line, &error);
+
+  g_assert_null (args);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  if (g_strstr_len (error->message, -1, message) == NULL)
+    g_error ("'%s': '%s' does not say '%s'", line, error->message, message);
+  if (hint != NULL)
+    g_assert_cmpstr (banger_error_hint (error), ==, hint);
+}
+
+static void
+test_values (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args
+      = parse ("vm create --memory 1G web --vcpus=2 --label a=b --label c=d "
+               "--no-start",
+               &error);
+  guint64 bytes = 0;
+  guint32 count = 0;
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (banger_args_words (args)[0], ==, "web");
+  g_assert_null (banger_args_words (args)[1]);
+  g_assert_true (banger_args_size (args, "memory", &bytes));
+  g_assert_cmpuint (bytes, ==, 1ull << 30);
+  g_assert_false (banger_args_size (args, "disk", &bytes));
+  g_assert_true (banger_args_count (args, "vcpus", &count));
+  g_assert_cmpuint (count, ==, 2);
+  g_assert_cmpstr (banger_args_list (args, "label")[1], ==, "c=d");
+  g_assert_null (banger_args_list (args, "label")[2]);
+  g_assert_true (banger_args_flag (args, "no-start"));
+  g_assert_false (banger_args_flag (args, "json"));
+  g_assert_false (banger_args_has_flag (args, "follow"));
+}
+
+static void
+test_shorthands (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args = parse ("rm -f one two", &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (banger_args_command (args)->verb, ==, "delete");
+  g_assert_true (banger_args_flag (args, "force"));
+  g_assert_cmpstr (banger_args_words (args)[1], ==, "two");
+}
+
+static void
+test_refused (void)
+{
+  assert_refused ("vn list", "'vn' is not a command", "did you mean 'vm'?");
+  assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list'?");
+  assert_refused ("image frobnicate", "is not a command",
+                  "'image' knows: import, list, show, delete");
+  assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");
+  assert_refused ("vm create --memory 1Q", "--memory: '1Q' is not a size", NULL);
+  assert_refused ("vm create --vcpus 0", "--vcpus: '0' is not a number", NULL);
+  assert_refused ("vm create --vcpus 4294967296", "is not a number", NULL);
+  assert_refused ("vm create --vcpus -1", "is not a number", NULL);
+  assert_refused ("vm create one two", "'two' is too much", "banger help vm create");
+  assert_refused ("vm create --label \xff=1", "is not UTF-8", NULL);
+  assert_refused ("vm create --image", "--image", NULL);
+  assert_refused ("vm show", "something is missing: banger vm show NAME", "banger help vm show");
+  assert_refused ("vm show \xff", "'\\xff' is not UTF-8", NULL);
+  assert_refused ("vm exec web", "something is missing", NULL);
+  assert_refused ("vm list --force", "--force", NULL);
+}
+
+static void
+assert_tail (const char *line, const char *user, const char *words)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args = parse (line, &error);
+  g_autofree char *joined = NULL;
+
+  g_assert_no_error (error);
+  joined = g_strjoinv (" ", (char **)banger_args_words (args));
+  g_assert_cmpstr (joined, ==, words);
+  g_assert_cmpstr (banger_args_text (args, "user"), ==, user);
+}
+
+/* Our options end where the guest's command begins. */
+static void
+test_raw_tail (void)
+{
+  assert_tail ("vm exec web ls -l --user root", NULL, "web ls -l --user root");
+  assert_tail ("vm exec web -- ls -l", NULL, "web ls -l");
+  assert_tail ("vm exec web -- --user x", NULL, "web --user x");
+  assert_tail ("vm exec web --user bob -- ls", "bob", "web ls");
+  assert_tail ("vm exec --user bob web ls -u al", "bob", "web ls -u al");
+  assert_tail ("exec -u bob web sh -c true -- -x", "bob", "web sh -c true -- -x");
+  assert_tail ("vm exec web -- ls -- --help", NULL, "web ls -- --help");
+  assert_tail ("vm exec -- web ls", NULL, "web ls");
+  assert_tail ("vm exec web ls -- -x", NULL, "web ls -- -x");
+}
+
+/* What begins with a dash can be named behind "--". */
+static void
+test_separator (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args = parse ("image import --quiet -- web -odd.tar", &error);
+
+  g_assert_no_error (error);
+  g_assert_true (banger_args_flag (args, "quiet"));
+  g_assert_cmpstr (banger_args_words (args)[0], ==, "web");
+  g_assert_cmpstr (banger_args_words (args)[1], ==, "-odd.tar");
+}
+
+static void
+test_help_needs_no_words (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) args = parse ("vm show --help", &error);
+
+  g_assert_no_error (error);
+  g_assert_true (banger_args_flag (args, "help"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/args/values", test_values);
+  g_test_add_func ("/args/shorthands", test_shorthands);
+  g_test_add_func ("/args/refused", test_refused);
+  g_test_add_func ("/args/raw-tail", test_raw_tail);
+  g_test_add_func ("/args/separator", test_separator);
+  g_test_add_func ("/args/help-needs-no-words", test_help_needs_no_words);
+  return g_test_run ();
+}

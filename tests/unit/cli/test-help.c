@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table holds, and what is made from it names all that is in it. */
+#include "cli/help.h"
+
+#include <string.h>
+
+static void
+assert_holds (const char *text, const char *part)
+{
+  if (strstr (text, part) == NULL)
+    g_error ("'%s' is missing in:\n%s", part, text);
+}
+
+static void
+check_options (const BangerCommand *command, GHashTable *names, const BangerOption *options)
+{
+  for (guint i = 0; options != NULL && options[i].name != NULL; i++) {
+    const BangerOption *option = &options[i];
+    g_autofree char *letter = g_strdup_printf ("-%c", option->letter);
+
+    if (!g_hash_table_add (names, g_strdup (option->name)))
+      g_error ("%s: --%s is there twice", command->verb, option->name);
+    if (option->letter != 0 && !g_hash_table_add (names, g_steal_pointer (&letter)))
+      g_error ("%s: -%c is there twice", command->verb, option->letter);
+    g_assert_nonnull (option->summary);
+    g_assert_true ((option->value == NULL) == (option->type == BANGER_OPTION_FLAG));
+  }
+}
+
+static void
+test_table (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    const BangerCommand *command = commands[i];
+    g_autoptr (GHashTable) names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+    g_assert_true (g_hash_table_add (seen, banger_command_name (command)));
+    g_assert_nonnull (command->run);
+    g_assert_nonnull (command->usage);
+    g_assert_cmpuint (command->min_words, <=, command->max_words);
+    g_assert_false (g_str_has_suffix (command->summary, "."));
+    check_options (command, names, command->options);
+    check_options (command, names, banger_global_options ());
+  }
+}
+
+static void
+test_shorthands (void)
+{
+  const BangerShorthand *shorthands = banger_shorthands ();
+
+  for (guint i = 0; shorthands[i].word != NULL; i++) {
+    const char *words[] = { shorthands[i].word, NULL };
+    g_autoptr (GError) error = NULL;
+    guint used = 0;
+    const BangerCommand *command = banger_command_find (words, &used, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (used, ==, 1);
+    g_assert_cmpstr (command->noun, ==, shorthands[i].noun);
+    g_assert_cmpstr (command->verb, ==, shorthands[i].verb);
+    g_assert_false (banger_command_is_noun (shorthands[i].word));
+  }
+}
+
+static void
+test_help (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autofree char *overview = banger_help_overview ();
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    g_autofree char *name = banger_command_name (commands[i]);
+    g_autofree char *help = banger_help_command (commands[i]);
+
+    g_assert_true ((strstr (overview, name) != NULL) == !commands[i]->hidden);
+    assert_holds (help, commands[i]->summary);
+    assert_holds (help, "--no-input");
+    for (const BangerOption *o = commands[i]->options; o != NULL && o->name != NULL; o++)
+      assert_holds (help, o->name);
+  }
+}
+
+/* Lines of help fit a terminal of 80 columns where they are ours to break. */
+static void
+test_help_width (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    g_autofree char *help = banger_help_command (commands[i]);
+    g_auto (GStrv) lines = g_strsplit (help, "\n", -1);
+
+    for (guint j = 0; lines[j] != NULL; j++) {
+      if (g_utf8_strlen (lines[j], -1) > (strstr (lines[j], "--") != NULL ? 110 : 80))
+        g_error ("too wide: %s", lines[j]);
+    }
+  }
+}
+
+static char *
+plain_roff (const char *man)
+{
+  GString *text = g_string_new (NULL);
+
+  for (const char *c = man; *c != '\0'; c++) {
+    if (c[0] == '\\' && c[1] == 'f' && c[2] != '\0')
+      c += 2;
+    else if (c[0] == '\\' && c[1] == '-')
+      continue;
+    else
+      g_string_append_c (text, *c);
+  }
+  return g_string_free (text, FALSE);
+}
+
+static void
+test_man (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autofree char *man = banger_help_man ();
+  g_autofree char *text = plain_roff (man);
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    g_autofree char *name = banger_command_name (commands[i]);
+    g_autofree char *heading = g_strdup_printf ("\n.SS banger %s", name);
+
+    g_assert_true ((strstr (text, heading) != NULL) == !commands[i]->hidden);
+    for (const BangerOption *o = commands[i]->options; o != NULL && o->name != NULL; o++) {
+      g_autofree char *option = g_strdup_printf ("--%s", o->name);
+
+      assert_holds (text, option);
+    }
+  }
+  for (const BangerExitText *exit = banger_help_exits (); exit->meaning != NULL; exit++) {
+    g_autofree char *status = g_strdup_printf ("\n.TP\n%d\n", exit->status);
+
+    assert_holds (text, status);
+  }
+  assert_holds (text, "BANGER_BUS");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/help/table", test_table);
+  g_test_add_func ("/help/shorthands", test_shorthands);
+  g_test_add_func ("/help/help", test_help);
+  g_test_add_func ("/help/width", test_help_width);
+  g_test_add_func ("/help/man", test_man);
+  return g_test_run ();
+}
