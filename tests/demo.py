@@ -7,9 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
 
 import fixtures
 import leftovers

@@ -5,13 +5,9 @@ import json
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 import unittest
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
 
 import fixtures
 import leftovers

@@ -46,8 +46,8 @@ class CrashTest(BangerTest):
         listing = cls.session.run("bangerd", "--list-stages")
         cls.stages = {}
         for line in listing.stdout.splitlines():
-            kind, stages = line.split(":", 1) if ":" in line else line.split(None, 1)
-            cls.stages.setdefault(kind.strip(), []).extend(stages.split())
+            kind, stage = line.split()
+            cls.stages.setdefault(kind, []).append(stage)
         cls.session.import_kernel()
         cls.session.import_image("tiny", fixtures.busybox_tar())
         cls.idle = cls.session.leftovers()
