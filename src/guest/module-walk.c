@@ -23,7 +23,20 @@ visit_name (BangerModuleWalk *walk, const char *name, guint depth, GError **erro
   return TRUE;
 }
 
-/* What a softdep names is a module or an alias ("crypto-crc32c"); it need not be there at all. */
+static gboolean
+visit_alias (BangerModuleWalk *walk, const char *alias, guint depth, GError **error)
+{
+  GPtrArray *all = g_hash_table_lookup (walk->modules->by_alias, alias);
+
+  for (guint i = 0; all != NULL && i < all->len; i++) {
+    if (!visit (walk, all->pdata[i], depth, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* What a softdep names is a module, or an alias of several of which the processor may suit but one
+ * ("crc32c", in full "crypto-crc32c"). It need not be there at all. */
 static gboolean
 visit_soft (BangerModuleWalk *walk, const char *word, guint depth, GError **error)
 {
@@ -31,13 +44,11 @@ visit_soft (BangerModuleWalk *walk, const char *word, guint depth, GError **erro
   g_autofree char *crypto = g_strconcat ("crypto-", word, NULL);
   BangerModule *module = g_hash_table_lookup (walk->modules->by_name, name);
 
-  if (module == NULL && g_hash_table_contains (walk->modules->builtin, name))
+  if (module != NULL)
+    return visit (walk, module, depth, error);
+  if (g_hash_table_contains (walk->modules->builtin, name))
     return TRUE;
-  if (module == NULL)
-    module = g_hash_table_lookup (walk->modules->by_alias, word);
-  if (module == NULL)
-    module = g_hash_table_lookup (walk->modules->by_alias, crypto);
-  return module == NULL || visit (walk, module, depth, error);
+  return visit_alias (walk, word, depth, error) && visit_alias (walk, crypto, depth, error);
 }
 
 static gboolean

@@ -54,7 +54,8 @@ banger_modules_new (int spool)
   modules->spool = spool;
   modules->all = g_ptr_array_new_with_free_func (module_free);
   modules->by_name = g_hash_table_new (g_str_hash, g_str_equal);
-  modules->by_alias = g_hash_table_new (g_str_hash, g_str_equal);
+  modules->by_alias
+      = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
   modules->files = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   modules->builtin = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   modules->builtin_aliases = g_array_new (FALSE, FALSE, sizeof (BangerBuiltinAlias));
@@ -354,10 +355,15 @@ compare_modules (gconstpointer a, gconstpointer b)
 }
 
 static void
-insert_first (GHashTable *table, const char *key, BangerModule *module)
+insert_alias (BangerModules *modules, const char *alias, BangerModule *module)
 {
-  if (!g_hash_table_contains (table, key))
-    g_hash_table_insert (table, (gpointer)key, module);
+  GPtrArray *all = g_hash_table_lookup (modules->by_alias, alias);
+
+  if (all == NULL) {
+    all = g_ptr_array_new ();
+    g_hash_table_insert (modules->by_alias, (gpointer)alias, all);
+  }
+  g_ptr_array_add (all, module);
 }
 
 void
@@ -375,8 +381,9 @@ banger_modules_sort (BangerModules *modules)
   for (guint i = 0; i < modules->all->len; i++) {
     BangerModule *module = modules->all->pdata[i];
 
-    insert_first (modules->by_name, module->name, module);
+    if (!g_hash_table_contains (modules->by_name, module->name))
+      g_hash_table_insert (modules->by_name, module->name, module);
     for (guint j = 0; j < module->aliases->len; j++)
-      insert_first (modules->by_alias, module->aliases->pdata[j], module);
+      insert_alias (modules, module->aliases->pdata[j], module);
   }
 }

@@ -31,7 +31,7 @@ struct _BangerModules {
   gboolean sorted;
   GPtrArray *all;          /* BangerModule * */
   GHashTable *by_name;     /* to BangerModule *; of the same name, the first in order */
-  GHashTable *by_alias;    /* to BangerModule *; likewise */
+  GHashTable *by_alias;    /* to GPtrArray of BangerModule *, in order */
   GHashTable *files;       /* paths of all files */
   GHashTable *builtin;     /* names */
   GArray *builtin_aliases; /* BangerBuiltinAlias */

@@ -351,6 +351,7 @@ boot_set (const char *without)
     { "ext4", "depends=jbd2", "softdep=pre: crc32c" },
     { "jbd2", "depends=", NULL },
     { "crc32c_generic", "depends=", "alias=crypto-crc32c" },
+    { "crc32c_intel", "depends=", "alias=crypto-crc32c" },
     { "overlay", "depends=", NULL },
     { "virtio_net", "depends=virtio,net_failover", NULL },
     { "unwanted", "depends=", NULL },
@@ -406,7 +407,7 @@ test_boot (void)
   names = read_boot (fd, order);
   g_assert_cmpstr (order->str, ==,
                    "virtio.ko\nvirtio_mmio.ko\nvirtio_blk.ko\nvirtio_console.ko\n"
-                   "crc32c_generic.ko\njbd2.ko\next4.ko\noverlay.ko\n");
+                   "crc32c_generic.ko\ncrc32c_intel.ko\njbd2.ko\next4.ko\noverlay.ko\n");
   g_assert_cmpstr (names, ==,
                    "modules\nmodules/virtio.ko\nmodules/virtio_mmio.ko\nmodules/virtio_blk.ko\n"
                    "modules/virtio_console.ko\nmodules/crc32c_generic.ko\nmodules/jbd2.ko\n"
