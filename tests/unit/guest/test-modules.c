@@ -410,7 +410,8 @@ test_boot (void)
                    "crc32c_generic.ko\ncrc32c_intel.ko\njbd2.ko\next4.ko\noverlay.ko\n");
   g_assert_cmpstr (names, ==,
                    "modules\nmodules/virtio.ko\nmodules/virtio_mmio.ko\nmodules/virtio_blk.ko\n"
-                   "modules/virtio_console.ko\nmodules/crc32c_generic.ko\nmodules/jbd2.ko\n"
+                   "modules/virtio_console.ko\nmodules/crc32c_generic.ko\nmodules/"
+                   "crc32c_intel.ko\nmodules/jbd2.ko\n"
                    "modules/ext4.ko\nmodules/overlay.ko\nmodules/order\n");
   g_assert_cmpuint (notes->len, ==, 3);
   g_assert_cmpstr (notes->pdata[0], ==, "module virtio_net needs net_failover, which is not there");
