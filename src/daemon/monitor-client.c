@@ -135,7 +135,6 @@ on_child_exit (GPid pid, int wait_status, gpointer data)
   self->alive = FALSE;
   self->child_watch = 0;
   self->wait_status = wait_status;
-  g_spawn_close_pid (pid);
   complete (self);
 }
 

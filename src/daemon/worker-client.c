@@ -117,7 +117,6 @@ on_worker_exit (GPid pid, int wait_status, gpointer data)
 
   run->alive = FALSE;
   run->wait_status = wait_status;
-  g_spawn_close_pid (pid);
   complete (task);
 }
 
