@@ -3,28 +3,19 @@
  */
 #include "acl.h"
 #include "ext4.h"
+#include "source.h"
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
 #include <string.h>
-#include <unistd.h>
 
-#define CHUNK (256u << 10)
 /* What may follow the end of an archive: padding to the end of a tape's record. */
 #define TRAILER_MAX (64u << 20)
 #define NOTES_MAX 20
 #define HINT "give a tar archive, plain or compressed with gzip, bzip2, xz, zstd, lzip, lz4 or lzma"
 
 typedef struct {
-  int fd;
-  guint64 size; /* of the file; 0 if it is a pipe */
-  guint64 taken;
-  int errnum; /* of a read that failed */
-  gnutls_hash_hd_t hash;
-  guint8 *chunk;
+  BangerSource source;
   struct archive *archive;
   BangerDiskWriter *writer;
   GPtrArray *notes;
@@ -37,34 +28,27 @@ static ssize_t
 read_chunk (struct archive *archive, void *data, const void **buffer)
 {
   Import *import = data;
-  ssize_t n = TEMP_FAILURE_RETRY (read (import->fd, import->chunk, CHUNK));
+  BangerSource *source = &import->source;
+  ssize_t n = banger_source_read (source, buffer);
 
-  if (n < 0) {
-    import->errnum = errno;
-    archive_set_error (archive, errno, "the source cannot be read");
-    return -1;
-  }
-  gnutls_hash (import->hash, import->chunk, n);
-  import->taken += n;
-  *buffer = import->chunk;
-  if (import->progress != NULL)
+  if (n < 0)
+    archive_set_error (archive, source->errnum, "%s",
+                       source->cause != NULL ? source->cause : g_strerror (source->errnum));
+  else if (import->progress != NULL)
     import->progress ("receiving",
-                      import->size > 0 ? MIN (1.0, (double)import->taken / import->size) : -1,
+                      source->size > 0 ? MIN (1.0, (double)source->taken / source->size) : -1,
                       import->data);
   return n;
 }
 
 static gboolean
-open_archive (Import *import, GError **error)
+open_archive (Import *import, int fd, GError **error)
 {
   struct archive *a = import->archive = archive_read_new ();
-  struct stat st;
 
-  import->chunk = g_malloc (CHUNK);
-  if (fstat (import->fd, &st) == 0 && S_ISREG (st.st_mode))
-    import->size = st.st_size;
-  /* Only filters that libarchive does itself: some others would start programs. */
-  archive_read_support_filter_gzip (a);
+  if (!banger_source_init (&import->source, fd, error))
+    return FALSE;
+  /* Only filters that libarchive does itself, as some others would start programs; gzip is ours. */
   archive_read_support_filter_bzip2 (a);
   archive_read_support_filter_xz (a);
   archive_read_support_filter_lzma (a);
@@ -73,10 +57,6 @@ open_archive (Import *import, GError **error)
   archive_read_support_filter_zstd (a);
   archive_read_support_filter_compress (a);
   archive_read_support_format_tar (a);
-  if (gnutls_hash_init (&import->hash, GNUTLS_DIG_SHA256) < 0) {
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, "SHA-256 is not available");
-    return FALSE;
-  }
   return archive_read_open (a, import, NULL, read_chunk, NULL) == ARCHIVE_OK;
 }
 
@@ -85,13 +65,11 @@ import_clear (Import *import)
 {
   if (import->archive != NULL)
     archive_read_free (import->archive);
-  if (import->hash != NULL)
-    gnutls_hash_deinit (import->hash, NULL);
+  banger_source_clear (&import->source);
   if (import->writer != NULL)
     banger_disk_writer_free (import->writer);
   if (import->notes != NULL)
     g_ptr_array_unref (import->notes);
-  g_free (import->chunk);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Import, import_clear)
 
@@ -99,13 +77,14 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Import, import_clear)
 static void
 set_archive_error (Import *import, const char *name, GError **error)
 {
-  const char *said = archive_error_string (import->archive);
+  const char *said = import->source.cause != NULL ? import->source.cause
+                                                  : archive_error_string (import->archive);
   g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
   g_autofree char *escaped = name != NULL ? banger_disk_escape (name) : NULL;
 
-  if (import->errnum != 0)
-    banger_set_error_errno (error, import->errnum, NULL, "the archive cannot be read");
-  else if (import->taken == 0)
+  if (import->source.errnum != 0)
+    banger_set_error_errno (error, import->source.errnum, NULL, "the archive cannot be read");
+  else if (import->source.taken == 0)
     banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it is empty", HINT,
                       "the source is not an archive");
   else if (escaped != NULL)
@@ -282,34 +261,18 @@ read_entries (Import *import, GError **error)
 static gboolean
 drain (Import *import, GError **error)
 {
-  const void *buffer = NULL;
-  guint64 limit = import->taken + TRAILER_MAX;
-  ssize_t n = 1;
+  int result = banger_source_drain (&import->source, TRAILER_MAX);
 
-  while (n > 0 && import->taken <= limit)
-    n = read_chunk (import->archive, import, &buffer);
-  if (n < 0) {
+  if (result < 0) {
     set_archive_error (import, NULL, error);
     return FALSE;
   }
-  if (n > 0) {
+  if (result > 0) {
     banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "more than 64 MiB follow its end", HINT,
                       "the source goes on after the archive");
     return FALSE;
   }
   return TRUE;
-}
-
-static char *
-take_digest (Import *import)
-{
-  guint8 digest[32];
-  g_autoptr (GString) text = g_string_new (NULL);
-
-  gnutls_hash_output (import->hash, digest);
-  for (guint i = 0; i < sizeof digest; i++)
-    g_string_append_printf (text, "%02x", digest[i]);
-  return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
 static char **
@@ -350,14 +313,14 @@ gboolean
 banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgress progress,
                         gpointer data, BangerDiskImport *result, GError **error)
 {
-  g_auto (Import) import = { .fd = tar, .progress = progress, .data = data };
+  g_auto (Import) import = { .progress = progress, .data = data };
   const BangerDiskLayout layout = { .label = label };
 
   import.notes = g_ptr_array_new_with_free_func (g_free);
   import.writer = banger_disk_writer_new (image);
   if (progress != NULL)
-    progress ("receiving", import.size > 0 ? 0 : -1, data);
-  if (!open_archive (&import, error)) {
+    progress ("receiving", 0, data);
+  if (!open_archive (&import, tar, error)) {
     if (error != NULL && *error == NULL)
       set_archive_error (&import, NULL, error);
     banger_error_set_stage (error, "receiving");
@@ -370,7 +333,7 @@ banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgres
   result->entries = banger_disk_writer_entries (import.writer);
   if (!make_image (&import, &layout, &result->size_bytes, error))
     return FALSE;
-  result->digest = take_digest (&import);
+  result->digest = banger_source_digest (&import.source);
   result->notes = take_notes (&import);
   return TRUE;
 }

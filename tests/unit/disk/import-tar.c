@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* For tests: the archive on standard input into the image named, and its /root into a second one.
+ */
+#include "disk/disk.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int
+main (int argc, char **argv)
+{
+  g_auto (BangerDiskImport) import = { 0 };
+  g_autoptr (GError) error = NULL;
+  banger_autofd int image = -1, seed = -1;
+
+  setlocale (LC_CTYPE, "C.UTF-8");
+  if (argc != 3)
+    return 2;
+  image = open (argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  seed = open (argv[2], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (!banger_disk_import_tar (STDIN_FILENO, image, "test", NULL, NULL, &import, &error)
+      || !banger_disk_copy_tree (image, "/root", seed, "seed", &error)
+      || !banger_disk_check (image, &error) || !banger_disk_check (seed, &error)) {
+    g_printerr ("%s: %s\n", error->message, banger_error_cause (error));
+    return 1;
+  }
+  printf ("%s\n", import.digest);
+  return 0;
+}
