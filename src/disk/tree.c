@@ -291,7 +291,8 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
 static void
 set_meta (BangerInode *inode, const BangerDiskMeta *meta)
 {
-  inode->mode = meta->mode;
+  /* Linux gives every symbolic link this mode, whatever an archive says. */
+  inode->mode = S_ISLNK (meta->mode) ? S_IFLNK | 0777 : meta->mode;
   inode->uid = meta->uid;
   inode->gid = meta->gid;
   inode->mtime = meta->mtime;
