@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "health.h"
+
+/* A request waits at the agent this long; then a plain one shows whether the agent lives. */
+#define WAIT_SECONDS 60
+#define PLAIN_SECONDS 30
+/* Between a request that failed and the next. */
+#define RETRY_MIN_MSEC 200
+#define RETRY_MAX_MSEC 5000
+/* So many failures in a row, about ten seconds and more, and the guest counts as unreachable. */
+#define FAILURES_MAX 6
+
+struct BangerHealthWatch {
+  BangerDriver *driver;
+  const guint8 *key;
+  BangerHealthFunc func;
+  gpointer data;
+  GCancellable *cancellable; /* of the request that is under way, else NULL */
+  guint timer;
+  guint retry;
+  guint failures;
+  gboolean answered; /* ever */
+  gboolean ask_plain;
+  gint64 serial;
+};
+
+/* Outlives the watch if that is freed while a request is under way. */
+typedef struct {
+  BangerHealthWatch *watch;
+  GCancellable *cancellable;
+} Asked;
+
+static void ask (BangerHealthWatch *self);
+
+static gboolean
+on_retry (gpointer data)
+{
+  BangerHealthWatch *self = data;
+
+  self->retry = 0;
+  ask (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+note_failure (BangerHealthWatch *self)
+{
+  GVariantDict dict;
+  guint delay = MIN (RETRY_MIN_MSEC << MIN (self->failures, 5), RETRY_MAX_MSEC);
+
+  self->ask_plain = TRUE;
+  if (++self->failures == FAILURES_MAX && self->answered) {
+    g_variant_dict_init (&dict, NULL);
+    g_variant_dict_insert (&dict, "health", "s",
+                           banger_health_to_string (BANGER_HEALTH_UNREACHABLE));
+    self->func (self->data, BANGER_HEALTH_UNREACHABLE, g_variant_dict_end (&dict));
+  }
+  self->retry = g_timeout_add (delay, on_retry, self);
+}
+
+static void
+take_answer (BangerHealthWatch *self, BangerAgentAnswer *answer)
+{
+  BangerHealthAnswer health = { 0 };
+  g_autoptr (GError) error = NULL;
+  gsize length = 0;
+  const guint8 *body = banger_http_reader_body (answer->http, &length);
+  gboolean changed = FALSE;
+
+  if (banger_http_reader_status (answer->http) != 200
+      || !banger_health_parse ((const char *)body, length, &health, &error)) {
+    g_debug ("no health: %s", error != NULL ? error->message : "another status");
+    note_failure (self);
+    return;
+  }
+  changed = !self->answered || health.serial != self->serial || self->failures >= FAILURES_MAX;
+  self->answered = TRUE;
+  self->ask_plain = FALSE;
+  self->failures = 0;
+  self->serial = health.serial;
+  if (changed)
+    self->func (self->data, health.health, health.facts);
+  g_variant_unref (health.facts);
+  ask (self);
+}
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Asked *asked = data;
+  g_autoptr (GCancellable) cancellable = asked->cancellable;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  BangerHealthWatch *self = asked->watch;
+
+  if (self == NULL)
+    return;
+  g_object_set_data (G_OBJECT (cancellable), "asked", NULL);
+  g_clear_handle_id (&self->timer, g_source_remove);
+  self->cancellable = NULL;
+  if (answer != NULL) {
+    take_answer (self, answer);
+  } else if (!self->ask_plain && g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    self->ask_plain = TRUE; /* nothing happened for a long time */
+    ask (self);
+  } else {
+    g_debug ("no health: %s", error->message);
+    note_failure (self);
+  }
+}
+
+static gboolean
+on_timer (gpointer data)
+{
+  BangerHealthWatch *self = data;
+
+  self->timer = 0;
+  g_cancellable_cancel (self->cancellable);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+ask (BangerHealthWatch *self)
+{
+  gboolean wait = self->answered && !self->ask_plain;
+  g_autofree char *request
+      = wait ? g_strdup_printf ("GET /healthz?wait=1&after=%" G_GINT64_FORMAT, self->serial)
+             : g_strdup ("GET /healthz");
+  Asked *asked = g_new0 (Asked, 1);
+
+  asked->watch = self;
+  asked->cancellable = self->cancellable = g_cancellable_new ();
+  g_object_set_data (G_OBJECT (self->cancellable), "asked", asked);
+  self->timer = g_timeout_add_seconds (wait ? WAIT_SECONDS : PLAIN_SECONDS, on_timer, self);
+  banger_agent_request_async (self->driver, self->key, request, "", self->cancellable, on_answer,
+                              asked);
+}
+
+BangerHealthWatch *
+banger_health_watch_new (BangerDriver *driver, const guint8 *key, BangerHealthFunc func,
+                         gpointer data)
+{
+  BangerHealthWatch *self = g_new0 (BangerHealthWatch, 1);
+
+  self->driver = driver;
+  self->key = key;
+  self->func = func;
+  self->data = data;
+  return self;
+}
+
+void
+banger_health_watch_reachable (BangerHealthWatch *self)
+{
+  g_clear_handle_id (&self->retry, g_source_remove);
+  if (self->cancellable == NULL)
+    ask (self);
+}
+
+void
+banger_health_watch_free (BangerHealthWatch *self)
+{
+  g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_handle_id (&self->retry, g_source_remove);
+  if (self->cancellable != NULL) {
+    Asked *asked = g_object_get_data (G_OBJECT (self->cancellable), "asked");
+
+    asked->watch = NULL;
+    g_cancellable_cancel (self->cancellable);
+  }
+  g_free (self);
+}

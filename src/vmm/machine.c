@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "machine.h"
+
+#define VCPUS_MAX 64
+#define MEMORY_MIN (64 * G_GUINT64_CONSTANT (1048576))
+#define MEMORY_MAX (1024 * G_GUINT64_CONSTANT (1073741824))
+
+static gboolean
+refuse (GError **error, const char *what)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "monitor", NULL, NULL,
+                    "message 'start': %s", what);
+  return FALSE;
+}
+
+static gboolean
+take_fds (BangerMachine *self, BangerMessage *message, GError **error)
+{
+  const struct {
+    const char *key;
+    int *fd;
+    gboolean needed;
+  } fds[] = {
+    { "kernel", &self->kernel, TRUE },
+    { "boot-modules", &self->boot_modules, TRUE },
+    { "modules-image", &self->modules_image, self->modules_release != NULL },
+    { "rootfs", &self->rootfs, TRUE },
+    { "upper", &self->upper, self->overlay },
+    { "work", &self->work, FALSE },
+    { "run-dir", &self->run_dir, TRUE },
+    { "console", &self->console, TRUE },
+    { "exit-record", &self->exit_record, TRUE },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    g_autoptr (GVariant) value
+        = g_variant_lookup_value (message->args, fds[i].key, G_VARIANT_TYPE_HANDLE);
+
+    if (value == NULL && !fds[i].needed)
+      continue;
+    *fds[i].fd = banger_message_get_fd (message, fds[i].key, error);
+    if (*fds[i].fd < 0)
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+take_facts (BangerMachine *self, BangerMessage *message, GError **error)
+{
+  const char *backend = NULL, *root = NULL;
+  GVariant *args = message->args;
+
+  if (!g_variant_lookup (args, "id", "s", &self->id) || !banger_id_is_valid (self->id))
+    return refuse (error, "no id");
+  if (!g_variant_lookup (args, "name", "s", &self->name) || !banger_name_is_valid (self->name))
+    return refuse (error, "no name");
+  if (!g_variant_lookup (args, "vcpus", "u", &self->vcpus) || self->vcpus < 1
+      || self->vcpus > VCPUS_MAX)
+    return refuse (error, "vcpus out of bounds");
+  if (!g_variant_lookup (args, "memory-bytes", "t", &self->memory_bytes)
+      || self->memory_bytes < MEMORY_MIN || self->memory_bytes > MEMORY_MAX)
+    return refuse (error, "memory out of bounds");
+  if (!g_variant_lookup (args, "backend", "&s", &backend) || !g_str_equal (backend, "qemu"))
+    return refuse (error, "unknown backend");
+  if (!g_variant_lookup (args, "root", "&s", &root)
+      || (!g_str_equal (root, "overlay") && !g_str_equal (root, "plain")))
+    return refuse (error, "unknown kind of root");
+  self->overlay = g_str_equal (root, "overlay");
+  g_variant_lookup (args, "modules-release", "s", &self->modules_release);
+  return TRUE;
+}
+
+BangerMachine *
+banger_machine_parse (BangerMessage *message, GError **error)
+{
+  g_autoptr (BangerMachine) self = g_new0 (BangerMachine, 1);
+
+  self->kernel = self->boot_modules = self->modules_image = self->rootfs = -1;
+  self->upper = self->work = self->run_dir = self->console = self->exit_record = -1;
+  if (!take_facts (self, message, error) || !take_fds (self, message, error))
+    return NULL;
+  return g_steal_pointer (&self);
+}
+
+void
+banger_machine_free (BangerMachine *self)
+{
+  int *fds[]
+      = { &self->kernel, &self->boot_modules, &self->modules_image, &self->rootfs,     &self->upper,
+          &self->work,   &self->run_dir,      &self->console,       &self->exit_record };
+
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    banger_clear_fd (fds[i]);
+  g_free (self->id);
+  g_free (self->name);
+  g_free (self->modules_release);
+  g_free (self);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "monitor.h"
+
+#include "vmm.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* How long a SIGTERM (the host shuts down) leaves to the guest. */
+#define TERM_SECONDS 20
+/* How long readers of the console may take to get the rest after the end. */
+#define LINGER_SECONDS 2
+
+void
+banger_monitor_tell (BangerMonitor *self, const char *verb, GVariant *args)
+{
+  g_autoptr (GVariant) owned = g_variant_ref_sink (args);
+  g_autoptr (GError) error = NULL;
+
+  if (self->channel != NULL && !banger_channel_send (self->channel, 0, verb, owned, NULL, &error))
+    g_debug ("cannot tell: %s", error->message);
+}
+
+static void
+tell_stage (BangerMonitor *self, const char *stage)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "stage", "s", stage);
+  banger_monitor_tell (self, "stage", g_variant_dict_end (&dict));
+}
+
+/* @facts may be floating. */
+static void
+set_health (BangerMonitor *self, GVariant *facts)
+{
+  g_clear_pointer (&self->health, g_variant_unref);
+  self->health = g_variant_ref_sink (facts);
+}
+
+static GVariant *
+health_word (BangerHealth health)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "health", "s", banger_health_to_string (health));
+  return g_variant_dict_end (&dict);
+}
+
+static void
+on_health (gpointer data, BangerHealth health, GVariant *facts)
+{
+  BangerMonitor *self = data;
+
+  set_health (self, facts);
+  if (!self->agent_seen)
+    tell_stage (self, "agent");
+  self->agent_seen = TRUE;
+  banger_monitor_tell (self, "health", self->health);
+  if (!self->healthy_seen
+      && (health == BANGER_HEALTH_HEALTHY || health == BANGER_HEALTH_DEGRADED)) {
+    self->healthy_seen = TRUE;
+    tell_stage (self, "healthy");
+  }
+}
+
+static void
+on_running (gpointer data, const char *accelerator)
+{
+  BangerMonitor *self = data;
+  g_autoptr (GError) error = NULL;
+  GVariantDict dict;
+
+  self->accelerator = accelerator;
+  if (self->state == BANGER_MONITOR_STARTING)
+    self->state = BANGER_MONITOR_RUNNING;
+  set_health (self, health_word (BANGER_HEALTH_BOOTING));
+  tell_stage (self, "booting");
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "accelerator", "s", accelerator);
+  if (self->start_serial != 0
+      && !banger_channel_reply (self->starter, self->start_serial, g_variant_dict_end (&dict), NULL,
+                                &error))
+    g_debug ("cannot answer: %s", error->message);
+  self->start_serial = 0;
+  g_clear_object (&self->starter);
+}
+
+static void
+on_reachable (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  banger_health_watch_reachable (self->health_watch);
+}
+
+static void
+on_console (gpointer data, const guint8 *bytes, gsize length)
+{
+  BangerMonitor *self = data;
+
+  banger_console_write (self->console, bytes, length);
+}
+
+static gboolean
+on_lingered (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  g_main_loop_quit (self->loop);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+answer_start_failed (BangerMonitor *self, const GError *fault)
+{
+  g_autoptr (GError) ended = NULL;
+
+  if (self->start_serial == 0)
+    return;
+  if (fault == NULL)
+    banger_set_error (&ended, BANGER_ERROR_FAILED, "vmm", NULL, NULL,
+                      "vm '%s': it was ended while it started", self->machine->name);
+  if (banger_channel_is_open (self->starter))
+    banger_channel_reply_error (self->starter, self->start_serial, fault != NULL ? fault : ended);
+  self->start_serial = 0;
+  g_clear_object (&self->starter);
+}
+
+static void
+tell_exited (BangerMonitor *self, BangerExitReason reason, int status, const GError *fault)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "reason", "s", banger_exit_reason_to_string (reason));
+  g_variant_dict_insert (&dict, "status", "i", status);
+  if (fault != NULL)
+    g_variant_dict_insert_value (&dict, "error", banger_error_to_variant (fault));
+  banger_monitor_tell (self, "exited", g_variant_dict_end (&dict));
+}
+
+static void
+on_exited (gpointer data, BangerExitReason reason, int status, const GError *fault)
+{
+  BangerMonitor *self = data;
+  g_autoptr (GError) error = NULL;
+
+  self->state = BANGER_MONITOR_ENDED;
+  explicit_bzero (self->key, sizeof self->key);
+  g_cancellable_cancel (self->cancellable);
+  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  g_clear_pointer (&self->health_watch, banger_health_watch_free);
+  set_health (self, health_word (BANGER_HEALTH_UNKNOWN));
+  /* The record first: whoever hears of the end may look for it. */
+  if (!banger_exit_record_write (self->machine->exit_record, reason, status, fault, &error))
+    g_warning ("the exit record is not written: %s", error->message);
+  g_clear_pointer (&self->control, banger_control_free);
+  answer_start_failed (self, fault);
+  tell_exited (self, reason, status, fault);
+  banger_console_finish (self->console);
+  if (banger_console_readers (self->console) == 0)
+    g_idle_add_full (G_PRIORITY_LOW, on_lingered, self, NULL);
+  else
+    g_timeout_add_seconds (LINGER_SECONDS, on_lingered, self);
+}
+
+static const BangerDriverEvents driver_events = { on_running, on_reachable, on_console, on_exited };
+
+/* Undoes a start that came to nothing, so that the process can end. */
+static void
+give_up (BangerMonitor *self)
+{
+  g_clear_pointer (&self->control, banger_control_free);
+  self->status = 1;
+  /* bangerd gets its answer first. */
+  g_idle_add_full (G_PRIORITY_LOW, on_lingered, self, NULL);
+}
+
+gboolean
+banger_monitor_start (BangerMonitor *self, BangerMessage *message, GError **error)
+{
+  if (self->state != BANGER_MONITOR_WAITING) {
+    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "monitor", NULL, NULL,
+                      "vm '%s': it was started already", self->id);
+    return FALSE;
+  }
+  self->state = BANGER_MONITOR_STARTING;
+  self->machine = banger_machine_parse (message, error);
+  if (self->machine != NULL)
+    self->control = banger_control_new (self, self->machine->run_dir, error);
+  if (self->control != NULL)
+    self->console = banger_console_new (self->machine->console, error);
+  if (self->console == NULL) {
+    give_up (self);
+    return FALSE;
+  }
+  tell_stage (self, "vmm");
+  self->driver = banger_qemu_driver.start (self->machine, self->key, &driver_events, self, error);
+  if (self->driver == NULL) {
+    give_up (self);
+    return FALSE;
+  }
+  self->health_watch = banger_health_watch_new (self->driver, self->key, on_health, self);
+  self->start_serial = message->serial;
+  self->starter = g_object_ref (self->channel);
+  return TRUE;
+}
+
+void
+banger_monitor_kill (BangerMonitor *self)
+{
+  if (self->state == BANGER_MONITOR_ENDED)
+    return;
+  self->state = BANGER_MONITOR_STOPPING;
+  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  self->driver->klass->kill (self->driver);
+}
+
+static gboolean
+on_shutdown_timeout (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  self->shutdown_timer = 0;
+  banger_monitor_kill (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* An agent that cannot be asked leaves the timeout as the way out: the guest may be about to end
+ * by itself. */
+static void
+on_poweroff_asked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerAgentAnswer) answered = banger_agent_request_finish (result, &error);
+
+  if (answered == NULL)
+    g_debug ("the guest was not asked to power off: %s", error->message);
+}
+
+void
+banger_monitor_shutdown (BangerMonitor *self, guint seconds)
+{
+  if (self->state == BANGER_MONITOR_ENDED)
+    return;
+  self->state = BANGER_MONITOR_STOPPING;
+  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  self->shutdown_timer = g_timeout_add_seconds (seconds, on_shutdown_timeout, self);
+  banger_agent_request_async (self->driver, self->key, "POST /poweroff", "", self->cancellable,
+                              on_poweroff_asked, NULL);
+}
+
+static gboolean
+on_terminate (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  if (self->driver == NULL)
+    g_main_loop_quit (self->loop);
+  else if (self->state == BANGER_MONITOR_STOPPING)
+    banger_monitor_kill (self);
+  else
+    banger_monitor_shutdown (self, TERM_SECONDS);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+clear_monitor (BangerMonitor *self)
+{
+  explicit_bzero (self->key, sizeof self->key);
+  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  g_clear_pointer (&self->health_watch, banger_health_watch_free);
+  if (self->driver != NULL)
+    self->driver->klass->free (self->driver);
+  g_clear_pointer (&self->console, banger_console_free);
+  g_clear_pointer (&self->control, banger_control_free);
+  g_clear_object (&self->starter);
+  g_clear_object (&self->channel);
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->health, g_variant_unref);
+  g_clear_pointer (&self->machine, banger_machine_free);
+  g_main_loop_unref (self->loop);
+}
+
+int
+banger_monitor_run (const char *id, int fd)
+{
+  BangerMonitor self = { .id = id, .accelerator = "" };
+  guint term = 0, interrupt = 0;
+
+  signal (SIGPIPE, SIG_IGN);
+  if (getrandom (self.key, sizeof self.key, 0) != sizeof self.key) {
+    g_printerr ("banger-vmm: the kernel gives no random bytes\n");
+    return 1;
+  }
+  self.loop = g_main_loop_new (NULL, FALSE);
+  self.cancellable = g_cancellable_new ();
+  set_health (&self, health_word (BANGER_HEALTH_UNKNOWN));
+  term = g_unix_signal_add (SIGTERM, on_terminate, &self);
+  interrupt = g_unix_signal_add (SIGINT, on_terminate, &self);
+  banger_calls_attach (&self, banger_channel_new (fd));
+  g_main_loop_run (self.loop);
+  g_source_remove (term);
+  g_source_remove (interrupt);
+  clear_monitor (&self);
+  return self.status;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "probe.h"
+
+#include "common/common.h"
+#include "driver.h"
+#include "vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#define MEASURE_NSEC (20 * 1000 * 1000)
+#define QEMU "qemu-system-x86_64"
+#define QEMU_GREETING "QEMU emulator version "
+#define GROUP "probe"
+
+gboolean
+banger_vsock_probe (char **reason)
+{
+  banger_autofd int vhost = open ("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
+  int errnum = errno;
+  banger_autofd int vsock = socket (AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  if (vhost < 0 && errnum == ENOENT)
+    *reason = g_strdup ("there is no /dev/vhost-vsock");
+  else if (vhost < 0)
+    *reason = g_strdup_printf ("/dev/vhost-vsock cannot be opened: %s", g_strerror (errnum));
+  else if (vsock < 0)
+    *reason = g_strdup ("the host's kernel has no vsock");
+  return vhost >= 0 && vsock >= 0;
+}
+
+/* A time and the counter at it. Of several readings the one that took least was not interrupted. */
+static guint64
+read_both (guint64 *counter)
+{
+  guint64 best = G_MAXUINT64, at = 0;
+
+  for (int i = 0; i < 8; i++) {
+    struct timespec now;
+    guint64 before = __rdtsc (), after = 0;
+
+    clock_gettime (CLOCK_MONOTONIC_RAW, &now);
+    after = __rdtsc ();
+    if (after - before >= best)
+      continue;
+    best = after - before;
+    *counter = before + best / 2;
+    at = (guint64)now.tv_sec * 1000000000 + now.tv_nsec;
+  }
+  return at;
+}
+
+guint32
+banger_tsc_khz (void)
+{
+  const struct timespec pause = { 0, MEASURE_NSEC };
+  guint64 first = 0, last = 0;
+  guint64 from = read_both (&first), to = 0;
+
+  nanosleep (&pause, NULL);
+  to = read_both (&last);
+  return (guint32)((double)(last - first) * 1000000.0 / (double)(to - from) + 0.5);
+}
+
+/* What the other answers depend on: while it is the same, so are they. */
+static void
+add_host (GKeyFile *file)
+{
+  g_autofree char *boot_id
+      = banger_read_file_at (AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, NULL, NULL);
+  struct stat kvm, vhost;
+
+  g_key_file_set_string (file, GROUP, "boot-id", boot_id != NULL ? g_strstrip (boot_id) : "");
+  g_key_file_set_int64 (file, GROUP, "kvm-changed",
+                        stat ("/dev/kvm", &kvm) == 0 ? kvm.st_ctim.tv_sec : 0);
+  g_key_file_set_int64 (file, GROUP, "vhost-vsock-changed",
+                        stat ("/dev/vhost-vsock", &vhost) == 0 ? vhost.st_ctim.tv_sec : 0);
+}
+
+static void
+add_accelerator (GKeyFile *file)
+{
+  g_autofree char *reason = NULL;
+  gboolean kvm = banger_kvm_probe (&reason);
+
+  g_key_file_set_string (file, GROUP, "accelerator", kvm ? "kvm" : "tcg");
+  if (reason != NULL)
+    g_key_file_set_string (file, GROUP, "reason", reason);
+}
+
+static void
+add_vsock (GKeyFile *file)
+{
+  g_autofree char *reason = NULL;
+  gboolean usable = banger_vsock_probe (&reason);
+
+  g_key_file_set_boolean (file, GROUP, "vhost-vsock", usable);
+  if (reason != NULL)
+    g_key_file_set_string (file, GROUP, "vhost-vsock-reason", reason);
+}
+
+/* Nothing is said of a QEMU that does not run. */
+static void
+add_qemu (GKeyFile *file)
+{
+  g_autofree char *path = banger_run_find (QEMU);
+  const char *argv[] = { path, "--version", NULL };
+  const BangerRunSpec spec = { .argv = argv, .die_with_us = TRUE };
+  g_autofree char *output = NULL, *version = NULL;
+  const char *text = NULL;
+  int status = 0;
+
+  if (path == NULL || !banger_run_wait (&spec, &output, &status, NULL) || status != 0
+      || !g_str_has_prefix (output, QEMU_GREETING))
+    return;
+  text = output + strlen (QEMU_GREETING);
+  version = g_strndup (text, strspn (text, "0123456789."));
+  g_key_file_set_string (file, GROUP, "qemu", path);
+  g_key_file_set_string (file, GROUP, "qemu-version", version);
+  if (banger_qemu_driver.capabilities & BANGER_CAPABILITY_DISCARD)
+    g_key_file_set_string (file, GROUP, "qemu-capabilities", "discard;");
+}
+
+char *
+banger_probe_report (void)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+
+  add_host (file);
+  add_accelerator (file);
+  add_vsock (file);
+  add_qemu (file);
+  return g_key_file_to_data (file, NULL, NULL);
+}

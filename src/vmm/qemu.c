@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "driver.h"
+
+#include "guest/guest.h"
+#include "probe.h"
+#include "qemu-args.h"
+#include "qmp.h"
+#include "transport.h"
+#include "watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* From being asked to quit to being killed. QEMU writes out what it holds of the disks. */
+#define QUIT_SECONDS 5
+#define STDERR_MAX 2048
+#define PANIC_MARK "Kernel panic - not syncing"
+
+/* Container storage does not work on an overlay of an overlay. */
+static const char *const binds[]
+    = { "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", NULL };
+
+typedef struct {
+  BangerDriver parent;
+  const BangerMachine *machine;
+  const BangerDriverEvents *events;
+  gpointer data;
+  BangerQemuFacts facts;
+  GPid pid;
+  guint child_source;
+  guint kill_source;
+  BangerQmp *qmp;
+  BangerVsock *vsock; /* one of these two */
+  BangerMuxLine *line;
+  int serial;
+  BangerWatch *serial_watch;
+  int complaints; /* QEMU's standard error */
+  BangerWatch *complaints_watch;
+  GString *complaint;
+  char tail[sizeof PANIC_MARK]; /* the end of the console, to find the mark across two reads */
+  gboolean panicked;
+  gboolean killing;
+  char *shutdown_reason; /* as QMP says it */
+  GError *fault;
+} Qemu;
+
+/* Ends that QEMU gets; closed once it runs. */
+typedef struct {
+  int qmp;
+  int serial;
+  int agent;
+  int initrd;
+  int complaints;
+} Ends;
+
+static void
+clear_ends (Ends *ends)
+{
+  banger_clear_fd (&ends->qmp);
+  banger_clear_fd (&ends->serial);
+  banger_clear_fd (&ends->agent);
+  banger_clear_fd (&ends->initrd);
+  banger_clear_fd (&ends->complaints);
+}
+
+static void
+note_panic (Qemu *self, const guint8 *bytes, gsize length)
+{
+  gsize kept = strlen (self->tail);
+  g_autofree char *window = g_malloc (kept + length);
+  gsize keep = MIN (kept + length, sizeof self->tail - 1);
+
+  memcpy (window, self->tail, kept);
+  memcpy (window + kept, bytes, length);
+  if (memmem (window, kept + length, PANIC_MARK, strlen (PANIC_MARK)) != NULL)
+    self->panicked = TRUE;
+  memcpy (self->tail, window + kept + length - keep, keep);
+  self->tail[keep] = '\0';
+}
+
+/* FALSE when nothing more is there. */
+static gboolean
+read_serial (Qemu *self)
+{
+  guint8 chunk[8192];
+  ssize_t n = TEMP_FAILURE_RETRY (recv (self->serial, chunk, sizeof chunk, MSG_DONTWAIT));
+
+  if (n > 0) {
+    note_panic (self, chunk, n);
+    self->events->console (self->data, chunk, n);
+  } else if (n == 0 || errno != EAGAIN) {
+    banger_watch_want (self->serial_watch, 0);
+  }
+  return n > 0;
+}
+
+static void
+on_serial (gpointer data, GIOCondition ready)
+{
+  read_serial (data);
+}
+
+static gboolean
+read_complaints (Qemu *self)
+{
+  char chunk[512];
+  ssize_t n = TEMP_FAILURE_RETRY (read (self->complaints, chunk, sizeof chunk));
+
+  if (n > 0)
+    g_string_append_len (self->complaint, chunk, MIN ((gsize)n, STDERR_MAX - self->complaint->len));
+  else if (n == 0 || errno != EAGAIN)
+    banger_watch_want (self->complaints_watch, 0);
+  return n > 0;
+}
+
+static void
+on_complaints (gpointer data, GIOCondition ready)
+{
+  read_complaints (data);
+}
+
+static gboolean
+on_quit_timeout (gpointer data)
+{
+  Qemu *self = data;
+
+  self->kill_source = 0;
+  if (self->pid != 0)
+    kill (self->pid, SIGKILL);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+qemu_kill (BangerDriver *driver)
+{
+  Qemu *self = (Qemu *)driver;
+
+  if (self->killing || self->pid == 0)
+    return;
+  self->killing = TRUE;
+  banger_qmp_command (self->qmp, "quit", NULL, NULL);
+  self->kill_source = g_timeout_add_seconds (QUIT_SECONDS, on_quit_timeout, self);
+}
+
+static void
+fail (Qemu *self, const GError *error)
+{
+  if (self->fault == NULL)
+    self->fault = g_error_copy (error);
+  if (self->pid != 0)
+    kill (self->pid, SIGKILL);
+}
+
+static void
+on_continued (gpointer data, JsonObject *result, const GError *error)
+{
+  Qemu *self = data;
+
+  if (error != NULL)
+    fail (self, error);
+  else
+    self->events->running (self->data, self->facts.kvm ? "kvm" : "tcg");
+}
+
+static void
+on_qmp_ready (gpointer data)
+{
+  Qemu *self = data;
+
+  banger_qmp_command (self->qmp, "cont", on_continued, self);
+}
+
+static void
+on_qmp_event (gpointer data, const char *name, JsonObject *values)
+{
+  Qemu *self = data;
+
+  if (g_str_equal (name, "GUEST_PANICKED"))
+    self->panicked = TRUE;
+  if (!g_str_equal (name, "SHUTDOWN") || values == NULL)
+    return;
+  g_free (self->shutdown_reason);
+  self->shutdown_reason = g_strdup (banger_json_string (values, "reason"));
+}
+
+static void
+on_qmp_closed (gpointer data, const GError *error)
+{
+  if (error != NULL)
+    fail (data, error);
+}
+
+static const BangerQmpEvents qmp_events = { on_qmp_ready, on_qmp_event, on_qmp_closed };
+
+/* Why QEMU ended although nobody asked. Its own words may quote the guest's: printable only. */
+static GError *
+failure_of (Qemu *self, int status)
+{
+  g_autofree char *words = g_strcanon (g_strdup (g_strstrip (self->complaint->str)),
+                                       " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXY"
+                                       "Z[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+                                       '?');
+  g_autofree char *end = WIFSIGNALED (status)
+                             ? g_strdup_printf ("signal %d ended it", WTERMSIG (status))
+                             : g_strdup_printf ("it ended with status %d", WEXITSTATUS (status));
+  GError *error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_FAILED, "vmm", *words != '\0' ? words : end, NULL,
+                    "vm '%s': QEMU failed", self->machine->name);
+  return error;
+}
+
+static GError *
+panic_error (Qemu *self)
+{
+  GError *error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, "its kernel panicked",
+                    "the console says why: banger vm logs", "vm '%s': the guest has ended",
+                    self->machine->name);
+  return error;
+}
+
+static BangerExitReason
+reason_of (Qemu *self, GError **fault, int status)
+{
+  const char *said = self->shutdown_reason;
+
+  if (g_strcmp0 (said, "guest-shutdown") == 0)
+    return BANGER_EXIT_SHUTDOWN;
+  if (g_strcmp0 (said, "guest-panic") == 0
+      || (g_strcmp0 (said, "guest-reset") == 0 && self->panicked)) {
+    *fault = panic_error (self);
+    return BANGER_EXIT_PANIC;
+  }
+  if (g_strcmp0 (said, "guest-reset") == 0)
+    return BANGER_EXIT_REBOOT;
+  if (self->killing)
+    return BANGER_EXIT_KILLED;
+  *fault = self->fault != NULL ? g_steal_pointer (&self->fault) : failure_of (self, status);
+  return BANGER_EXIT_VMM_FAILED;
+}
+
+static void
+on_child_ended (GPid pid, int status, gpointer data)
+{
+  Qemu *self = data;
+  g_autoptr (GError) fault = NULL;
+  BangerExitReason reason = BANGER_EXIT_VMM_FAILED;
+
+  self->child_source = 0;
+  self->pid = 0;
+  g_clear_handle_id (&self->kill_source, g_source_remove);
+  /* Its last words may lie in the sockets still. */
+  while (read_serial (self))
+    ;
+  while (read_complaints (self))
+    ;
+  banger_qmp_drain (self->qmp);
+  reason = reason_of (self, &fault, status);
+  self->events->exited (self->data, reason, status, fault);
+}
+
+static gboolean
+make_pair (int *ours, int *theirs, GError **error)
+{
+  int ends[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    banger_set_error_errno (error, errno, "vmm", "cannot make a socket");
+    return FALSE;
+  }
+  *ours = ends[0];
+  *theirs = ends[1];
+  return TRUE;
+}
+
+static gboolean
+connect_agent (Qemu *self, Ends *ends, GError **error)
+{
+  int ours = -1;
+
+  self->vsock = banger_vsock_new (self->events->reachable, self->data);
+  if (self->vsock != NULL) {
+    self->facts.guest_cid = banger_vsock_guest_cid (self->vsock);
+    ends->agent = fcntl (banger_vsock_vhost_fd (self->vsock), F_DUPFD_CLOEXEC, 0);
+    return TRUE;
+  }
+  if (!make_pair (&ours, &ends->agent, error))
+    return FALSE;
+  self->line = banger_mux_line_new (ours, self->events->reachable, self->data);
+  return TRUE;
+}
+
+static gboolean
+connect_all (Qemu *self, Ends *ends, GError **error)
+{
+  int qmp = -1, complaints[2];
+
+  if (!make_pair (&qmp, &ends->qmp, error))
+    return FALSE;
+  self->qmp = banger_qmp_new (qmp, &qmp_events, self);
+  if (!make_pair (&self->serial, &ends->serial, error) || !connect_agent (self, ends, error))
+    return FALSE;
+  if (pipe2 (complaints, O_CLOEXEC) < 0) {
+    banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
+    return FALSE;
+  }
+  self->complaints = complaints[0];
+  ends->complaints = complaints[1];
+  fcntl (self->complaints, F_SETFL, O_NONBLOCK);
+  self->serial_watch = banger_watch_new (self->serial, on_serial, self);
+  banger_watch_want (self->serial_watch, G_IO_IN);
+  self->complaints_watch = banger_watch_new (self->complaints, on_complaints, self);
+  banger_watch_want (self->complaints_watch, G_IO_IN);
+  return TRUE;
+}
+
+static gboolean
+make_initrd (Qemu *self, const guint8 *key, Ends *ends, GError **error)
+{
+  g_autofree char *path = banger_program_path ("banger-agent");
+  banger_autofd int agent = open (path, O_RDONLY | O_CLOEXEC);
+  BangerBootConfig config
+      = { .hostname = self->machine->name,
+          .transport = self->vsock != NULL ? "vsock" : "virtio-serial",
+          .doorbell = self->vsock != NULL ? banger_vsock_doorbell (self->vsock) : 0,
+          .overlay = self->machine->overlay,
+          .binds = self->machine->overlay ? binds : NULL,
+          .work = self->machine->work >= 0,
+          .modules_release = self->machine->modules_release };
+
+  if (agent < 0) {
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, "vmm", g_strerror (errno),
+                      "install banger again", "%s: the guest's agent cannot be opened", path);
+    return FALSE;
+  }
+  memcpy (config.key, key, sizeof config.key);
+  ends->initrd = banger_initramfs_new (self->machine->boot_modules, agent, &config, error);
+  explicit_bzero (config.key, sizeof config.key);
+  return ends->initrd >= 0;
+}
+
+static gboolean
+spawn (Qemu *self, const Ends *ends, GError **error)
+{
+  const BangerMachine *machine = self->machine;
+  g_auto (GStrv) argv = banger_qemu_args (machine, &self->facts);
+  const BangerRunFd candidates[] = {
+    { ends->complaints, STDERR_FILENO },        { ends->qmp, BANGER_QEMU_FD_QMP },
+    { ends->serial, BANGER_QEMU_FD_SERIAL },    { ends->agent, BANGER_QEMU_FD_AGENT },
+    { machine->kernel, BANGER_QEMU_FD_KERNEL }, { ends->initrd, BANGER_QEMU_FD_INITRD },
+    { machine->rootfs, BANGER_QEMU_FD_ROOT },   { machine->upper, BANGER_QEMU_FD_UPPER },
+    { machine->work, BANGER_QEMU_FD_WORK },     { machine->modules_image, BANGER_QEMU_FD_MODULES },
+  };
+  BangerRunFd fds[G_N_ELEMENTS (candidates)];
+  BangerRunSpec spec = { .argv = (const char *const *)argv, .fds = fds, .die_with_us = TRUE };
+
+  for (guint i = 0; i < G_N_ELEMENTS (candidates); i++)
+    if (candidates[i].source >= 0)
+      fds[spec.n_fds++] = candidates[i];
+  return banger_run_spawn (&spec, &self->pid, error);
+}
+
+static void
+qemu_free (BangerDriver *driver)
+{
+  Qemu *self = (Qemu *)driver;
+
+  g_clear_handle_id (&self->child_source, g_source_remove);
+  g_clear_handle_id (&self->kill_source, g_source_remove);
+  g_clear_pointer (&self->qmp, banger_qmp_free);
+  g_clear_pointer (&self->vsock, banger_vsock_free);
+  g_clear_pointer (&self->line, banger_mux_line_free);
+  g_clear_pointer (&self->serial_watch, banger_watch_free);
+  g_clear_pointer (&self->complaints_watch, banger_watch_free);
+  banger_clear_fd (&self->serial);
+  banger_clear_fd (&self->complaints);
+  g_string_free (self->complaint, TRUE);
+  g_free (self->shutdown_reason);
+  g_clear_error (&self->fault);
+  g_free (self);
+}
+
+static BangerDriver *
+qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverEvents *events,
+            gpointer data, GError **error)
+{
+  __attribute__ ((cleanup (clear_ends))) Ends ends = { -1, -1, -1, -1, -1 };
+  Qemu *self = g_new0 (Qemu, 1);
+
+  self->parent.klass = &banger_qemu_driver;
+  self->machine = machine;
+  self->events = events;
+  self->data = data;
+  self->serial = self->complaints = -1;
+  self->complaint = g_string_new (NULL);
+  self->facts.kvm = banger_kvm_probe (NULL);
+  self->facts.tsc_khz = self->facts.kvm ? 0 : banger_tsc_khz ();
+  if (!connect_all (self, &ends, error) || !make_initrd (self, key, &ends, error)
+      || !spawn (self, &ends, error)) {
+    qemu_free (&self->parent);
+    return NULL;
+  }
+  self->child_source = g_child_watch_add (self->pid, on_child_ended, self);
+  return &self->parent;
+}
+
+static void
+qemu_open_stream_async (BangerDriver *driver, guint32 port, GCancellable *cancellable,
+                        GAsyncReadyCallback callback, gpointer data)
+{
+  Qemu *self = (Qemu *)driver;
+
+  if (self->vsock != NULL)
+    banger_vsock_open_async (self->vsock, port, cancellable, callback, data);
+  else
+    banger_mux_line_open_async (self->line, port, cancellable, callback, data);
+}
+
+static GPid
+qemu_pid (BangerDriver *driver)
+{
+  return ((Qemu *)driver)->pid;
+}
+
+const BangerDriverClass banger_qemu_driver = {
+  .name = "qemu",
+  .capabilities = BANGER_CAPABILITY_DISCARD,
+  .start = qemu_start,
+  .open_stream_async = qemu_open_stream_async,
+  .kill = qemu_kill,
+  .pid = qemu_pid,
+  .free = qemu_free,
+};

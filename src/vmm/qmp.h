@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The QEMU Machine Protocol (docs/interop/qmp-spec.txt in QEMU's source): lines of JSON. */
+#pragma once
+
+#include "json.h"
+
+/* A line longer than this breaks the connection: QEMU answers nothing we ask for at such length. */
+#define BANGER_QMP_LINE_MAX 65536
+
+typedef struct BangerQmp BangerQmp;
+
+/* The answer to a command: @result (may be empty) or @error. */
+typedef void (*BangerQmpAnswer) (gpointer data, JsonObject *result, const GError *error);
+
+/* None of these may free the connection. */
+typedef struct {
+  /* The greeting came and commands are allowed. */
+  void (*ready) (gpointer data);
+  void (*event) (gpointer data, const char *name, JsonObject *values);
+  /* The connection has ended; @error where QEMU broke the protocol. Waiting answers are dropped. */
+  void (*closed) (gpointer data, const GError *error);
+} BangerQmpEvents;
+
+/* Takes @fd, a connected stream socket. */
+BangerQmp *banger_qmp_new (int fd, const BangerQmpEvents *events, gpointer data);
+/* @answer may be NULL. */
+void
+banger_qmp_command (BangerQmp *qmp, const char *command, BangerQmpAnswer answer, gpointer data);
+/* Takes what has come without going back to the main loop: for after QEMU's end. */
+void banger_qmp_drain (BangerQmp *qmp);
+void banger_qmp_free (BangerQmp *qmp);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerQmp, banger_qmp_free)

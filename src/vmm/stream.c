@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "stream.h"
+
+#include <errno.h>
+#include <gio/gunixinputstream.h>
+#include <gio/gunixoutputstream.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+/* A guest under load may take its time; the guest's own bound for a host is 10 s. */
+#define HANDSHAKE_SECONDS 30
+
+typedef struct {
+  int fd;
+  GInputStream *input;
+  GOutputStream *output;
+  GSource *timeout;
+  BangerHandshake hs;
+  char line[BANGER_GUEST_HELLO_SIZE];
+} Shake;
+
+static void
+shake_free (gpointer data)
+{
+  Shake *shake = data;
+
+  g_source_destroy (shake->timeout);
+  g_source_unref (shake->timeout);
+  g_object_unref (shake->input);
+  g_object_unref (shake->output);
+  banger_clear_fd (&shake->fd);
+  explicit_bzero (&shake->hs, sizeof shake->hs);
+  g_free (shake);
+}
+
+static void
+unreachable (GTask *task, const char *cause)
+{
+  GError *error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, "handshake", cause, NULL,
+                    "the guest's agent does not answer");
+  g_task_return_error (task, error);
+}
+
+/* The end of the stream or a fault of it: the task is returned and released. TRUE if all came. */
+static gboolean
+check_read (GTask *task, GAsyncResult *result, gsize expected)
+{
+  Shake *shake = g_task_get_task_data (task);
+  g_autoptr (GError) error = NULL;
+  gsize n = 0;
+
+  if (g_input_stream_read_all_finish (shake->input, result, &n, &error) && n == expected)
+    return TRUE;
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_task_return_error (task, g_steal_pointer (&error));
+  else
+    unreachable (task, error != NULL ? error->message : "it closed the stream");
+  g_object_unref (task);
+  return FALSE;
+}
+
+static gboolean
+check_written (GTask *task, GAsyncResult *result)
+{
+  Shake *shake = g_task_get_task_data (task);
+  g_autoptr (GError) error = NULL;
+
+  if (g_output_stream_write_all_finish (shake->output, result, NULL, &error))
+    return TRUE;
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_task_return_error (task, g_steal_pointer (&error));
+  else
+    unreachable (task, error->message);
+  g_object_unref (task);
+  return FALSE;
+}
+
+static void
+read_line (GTask *task, gsize length, GAsyncReadyCallback callback)
+{
+  Shake *shake = g_task_get_task_data (task);
+
+  g_input_stream_read_all_async (shake->input, shake->line, length, G_PRIORITY_DEFAULT,
+                                 g_task_get_cancellable (task), callback, task);
+}
+
+static void
+write_line (GTask *task, gsize length, GAsyncReadyCallback callback)
+{
+  Shake *shake = g_task_get_task_data (task);
+
+  g_output_stream_write_all_async (shake->output, shake->line, length, G_PRIORITY_DEFAULT,
+                                   g_task_get_cancellable (task), callback, task);
+}
+
+static void
+on_ok (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = NULL;
+  Shake *shake = g_task_get_task_data (data);
+
+  if (!check_read (data, result, BANGER_GUEST_OK_SIZE))
+    return;
+  task = data;
+  if (memcmp (shake->line, "OK\n", BANGER_GUEST_OK_SIZE) != 0)
+    unreachable (task, "it did not accept us");
+  else
+    g_task_return_int (task, banger_steal_fd (&shake->fd));
+}
+
+static void
+on_proof_written (GObject *source, GAsyncResult *result, gpointer data)
+{
+  if (check_written (data, result))
+    read_line (data, BANGER_GUEST_OK_SIZE, on_ok);
+}
+
+static void
+on_guest_hello (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Shake *shake = g_task_get_task_data (data);
+  GError *error = NULL;
+
+  if (!check_read (data, result, BANGER_GUEST_HELLO_SIZE))
+    return;
+  if (!banger_handshake_read_guest_hello (&shake->hs, shake->line)) {
+    banger_set_error (&error, BANGER_ERROR_FAILED, "handshake", "its proof is wrong", NULL,
+                      "what answers in the guest is not its agent");
+    g_task_return_error (data, error);
+    g_object_unref (data);
+    return;
+  }
+  banger_handshake_host_proof (&shake->hs, shake->line);
+  write_line (data, BANGER_HOST_PROOF_SIZE, on_proof_written);
+}
+
+static void
+on_hello_written (GObject *source, GAsyncResult *result, gpointer data)
+{
+  if (check_written (data, result))
+    read_line (data, BANGER_GUEST_HELLO_SIZE, on_guest_hello);
+}
+
+/* The step that waits then sees the end of the stream. */
+static gboolean
+on_timeout (gpointer data)
+{
+  Shake *shake = data;
+
+  shutdown (shake->fd, SHUT_RDWR);
+  return G_SOURCE_REMOVE;
+}
+
+void
+banger_handshake_async (int fd, const guint8 *key, guint32 port, guint seconds,
+                        GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, cancellable, callback, data);
+  Shake *shake = g_new0 (Shake, 1);
+
+  g_task_set_check_cancellable (task, FALSE);
+  shake->fd = fd;
+  shake->input = g_unix_input_stream_new (fd, FALSE);
+  shake->output = g_unix_output_stream_new (fd, FALSE);
+  shake->timeout = g_timeout_source_new_seconds (seconds);
+  g_source_set_callback (shake->timeout, on_timeout, shake, NULL);
+  g_source_attach (shake->timeout, g_main_context_get_thread_default ());
+  g_task_set_task_data (task, shake, shake_free);
+  memcpy (shake->hs.key, key, BANGER_KEY_SIZE);
+  shake->hs.port = port;
+  if (getrandom (shake->hs.host_nonce, BANGER_NONCE_SIZE, 0) != BANGER_NONCE_SIZE) {
+    unreachable (task, "the host has no random bytes");
+    g_object_unref (task);
+    return;
+  }
+  banger_handshake_host_hello (&shake->hs, shake->line);
+  write_line (task, BANGER_HOST_HELLO_SIZE, on_hello_written);
+}
+
+typedef struct {
+  guint32 port;
+  guint8 key[BANGER_KEY_SIZE];
+} Open;
+
+static void
+open_free (gpointer data)
+{
+  explicit_bzero (data, sizeof (Open));
+  g_free (data);
+}
+
+static void
+on_shaken (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  GError *error = NULL;
+  int fd = banger_stream_open_finish (result, &error);
+
+  if (fd < 0)
+    g_task_return_error (task, error);
+  else
+    g_task_return_int (task, fd);
+}
+
+static void
+on_opened (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Open *opening = g_task_get_task_data (data);
+  GError *error = NULL;
+  int fd = banger_stream_open_finish (result, &error);
+
+  if (fd < 0) {
+    g_task_return_error (data, error);
+    g_object_unref (data);
+    return;
+  }
+  banger_handshake_async (fd, opening->key, opening->port, HANDSHAKE_SECONDS,
+                          g_task_get_cancellable (data), on_shaken, data);
+}
+
+void
+banger_stream_open_async (BangerDriver *driver, const guint8 *key, guint32 port,
+                          GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, cancellable, callback, data);
+  Open *opening = g_new0 (Open, 1);
+
+  g_task_set_check_cancellable (task, FALSE);
+  opening->port = port;
+  memcpy (opening->key, key, BANGER_KEY_SIZE);
+  g_task_set_task_data (task, opening, open_free);
+  driver->klass->open_stream_async (driver, port, cancellable, on_opened, task);
+}
+
+int
+banger_stream_open_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_int (G_TASK (result), error);
+}

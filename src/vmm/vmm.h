@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* banger-vmm: the monitor of one running VM. docs/internals.md says how bangerd speaks with it. */
+#pragma once
+
+#include <glib.h>
+
+/* Waits on @fd, its end of a channel to bangerd (taken), for "start", and lives until the VMM has
+ * ended. The exit status of the program. */
+int banger_monitor_run (const char *id, int fd);
+
+/* What this host can do, found out by running it: a key file of one group, [probe].
+ *   boot-id, kvm-changed, vhost-vsock-changed   the rest holds while these are the same
+ *   accelerator   kvm or tcg; with tcg, reason: why KVM is not used
+ *   vhost-vsock   true or false, then with vhost-vsock-reason
+ *   qemu, qemu-version, qemu-capabilities (a list)   the program's path; absent if none runs */
+char *banger_probe_report (void);
