@@ -107,7 +107,7 @@ on_polkit_call (GDBusConnection *connection, const char *sender, const char *pat
   fixture->prompted += flags & 1;
   answer = flags & 1 ? fixture->prompt : fixture->plain;
   if (answer == HANG)
-    g_ptr_array_add (fixture->hanging, g_object_ref (invocation));
+    g_ptr_array_add (fixture->hanging, invocation);
   else if (answer == REFUSE)
     g_dbus_method_invocation_return_dbus_error (
         invocation, "org.freedesktop.PolicyKit1.Error.Failed", "Action is not registered");

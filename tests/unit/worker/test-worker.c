@@ -164,7 +164,7 @@ digest_of (int fd)
     g_checksum_update (sum, chunk, n);
     at += n;
   }
-  return g_strdup (g_checksum_get_string (sum));
+  return g_strconcat ("sha256:", g_checksum_get_string (sum), NULL);
 }
 
 /* debugfs says what is at @path of the image, without help from what is tested. */
