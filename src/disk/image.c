@@ -52,8 +52,8 @@ banger_disk_check (int image, GError **error)
   g_autofree char *output = NULL;
   int status = run_tool (image, argv, &output, error);
 
-  /* 4: errors that were not mended; 8 and above: it could not look. e2fsck(8). */
-  if (status > 0 && status < 8)
+  /* Bit 4: errors that were not mended; else it could not look. e2fsck(8). */
+  if (status > 0 && (status & 4) != 0)
     set_tool_error (BANGER_ERROR_BAD_IMAGE, "e2fsck finds fault with the image", output, error);
   else if (status > 0)
     set_tool_error (BANGER_ERROR_FAILED, "e2fsck cannot check the image", output, error);
