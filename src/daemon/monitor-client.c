@@ -16,7 +16,6 @@ struct _BangerMonitor {
   GPid pid;       /* 0: not our child */
   gboolean alive; /* our child and not reaped */
   guint child_watch;
-  int wait_status;
   const char *accelerator;
   const BangerMonitorEvents *events;
   gpointer data;
@@ -93,13 +92,15 @@ note_exited (BangerMonitor *self, GVariant *args)
     self->failure = make_failure (self->id, reason, NULL, NULL);
 }
 
-/* Tells the end once nothing of it is left: no channel and no child. */
+/* Tells the end: when the monitor says so, for its VMM is gone then though it may stay for readers
+ * of the console; else once nothing of it is left, no channel and no child. */
 static void
 complete (BangerMonitor *self)
 {
   g_autoptr (GError) failure = NULL;
 
-  if (self->alive || banger_channel_is_open (self->channel) || self->events == NULL)
+  if (self->events == NULL
+      || (!self->told && (self->alive || banger_channel_is_open (self->channel))))
     return;
   failure = self->told ? g_steal_pointer (&self->failure)
                        : banger_exit_record_read (self->service, self->id, self->id);
@@ -119,6 +120,7 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
     complete (self);
   } else if (g_str_equal (message->verb, "exited")) {
     note_exited (self, message->args);
+    complete (self);
   } else if (g_str_equal (message->verb, "health")) {
     self->events->health (self, message->args, self->data);
   } else if (g_str_equal (message->verb, "stage")
@@ -134,7 +136,6 @@ on_child_exit (GPid pid, int wait_status, gpointer data)
 
   self->alive = FALSE;
   self->child_watch = 0;
-  self->wait_status = wait_status;
   complete (self);
 }
 
@@ -179,10 +180,18 @@ banger_monitor_connect (BangerService *service, const char *id, GError **error)
   return self;
 }
 
+static void
+on_reaped (GPid pid, int wait_status, gpointer data)
+{
+  g_debug ("a monitor ended after its VM");
+}
+
 void
 banger_monitor_free (BangerMonitor *self)
 {
   g_clear_handle_id (&self->child_watch, g_source_remove);
+  if (self->alive)
+    g_child_watch_add (self->pid, on_reaped, NULL);
   if (self->channel != NULL)
     banger_channel_close (self->channel);
   g_clear_object (&self->channel);
@@ -230,7 +239,7 @@ on_kill_answered (GObject *source, GAsyncResult *result, gpointer data)
 
   /* That the channel closed before the answer is the end that was asked for. */
   if (answer == NULL && banger_channel_is_open (BANGER_CHANNEL (source)))
-    banger_monitor_kill_process (id);
+    banger_monitor_kill_process (id, FALSE);
 }
 
 void

@@ -31,8 +31,8 @@ const char *banger_monitor_accelerator (BangerMonitor *monitor);
 void banger_monitor_set_accelerator (BangerMonitor *monitor, GVariant *facts);
 /* Asks it to end its VMM at once; if it does not answer it is killed. The end is told as ever. */
 void banger_monitor_kill (BangerMonitor *monitor);
-/* Kills the monitor of VM @id by what the kernel knows of our processes, and waits until it is
- * gone, a few seconds at most. FALSE if there is none. */
-gboolean banger_monitor_kill_process (const char *id);
+/* Kills the monitor of VM @id by what the kernel knows of our processes, and with @wait waits until
+ * it is gone, a few seconds at most: where nobody is served yet. FALSE if there is none. */
+gboolean banger_monitor_kill_process (const char *id, gboolean wait);
 /* How the exit record says that a VM ended; NULL where the guest ended as it may. */
 GError *banger_exit_record_read (BangerService *service, const char *id, const char *name);

@@ -35,16 +35,17 @@ is_monitor_of (const char *pid, const char *id)
 }
 
 static void
-kill_and_wait (int pidfd)
+end_process (int pidfd, gboolean wait)
 {
-  struct pollfd wait = { .fd = pidfd, .events = POLLIN };
+  struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 
   syscall (SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-  poll (&wait, 1, END_MS);
+  if (wait)
+    poll (&ended, 1, END_MS);
 }
 
 gboolean
-banger_monitor_kill_process (const char *id)
+banger_monitor_kill_process (const char *id, gboolean wait)
 {
   g_autoptr (GDir) proc = g_dir_open ("/proc", 0, NULL);
   gboolean killed = FALSE;
@@ -59,7 +60,7 @@ banger_monitor_kill_process (const char *id)
     /* The number may have become another process before we held it: look again. */
     if (pidfd < 0 || !is_monitor_of (name, id))
       continue;
-    kill_and_wait (pidfd);
+    end_process (pidfd, wait);
     killed = TRUE;
   }
   return killed;

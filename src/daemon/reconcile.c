@@ -34,7 +34,7 @@ remove_folder (BangerService *service, BangerObjectKind kind, const char *id, GE
 static gboolean
 end_monitor (BangerService *service, const char *id, GError **error)
 {
-  if (banger_monitor_kill_process (id))
+  if (banger_monitor_kill_process (id, TRUE))
     g_message ("ended the monitor of %s, which nothing refers to", id);
   return banger_files_remove_run_dir (service, id, error);
 }
@@ -216,7 +216,7 @@ note_end (BangerVm *vm)
   BangerVmState before = vm->record->state;
   g_autoptr (GError) failure = NULL;
 
-  banger_monitor_kill_process (vm->record->id);
+  banger_monitor_kill_process (vm->record->id, TRUE);
   banger_vm_release_run (vm);
   if (before == BANGER_VM_STOPPED || before == BANGER_VM_FAILED)
     return;
