@@ -144,10 +144,14 @@ banger_monitor_spawn (BangerService *service, const char *id, GError **error)
 {
   g_autoptr (BangerMonitor) self = g_new0 (BangerMonitor, 1);
   g_autofree char *program = banger_program_path ("banger-vmm");
+  /* It looks for the agent beside itself. */
+  g_autofree char *folder = g_path_get_dirname (program);
+  g_autofree char *where = g_strconcat ("BANGER_LIBEXECDIR=", folder, NULL);
   const char *const argv[] = { program, id, NULL };
+  const char *const env[] = { where, NULL };
   banger_autofd int child_fd = -1;
   BangerRunFd fds[2] = { { -1, 0 }, { 2, 2 } };
-  BangerRunSpec spec = { .argv = argv, .fds = fds, .n_fds = 2, .own_session = TRUE };
+  BangerRunSpec spec = { .argv = argv, .env = env, .fds = fds, .n_fds = 2, .own_session = TRUE };
 
   self->service = service;
   self->id = g_strdup (id);
