@@ -5,6 +5,7 @@
 #include "exec.h"
 #include "monitor.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #define SHUTDOWN_SECONDS_MAX 86400
@@ -129,10 +130,13 @@ on_stream_open (GObject *source, GAsyncResult *result, gpointer data)
   GError *error = NULL;
   int fd = banger_stream_open_finish (result, &error);
 
-  if (fd < 0)
+  if (fd < 0) {
     refuse (call->channel, call->serial, error);
-  else
-    answer_stream (call->channel, call->serial, fd);
+    return;
+  }
+  /* A client gets what people expect of a descriptor: reads and writes that wait. */
+  fcntl (fd, F_SETFL, 0);
+  answer_stream (call->channel, call->serial, fd);
 }
 
 static void
