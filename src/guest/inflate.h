@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Uncompresses what kernels and modules are packed with, through libarchive's filters. */
+/* Uncompresses what kernels and modules are packed with, through libarchive's filters; gzip, whose
+ * checksums libarchive does not compare, through zlib. */
 #pragma once
 
 #include <glib.h>

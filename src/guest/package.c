@@ -2,18 +2,22 @@
 #include "guest/guest.h"
 
 #include "archive-util.h"
+#include "gunzip.h"
 
 #include "common/common.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define STAGE "extracting"
 #define FILE_MAX (512ull * 1024 * 1024)
 #define TOTAL_MAX (8ull * 1024 * 1024 * 1024)
 #define PATH_LENGTH_MAX 512
 #define DEPTH_MAX 24
+/* What may follow the end of an archive: padding. */
+#define TRAILER_MAX (64ull * 1024 * 1024)
 
 #define DEB_HINT "give a linux-image package as Debian ships it"
 #define TAR_HINT "give a tar archive of lib/modules/RELEASE"
@@ -21,8 +25,12 @@
 struct _BangerPackage {
   BangerArchive *outer; /* the ar archive of a package, else NULL */
   BangerArchive *tar;
+  BangerGunzip source; /* of the tar */
+  int fd;              /* borrowed */
+  guint8 *chunk;       /* without an ar archive: what was read last */
   gboolean is_deb;
   guint64 file_size; /* 0: a pipe */
+  guint64 taken;     /* without an ar archive: bytes read */
   guint64 total;
   char *release;
 };
@@ -32,6 +40,8 @@ banger_package_free (BangerPackage *package)
 {
   g_clear_pointer (&package->tar, banger_archive_free);
   g_clear_pointer (&package->outer, banger_archive_free);
+  banger_gunzip_clear (&package->source);
+  g_free (package->chunk);
   g_free (package->release);
   g_free (package);
 }
@@ -90,26 +100,51 @@ find_data_member (BangerPackage *package, GError **error)
   return damaged (package, package->outer, error);
 }
 
-static la_ssize_t
-read_member (struct archive *archive, void *data, const void **buffer)
+static gssize
+pull_member (gpointer data, const void **bytes, const char **cause)
 {
   BangerPackage *package = data;
   la_int64_t offset;
   size_t length;
-  int status = archive_read_data_block (package->outer, buffer, &length, &offset);
+  int status = archive_read_data_block (package->outer, bytes, &length, &offset);
 
   if (status == ARCHIVE_EOF)
     return 0;
   if (usable (status))
     return length;
-  archive_set_error (archive, EIO, "%s", archive_error_string (package->outer));
+  *cause = "the package is cut off or damaged";
   return -1;
+}
+
+static gssize
+pull_fd (gpointer data, const void **bytes, const char **cause)
+{
+  BangerPackage *package = data;
+  ssize_t n = TEMP_FAILURE_RETRY (read (package->fd, package->chunk, BANGER_ARCHIVE_BLOCK));
+
+  *bytes = package->chunk;
+  if (n < 0)
+    *cause = g_strerror (errno);
+  else
+    package->taken += n;
+  return n;
+}
+
+static la_ssize_t
+read_source (struct archive *archive, void *data, const void **bytes)
+{
+  BangerPackage *package = data;
+  const char *cause = NULL;
+  gssize n = banger_gunzip_read (&package->source, bytes, &cause);
+
+  if (n < 0)
+    archive_set_error (archive, EIO, "%s", cause);
+  return n;
 }
 
 static void
 support_tar (BangerArchive *archive)
 {
-  archive_read_support_filter_gzip (archive);
   archive_read_support_filter_xz (archive);
   archive_read_support_filter_zstd (archive);
   archive_read_support_filter_bzip2 (archive);
@@ -125,10 +160,13 @@ package_new (int fd, gboolean is_deb)
   struct stat st;
 
   package->is_deb = is_deb;
+  package->fd = fd;
+  package->chunk = g_malloc (BANGER_ARCHIVE_BLOCK);
   if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode))
     package->file_size = st.st_size;
   package->tar = archive_read_new ();
   support_tar (package->tar);
+  banger_gunzip_init (&package->source, is_deb ? pull_member : pull_fd, package);
   return package;
 }
 
@@ -145,7 +183,7 @@ banger_package_open_deb (int fd, GError **error)
   }
   if (!find_data_member (package, error))
     return NULL;
-  if (archive_read_open (package->tar, package, NULL, read_member, NULL) != ARCHIVE_OK) {
+  if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
     damaged (package, package->tar, error);
     return NULL;
   }
@@ -157,7 +195,7 @@ banger_package_open_modules (int fd, GError **error)
 {
   g_autoptr (BangerPackage) package = package_new (fd, FALSE);
 
-  if (archive_read_open_fd (package->tar, fd, BANGER_ARCHIVE_BLOCK) != ARCHIVE_OK) {
+  if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
     damaged (package, package->tar, error);
     return NULL;
   }
@@ -167,11 +205,12 @@ banger_package_open_modules (int fd, GError **error)
 double
 banger_package_fraction (BangerPackage *package)
 {
-  BangerArchive *source = package->outer != NULL ? package->outer : package->tar;
+  guint64 taken = package->outer != NULL ? (guint64)archive_filter_bytes (package->outer, -1)
+                                         : package->taken;
 
   if (package->file_size == 0)
     return -1;
-  return CLAMP ((double)archive_filter_bytes (source, -1) / package->file_size, 0, 1);
+  return CLAMP ((double)taken / package->file_size, 0, 1);
 }
 
 const char *
@@ -293,16 +332,29 @@ take (BangerPackage *package, struct archive_entry *header, BangerPackageEntry *
   return entry->kind == BANGER_PACKAGE_OTHER || read_content (package, header, entry, error);
 }
 
-/* The tar ends before its member does: what follows must be there too, or the package was cut. */
+/* The tar ends before its source does: what follows holds checksums, and a package that lacks it
+ * was cut. A tar that stops without the block of zeros at its end was cut between two entries. */
 static gboolean
 finish (BangerPackage *package, GError **error)
 {
-  const void *buffer;
-  la_ssize_t n = 0;
+  const char *cause = NULL;
+  const void *bytes;
+  guint64 trailer = 0;
+  gssize n;
 
-  while (package->outer != NULL && (n = read_member (package->tar, package, &buffer)) > 0)
-    continue;
-  return n == 0 || damaged (package, package->outer, error);
+  if (archive_filter_bytes (package->tar, 0) <= archive_read_header_position (package->tar))
+    return refuse (package, error, "it stops without the mark that ends a tar archive");
+  do {
+    n = banger_gunzip_read (&package->source, &bytes, &cause);
+    trailer += MAX (n, 0);
+  } while (n > 0 && trailer <= TRAILER_MAX);
+  /* A gzip stream may be followed by what is none. */
+  while (n == 0 && trailer <= TRAILER_MAX
+         && (n = package->source.pull (package->source.data, &bytes, &cause)) > 0)
+    trailer += n;
+  if (n < 0)
+    return refuse (package, error, cause);
+  return trailer <= TRAILER_MAX || refuse (package, error, "more than 64 MiB follow its end");
 }
 
 gboolean

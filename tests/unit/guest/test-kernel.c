@@ -138,6 +138,29 @@ test_truncated (void)
   }
 }
 
+/* What has a checksum over all of it is never taken with another bit in it. */
+static void
+test_corrupt (void)
+{
+  const char *const compressions[] = { "gzip", "xz" };
+  g_autoptr (GBytes) vmlinux = fixture_vmlinux (&good);
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autoptr (GBytes) image = fixture_bzimage (vmlinux, compressions[i], FIXTURE_RELEASE);
+    gsize length = g_bytes_get_size (image);
+
+    for (gsize at = 5 * 512 + 64 + 12; at < length - 20; at += 3) {
+      g_autofree guint8 *data = g_memdup2 (g_bytes_get_data (image, NULL), length);
+      g_autoptr (GError) error = NULL;
+
+      data[at] ^= 1;
+      g_test_message ("%s at %" G_GSIZE_FORMAT, compressions[i], at);
+      g_assert_false (extract (data, length, &error));
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    }
+  }
+}
+
 /* Any bit of the headers may lie: the answer may be either, but a kernel that is taken is right. */
 static void
 test_header_bits (void)
@@ -199,6 +222,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/kernel/refuses", test_refuses);
   g_test_add_func ("/guest/kernel/size-lies", test_size_lies);
   g_test_add_func ("/guest/kernel/truncated", test_truncated);
+  g_test_add_func ("/guest/kernel/corrupt", test_corrupt);
   g_test_add_func ("/guest/kernel/header-bits", test_header_bits);
   g_test_add_func ("/guest/kernel/full-disk", test_full_disk);
   g_test_add_func ("/guest/kernel/config", test_config);

@@ -8,14 +8,18 @@
 #include <unistd.h>
 
 typedef struct {
-  GString *seen; /* "kind:path\n" of each file */
+  GString *seen;     /* "kind:path\n" of each file */
+  GString *contents; /* of all, one after the other */
   char *release;
 } Read;
 
 static void
 read_clear (Read *read)
 {
-  g_string_free (read->seen, TRUE);
+  if (read->seen != NULL)
+    g_string_free (read->seen, TRUE);
+  if (read->contents != NULL)
+    g_string_free (read->contents, TRUE);
   g_free (read->release);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Read, read_clear)
@@ -25,8 +29,12 @@ read_all (BangerPackage *package, Read *result, GError **error)
 {
   static const char kinds[] = "-KCM?";
 
+  result->seen = g_string_new (NULL);
+  result->contents = g_string_new (NULL);
   for (;;) {
     g_auto (BangerPackageEntry) entry = { 0 };
+    gsize length;
+    const char *data;
 
     if (!banger_package_next (package, &entry, error))
       return FALSE;
@@ -34,6 +42,8 @@ read_all (BangerPackage *package, Read *result, GError **error)
       break;
     g_assert_nonnull (entry.content);
     g_assert_cmpint (entry.mtime, ==, 1700000000);
+    data = g_bytes_get_data (entry.content, &length);
+    g_string_append_len (result->contents, data, length);
     g_string_append_printf (result->seen, "%c:%s\n", kinds[entry.kind],
                             entry.path != NULL ? entry.path : "");
   }
@@ -47,7 +57,6 @@ read_bytes (const void *data, gsize length, gboolean deb, Read *result, GError *
   banger_autofd int fd = banger_memfd_new ("package", data, length, NULL);
   g_autoptr (BangerPackage) package = NULL;
 
-  result->seen = g_string_new (NULL);
   package = deb ? banger_package_open_deb (fd, error) : banger_package_open_modules (fd, error);
   return package != NULL && read_all (package, result, error);
 }
@@ -99,6 +108,66 @@ test_deb_truncated (void)
       g_assert_false (read_bytes (data, cut, TRUE, &read, &error));
       g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
     }
+  }
+  fixture_files_free (files);
+}
+
+/* An archive without a container around it: cut between two entries it looks whole. */
+static void
+test_modules_truncated (void)
+{
+  const char *const compressions[] = { "none", "gzip", "xz", "zstd" };
+  FixtureFile *files = fixture_kernel_files ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autoptr (GBytes) tar = fixture_tar (files, compressions[i]);
+    gsize length;
+    const void *data = g_bytes_get_data (tar, &length);
+    gsize step = i == 0 ? 512 : 7;
+    gsize end = i == 0 ? length - 1024 : length - 1;
+
+    for (gsize cut = 0; cut <= end; cut += step) {
+      g_autoptr (GError) error = NULL;
+      g_auto (Read) read = { 0 };
+
+      g_test_message ("%s, %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT, compressions[i], cut, length);
+      g_assert_false (read_bytes (data, cut, FALSE, &read, &error));
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    }
+  }
+  fixture_files_free (files);
+}
+
+/* One bit anywhere: what is taken nevertheless is what was packed, written in another way. */
+static void
+test_modules_corrupt (void)
+{
+  const char *const compressions[] = { "gzip", "xz" };
+  FixtureFile *files = fixture_kernel_files ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autoptr (GBytes) tar = fixture_tar (files, compressions[i]);
+    gsize length = g_bytes_get_size (tar);
+    g_auto (Read) whole = { 0 };
+    guint taken = 0;
+
+    g_assert_true (read_bytes (g_bytes_get_data (tar, NULL), length, FALSE, &whole, NULL));
+    for (gsize at = 0; at < length; at++) {
+      g_autofree guint8 *data = g_memdup2 (g_bytes_get_data (tar, NULL), length);
+      g_autoptr (GError) error = NULL;
+      g_auto (Read) read = { 0 };
+
+      data[at] ^= 0x10;
+      g_test_message ("%s, %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT, compressions[i], at, length);
+      if (read_bytes (data, length, FALSE, &read, &error)) {
+        taken++;
+        g_assert_true (g_string_equal (read.contents, whole.contents));
+        g_assert_cmpstr (read.seen->str, ==, whole.seen->str);
+        continue;
+      }
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    }
+    g_assert_cmpuint (taken, <, length / 20);
   }
   fixture_files_free (files);
 }
@@ -235,7 +304,6 @@ test_pipe (void)
   thread = g_thread_new ("feed", feed, arguments);
   package = banger_package_open_deb (ends[0], &error);
   g_assert_no_error (error);
-  read.seen = g_string_new (NULL);
   g_assert_true (read_all (package, &read, &error));
   g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
   g_assert_cmpfloat (banger_package_fraction (package), <, 0);
@@ -250,6 +318,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/guest/package/deb", test_deb);
   g_test_add_func ("/guest/package/deb-truncated", test_deb_truncated);
+  g_test_add_func ("/guest/package/modules-truncated", test_modules_truncated);
+  g_test_add_func ("/guest/package/modules-corrupt", test_modules_corrupt);
   g_test_add_func ("/guest/package/modules-prefixes", test_modules_prefixes);
   g_test_add_func ("/guest/package/refuses", test_refuses);
   g_test_add_func ("/guest/package/wrong-kind", test_wrong_kind);
