@@ -13,7 +13,6 @@
 #define EXTENT_MAGIC 0xf30a
 #define INLINE_EXTENTS 4u
 #define NODE_EXTENTS ((BANGER_BLOCK_SIZE - 12 - 4) / 12)
-#define FAST_SYMLINK_MAX 59
 #define LINKS_MAX 65000u /* EXT2_LINK_MAX: a directory with more says 1 */
 #define TIME_MIN (-G_GINT64_CONSTANT (0x80000000))
 #define TIME_MAX (G_GINT64_CONSTANT (0x37fffffff))
@@ -158,7 +157,7 @@ put_content (BangerExt4 *ext4, const BangerInode *inode, struct ext2_inode_large
     put_device (inode, raw->i_block);
     return TRUE;
   }
-  if (S_ISLNK (inode->mode) && inode->size <= FAST_SYMLINK_MAX) {
+  if (inode->target != NULL) {
     memcpy (raw->i_block, inode->target, inode->size);
     return TRUE;
   }

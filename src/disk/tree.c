@@ -334,7 +334,7 @@ banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta,
     remove_entry (tree, entry);
   entry = entry_new (dir, name, length, g_new0 (BangerInode, 1));
   set_meta (entry->inode, meta);
-  if (S_ISLNK (meta->mode)) {
+  if (S_ISLNK (meta->mode) && strlen (meta->target) <= BANGER_FAST_TARGET_MAX) {
     entry->inode->target = g_strdup (meta->target);
     entry->inode->size = strlen (meta->target);
   }
@@ -401,8 +401,9 @@ banger_tree_link (BangerTree *tree, const char *path, const char *target, GError
   }
   if (there != NULL)
     return link_to (tree, path, there, error);
-  if (tree->pending->len >= BANGER_TREE_ENTRIES_MAX) {
-    refuse (error, path, "there are too many hard links");
+  tree->pending_bytes += strlen (path) + strlen (target) + sizeof *pending;
+  if (tree->pending_bytes > BANGER_TREE_PENDING_BYTES_MAX) {
+    refuse (error, path, "too many hard links come before their targets");
     return FALSE;
   }
   if (old != NULL && !S_ISDIR (old->inode->mode))
@@ -469,9 +470,9 @@ banger_tree_add_xattr (BangerTree *tree, BangerInode *inode, const char *name, c
 {
   BangerXattr *xattr = NULL;
 
-  if (tree->xattr_bytes + length + strlen (name) > BANGER_TREE_XATTR_BYTES_MAX)
+  tree->xattr_bytes += length + strlen (name) + sizeof *xattr;
+  if (tree->xattr_bytes > BANGER_TREE_XATTR_BYTES_MAX)
     return FALSE;
-  tree->xattr_bytes += length + strlen (name);
   if (inode->xattrs == NULL)
     inode->xattrs = g_ptr_array_new_with_free_func (xattr_free);
   xattr = g_new (BangerXattr, 1);

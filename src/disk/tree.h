@@ -9,6 +9,9 @@
 #define BANGER_TREE_EXTENTS_MAX 8000000
 #define BANGER_TREE_DEPTH_MAX 1024
 #define BANGER_TREE_XATTR_BYTES_MAX (256u << 20)
+#define BANGER_TREE_PENDING_BYTES_MAX (256u << 20)
+/* A symbolic link's target of so many bytes lies in its inode, a longer one in a block. */
+#define BANGER_FAST_TARGET_MAX 59
 
 typedef struct {
   guint32 logical; /* first block of the file */
@@ -35,7 +38,7 @@ typedef struct {
   gboolean indexed; /* a directory with a hash tree */
   guint32 n_extents;
   guint64 size;
-  char *target;
+  char *target;             /* of a symbolic link, if it lies in the inode */
   GPtrArray *xattrs;        /* of BangerXattr, or NULL */
   BangerExtent *extents;    /* room for a power of two */
   BangerEntry *first_child; /* of a directory */
@@ -58,6 +61,7 @@ typedef struct {
   GPtrArray *pending;  /* hard links whose target has not come */
   guint64 n_extents;
   guint64 xattr_bytes;
+  guint64 pending_bytes;
 } BangerTree;
 
 BangerTree *banger_tree_new (void);

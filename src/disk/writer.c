@@ -170,10 +170,8 @@ banger_disk_writer_add (BangerDiskWriter *writer, const char *path, const Banger
   writer->entry = banger_tree_add (writer->ext4.tree, path, meta, error);
   if (writer->entry == NULL)
     return FALSE;
-  if (S_ISLNK (meta->mode) && strlen (meta->target) >= 60) {
-    writer->entry->inode->size = 0;
+  if (S_ISLNK (meta->mode) && writer->entry->inode->target == NULL)
     return append (writer, (const guint8 *)meta->target, strlen (meta->target), error);
-  }
   return TRUE;
 }
 

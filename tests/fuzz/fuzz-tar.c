@@ -82,20 +82,6 @@ try_archive (const guint8 *bytes, gsize length, Counts *counts)
   }
 }
 
-#ifdef BANGER_LIBFUZZER
-int LLVMFuzzerTestOneInput (const guint8 *bytes, size_t length);
-
-int
-LLVMFuzzerTestOneInput (const guint8 *bytes, size_t length)
-{
-  static Counts counts;
-
-  setlocale (LC_CTYPE, "C.UTF-8");
-  try_archive (bytes, length, &counts);
-  return 0;
-}
-#else
-
 static GByteArray *
 bytes_of (int fd)
 {
@@ -294,4 +280,3 @@ main (int argc, char **argv)
           seed, counts.runs, counts.accepted, counts.checked);
   return 0;
 }
-#endif

@@ -36,7 +36,8 @@ tar_maker_put (TarMaker *maker, struct archive_entry *entry, const void *data, g
 {
   if (data != NULL)
     archive_entry_set_size (entry, length);
-  g_assert_cmpint (archive_write_header (maker->archive, entry), ==, ARCHIVE_OK);
+  /* A warning: the name is no UTF-8. */
+  g_assert_cmpint (archive_write_header (maker->archive, entry), >=, ARCHIVE_WARN);
   if (data != NULL)
     g_assert_cmpint (archive_write_data (maker->archive, data, length), ==, length);
   archive_entry_free (entry);

@@ -105,11 +105,13 @@ test_names (void)
   tar_maker_file (maker, "/absolute", "1");
   tar_maker_file (maker, ".//a/./b//c", "2");
   tar_maker_file (maker, "um\xc3\xa4laut", "3");
+  tar_maker_file (maker, "caf\xe9", "4"); /* no UTF-8, as old archives have it */
   tar_maker_dir (maker, "a");
   tar_maker_dir (maker, "./");
   image = import_good (maker);
   assert_says (image, "cat /absolute", "1");
   assert_says (image, "cat /a/b/c", "2");
+  assert_says (image, "cat /caf\xe9", "4");
   assert_says (image, "cat /um\xc3\xa4laut", "3");
 }
 
