@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a START frame asks for, and the child that does it. */
+#pragma once
+
+#include "users.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AGENT_ARGS_MAX 1024
+#define AGENT_ENV_MAX 256
+#define AGENT_ENV_DEFAULTS 8
+
+typedef struct {
+  char *args[AGENT_ARGS_MAX + 1]; /* NULL-terminated; they point into the payload */
+  unsigned n_args;
+  char *env[AGENT_ENV_MAX + AGENT_ENV_DEFAULTS + 1];
+  unsigned n_env;
+  const char *cwd;  /* NULL: the user's home */
+  const char *user; /* "root" by default */
+  bool tty;
+  uint16_t rows;
+  uint16_t columns;
+  AgentUser account;
+  char defaults[1024]; /* where the environment of @account lies */
+} AgentCommand;
+
+/* Reads a START frame's @payload, which must outlive the command. NULL, or why it is wrong. */
+const char *agent_command_parse (AgentCommand *command, char *payload, size_t length);
+/* Finds the user and completes the environment. NULL, or why it cannot be. */
+const char *agent_command_resolve (AgentCommand *command, const char *root);
+
+typedef struct {
+  pid_t pid;
+  int in; /* for the command's input; with a terminal this and @out are its other side */
+  int out;
+  int err;    /* -1 with a terminal */
+  int status; /* the end once the command runs, or text why it does not */
+} AgentChild;
+
+/* Starts the child; all descriptors are ours, not blocking. @cgroup: its directory or -1. NULL, or
+ * why it cannot be. */
+const char *agent_command_start (AgentCommand *command, int cgroup, AgentChild *child);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The guest's file systems, as they are mounted before its init starts. */
+#pragma once
+
+#include "bootconf.h"
+#include "state.h"
+
+#include <sys/types.h>
+
+#define AGENT_NEW_ROOT "/banger/root"
+
+/* The kernel's own file systems: /proc /sys /dev /run. False if the console is all there is. */
+bool agent_mount_kernel (void);
+/* The root from disks @root and @upper (names such as "vda"; @upper NULL if @conf says plain), at
+ * AGENT_NEW_ROOT. *@fresh: the upper disk was never used. NULL, or what failed, with errno set. */
+const char *
+agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper, bool *fresh);
+/* What lies over it. @work and @modules are names of disks or NULL. */
+void agent_mount_over (const AgentBootConf *conf, AgentState *state, int root, const char *work,
+                       const char *modules);
+/* Moves the kernel's file systems over and makes AGENT_NEW_ROOT the root. NULL or what failed. */
+const char *agent_switch_root (void);
+/* What an init would mount, for when there is none. */
+void agent_mount_basics (void);
+/* The last step of a guest without an init: unmounts all that can be, newest first. */
+void agent_unmount_all (void);
+/* Opens the folder @path below @root, made if it is not there (@mode). -1 with errno. */
+int agent_make_dir_in (int root, const char *path, mode_t mode);

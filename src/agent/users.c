@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "users.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static FILE *
+open_in (const char *root, const char *name)
+{
+  char path[512];
+
+  if (snprintf (path, sizeof path, "%s/etc/%s", root, name) >= (int)sizeof path)
+    return NULL;
+  return fopen (path, "re");
+}
+
+/* False if @text does not fit: half a name would be another one. */
+static bool
+copy (char *to, size_t size, const char *text)
+{
+  return snprintf (to, size, "%s", text) < (int)size;
+}
+
+static bool
+is_number (const char *name, uid_t *uid)
+{
+  unsigned long value;
+  char *end;
+
+  if (*name < '0' || *name > '9')
+    return false;
+  value = strtoul (name, &end, 10);
+  *uid = (uid_t)value;
+  return *end == '\0' && value < (uid_t)-1;
+}
+
+static bool
+find_passwd (const char *root, const char *name, AgentUser *user)
+{
+  FILE *file = open_in (root, "passwd");
+  struct passwd *entry;
+  bool found = false;
+  uid_t uid = 0;
+  bool number = is_number (name, &uid);
+
+  if (file == NULL)
+    return false;
+  while (!found && (entry = fgetpwent (file)) != NULL) {
+    if (number ? entry->pw_uid != uid : strcmp (entry->pw_name, name) != 0)
+      continue;
+    user->uid = entry->pw_uid;
+    user->gid = entry->pw_gid;
+    found = copy (user->name, sizeof user->name, entry->pw_name)
+            && copy (user->home, sizeof user->home, entry->pw_dir)
+            && copy (user->shell, sizeof user->shell, entry->pw_shell);
+  }
+  fclose (file);
+  return found;
+}
+
+static bool
+has_member (const struct group *group, const char *name)
+{
+  for (char **member = group->gr_mem; member != NULL && *member != NULL; member++) {
+    if (strcmp (*member, name) == 0)
+      return true;
+  }
+  return false;
+}
+
+static void
+find_groups (const char *root, AgentUser *user)
+{
+  FILE *file = open_in (root, "group");
+  struct group *group;
+
+  user->groups[0] = user->gid;
+  user->n_groups = 1;
+  if (file == NULL)
+    return;
+  while (user->n_groups < AGENT_GROUPS_MAX && (group = fgetgrent (file)) != NULL) {
+    if (group->gr_gid != user->gid && has_member (group, user->name))
+      user->groups[user->n_groups++] = group->gr_gid;
+  }
+  fclose (file);
+}
+
+bool
+agent_user_find (const char *root, const char *name, AgentUser *user)
+{
+  memset (user, 0, sizeof *user);
+  if (!find_passwd (root, name, user)) {
+    if (strcmp (name, "root") != 0 && strcmp (name, "0") != 0)
+      return false;
+    *user = (AgentUser){ .name = "root", .home = "/root", .shell = "/bin/sh" };
+  }
+  if (user->home[0] != '/')
+    strcpy (user->home, "/");
+  if (user->shell[0] != '/')
+    strcpy (user->shell, "/bin/sh");
+  find_groups (root, user);
+  return true;
+}

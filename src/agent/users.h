@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Users as the image's etc/passwd and etc/group have them: no NSS in a static program. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define AGENT_GROUPS_MAX 64
+
+typedef struct {
+  uid_t uid;
+  gid_t gid;
+  gid_t groups[AGENT_GROUPS_MAX]; /* @gid first */
+  unsigned n_groups;
+  char name[64];
+  char home[256];
+  char shell[128];
+} AgentUser;
+
+/* @name is a name or a number. False if @root has no such user; 0 and "root" are always there. */
+bool agent_user_find (const char *root, const char *name, AgentUser *user);
