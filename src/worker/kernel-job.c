@@ -113,7 +113,10 @@ check_release (KernelJob *job, const char *release, GError **error)
     return refuse (job, error, "it holds no kernel (boot/vmlinuz-RELEASE)",
                    "give the package of the kernel itself, not of its headers or a metapackage");
   if (release == NULL)
-    return refuse (job, error, "it holds no modules (lib/modules/RELEASE)", NULL);
+    return refuse (
+        job, error, "it holds no modules (lib/modules/RELEASE)",
+        "where they come in a package of their own, give the vmlinuz and a tar archive of "
+        "lib/modules/RELEASE");
   if (g_str_equal (release, job->info.release))
     return TRUE;
   cause = g_strdup_printf ("the kernel is %s, its modules are for %s", job->info.release, release);

@@ -289,6 +289,21 @@ test_no_kernel (void)
   fixture_files_free (files);
 }
 
+/* As distributions have it that pack modules apart. */
+static void
+test_no_modules (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  const FixtureFile few[] = { files[1], files[2], { NULL } };
+  g_autoptr (GBytes) package = package_of (few);
+  g_auto (Job) job = job_new ();
+
+  run_package (&job, package);
+  assert_failed (&job, BANGER_ERROR_BAD_IMAGE, "extracting", "no modules");
+  g_assert_nonnull (strstr (banger_error_hint (job.failed), "tar archive"));
+  fixture_files_free (files);
+}
+
 /* Without virtio_blk. */
 static void
 test_cannot_boot (void)
@@ -324,6 +339,25 @@ test_truncated (void)
 }
 
 static void
+test_full_disk (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GBytes) package = package_of (files);
+  g_auto (Job) no_kernel = job_new ();
+  g_auto (Job) no_spool = job_new ();
+
+  banger_clear_fd (&no_kernel.vmlinux);
+  no_kernel.vmlinux = open ("/dev/full", O_RDWR | O_CLOEXEC);
+  run_package (&no_kernel, package);
+  assert_failed (&no_kernel, BANGER_ERROR_NO_SPACE, "extracting", NULL);
+  banger_clear_fd (&no_spool.boot_modules);
+  no_spool.boot_modules = open ("/dev/full", O_RDWR | O_CLOEXEC);
+  run_package (&no_spool, package);
+  assert_failed (&no_spool, BANGER_ERROR_NO_SPACE, "modules", NULL);
+  fixture_files_free (files);
+}
+
+static void
 test_no_input (void)
 {
   const char *const keys[] = { NULL };
@@ -341,8 +375,10 @@ main (int argc, char **argv)
   g_test_add_func ("/worker/import-kernel/parts", test_parts);
   g_test_add_func ("/worker/import-kernel/wrong-release", test_wrong_release);
   g_test_add_func ("/worker/import-kernel/no-kernel", test_no_kernel);
+  g_test_add_func ("/worker/import-kernel/no-modules", test_no_modules);
   g_test_add_func ("/worker/import-kernel/cannot-boot", test_cannot_boot);
   g_test_add_func ("/worker/import-kernel/truncated", test_truncated);
+  g_test_add_func ("/worker/import-kernel/full-disk", test_full_disk);
   g_test_add_func ("/worker/import-kernel/no-input", test_no_input);
   return g_test_run ();
 }
