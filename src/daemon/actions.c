@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "actions.h"
 
-#include "common/common.h"
-
 #include <glib/gi18n.h>
 #include <string.h>
 
@@ -20,15 +18,18 @@
 #define ASK(text) .message = text
 
 static const BangerAction table[] = {
-  { BANGER_IFACE_MANAGER, "CreateVM", .verb = "create", CREATE,
+  { BANGER_IFACE_MANAGER, "CreateVM", .verb = "create", CREATE, .makes = BANGER_OBJECT_VM,
     ASK (N_ ("Authentication is required to create a virtual machine")) },
   { BANGER_IFACE_MANAGER, "ImportImage", .verb = "import-image", CREATE,
+    .makes = BANGER_OBJECT_IMAGE,
     ASK (N_ ("Authentication is required to import an image for virtual machines")) },
-  { BANGER_IFACE_MANAGER, "PullImage", .verb = "pull-image", CREATE,
+  { BANGER_IFACE_MANAGER, "PullImage", .verb = "pull-image", CREATE, .makes = BANGER_OBJECT_IMAGE,
     ASK (N_ ("Authentication is required to download an image for virtual machines")) },
   { BANGER_IFACE_MANAGER, "RegisterImage", .verb = "register-image", CREATE,
+    .makes = BANGER_OBJECT_IMAGE,
     ASK (N_ ("Authentication is required to import an image for virtual machines")) },
   { BANGER_IFACE_MANAGER, "ImportKernel", .verb = "import-kernel", CREATE,
+    .makes = BANGER_OBJECT_KERNEL,
     ASK (N_ ("Authentication is required to import a kernel for virtual machines")) },
   { BANGER_IFACE_MANAGER, "FindVM", .verb = "find", PUBLIC },
   { BANGER_IFACE_MANAGER, "FindImage", .verb = "find", PUBLIC },

@@ -3,7 +3,7 @@
  * row is denied. */
 #pragma once
 
-#include <glib.h>
+#include "common/names.h"
 
 #define BANGER_ACTION_VM_CREATE "org.banger.vm.create"
 #define BANGER_ACTION_VM_USE "org.banger.vm.use"
@@ -23,10 +23,11 @@ typedef struct {
   const char *interface;
   const char *method;
   BangerAccess access;
-  const char *action;  /* of ACTION and ALWAYS, else NULL */
-  const char *verb;    /* polkit detail "verb" and audit field: documented API */
-  const char *message; /* what polkit's agent shows, English msgid; NULL where it never asks */
-  gboolean or_shared;  /* a shared object counts as everybody's own */
+  const char *action;     /* of ACTION and ALWAYS, else NULL */
+  const char *verb;       /* polkit detail "verb" and audit field: documented API */
+  const char *message;    /* what polkit's agent shows, English msgid; NULL where it never asks */
+  BangerObjectKind makes; /* what a method of the manager makes; BANGER_OBJECT_MANAGER: nothing */
+  gboolean or_shared;     /* a shared object counts as everybody's own */
   gboolean owner_takes_back; /* with FALSE as the first argument: BANGER_ACCESS_OWNER */
   gboolean reads;            /* changes nothing: what is permitted makes no audit record */
 } BangerAction;

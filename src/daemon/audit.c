@@ -14,7 +14,8 @@ banger_audit (const BangerDecision *decision)
 {
   const BangerAuthObject *object = decision->object;
   const char *word = decision->permitted ? "permitted" : "denied";
-  const char *kind = object != NULL ? banger_object_kind_to_string (object->kind) : "";
+  gboolean has_kind = object != NULL && object->kind != BANGER_OBJECT_MANAGER;
+  const char *kind = has_kind ? banger_object_kind_to_string (object->kind) : "object";
   g_autofree char *uid = uid_to_string (decision->uid);
   g_autofree char *owner = uid_to_string (object != NULL ? object->owner_uid : BANGER_NO_OWNER);
   g_autofree char *path = NULL;
@@ -36,6 +37,6 @@ banger_audit (const BangerDecision *decision)
       "BANGER_OWNER_UID", owner,                                             /* */
       "MESSAGE", "audit: %s %s: caller %s uid %s reason %s action %s %s '%s' owner %s", word,
       decision->method, decision->caller, *uid != '\0' ? uid : "unknown", decision->reason,
-      decision->action != NULL ? decision->action : "none", *kind != '\0' ? kind : "object",
+      decision->action != NULL ? decision->action : "none", kind,
       OR_EMPTY (object != NULL ? object->name : NULL), *owner != '\0' ? owner : "none");
 }

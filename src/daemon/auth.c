@@ -52,6 +52,14 @@ method_label (GDBusMethodInvocation *invocation, const BangerAction *row)
   return g_strdup_printf ("%s.%s", interface != NULL ? interface : "?", method);
 }
 
+/* Only what passes as a name: a caller's text must not stand in prompts and logs, and rules compare
+ * these. */
+static char *
+copy_name (const char *name)
+{
+  return name != NULL && banger_name_is_valid (name) ? g_strdup (name) : NULL;
+}
+
 static void
 copy_object (Check *check, const BangerAuthObject *object)
 {
@@ -59,10 +67,12 @@ copy_object (Check *check, const BangerAuthObject *object)
     return;
   check->has_object = TRUE;
   check->object = *object;
+  if (object->kind == BANGER_OBJECT_MANAGER && check->row != NULL)
+    check->object.kind = check->row->makes;
   check->object.id = g_strdup (object->id);
-  check->object.name = g_strdup (object->name);
-  check->object.image = g_strdup (object->image);
-  check->object.kernel = g_strdup (object->kernel);
+  check->object.name = copy_name (object->name);
+  check->object.image = copy_name (object->image);
+  check->object.kernel = copy_name (object->kernel);
 }
 
 static void
@@ -90,7 +100,8 @@ check_free (gpointer data)
 static char *
 subject_of (const Check *check)
 {
-  if (!check->has_object || check->object.name == NULL || check->row == NULL)
+  if (check->object.kind == BANGER_OBJECT_MANAGER || check->object.name == NULL
+      || check->row == NULL)
     return g_strdup (check->method);
   return g_strdup_printf ("%s '%s': %s", banger_object_kind_to_string (check->object.kind),
                           check->object.name, check->row->verb);
@@ -215,11 +226,10 @@ deny_without_answer (GTask *task, const GError *error)
   }
 }
 
-/* Only what passes as a name: these texts stand in prompts and are compared by rules. */
 static void
 add_name (GVariantBuilder *details, const char *key, const char *name)
 {
-  if (name != NULL && banger_name_is_valid (name))
+  if (name != NULL)
     g_variant_builder_add (details, "{ss}", key, name);
 }
 

@@ -23,7 +23,9 @@
 /* An object that is nobody's yet will be the caller's own. */
 #define BANGER_NO_OWNER ((uid_t)-1)
 
-/* What a method works on. Strings are owned by the caller and copied where they must last. */
+/* What a method works on: of the manager's methods that make something, what they will make. Names
+ * that are not valid are left out of all questions and records. Strings are owned by the caller and
+ * copied where they must last. */
 typedef struct {
   BangerObjectKind kind;
   const char *id;

@@ -2,8 +2,6 @@
 /* What banger-vmm --probe says: a key file with the group [probe]. */
 #include "findings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +55,14 @@ value_of (GKeyFile *probe, const char *key)
              : NULL;
 }
 
+/* Both devices belong to group kvm. */
+static const char *
+group_fix (BangerMode mode)
+{
+  return mode == BANGER_MODE_SESSION ? "sudo usermod -aG kvm $USER, then log in again"
+                                     : "sudo usermod -aG kvm bangerd, then restart bangerd";
+}
+
 static const char *
 kvm_fix (BangerMode mode)
 {
@@ -64,8 +70,7 @@ kvm_fix (BangerMode mode)
     return "enable virtualisation in the firmware (or nested virtualisation in the host), then "
            "sudo modprobe kvm_intel or kvm_amd";
   if (access ("/dev/kvm", R_OK | W_OK) != 0)
-    return mode == BANGER_MODE_SESSION ? "sudo usermod -aG kvm $USER, then log in again"
-                                       : "sudo usermod -aG kvm bangerd, then restart bangerd";
+    return group_fix (mode);
   return NULL;
 }
 
@@ -112,28 +117,30 @@ add_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
 }
 
 static const char *
-vsock_fix (int errnum, BangerMode mode)
+vsock_fix (BangerMode mode)
 {
-  if (errnum == ENOENT || errnum == ENODEV)
+  if (access ("/dev/vhost-vsock", F_OK) != 0)
     return "sudo modprobe vhost_vsock";
-  if (errnum == EACCES)
-    return mode == BANGER_MODE_SESSION ? "sudo usermod -aG kvm $USER, then log in again"
-                                       : "sudo usermod -aG kvm bangerd, then restart bangerd";
+  if (access ("/dev/vhost-vsock", R_OK | W_OK) != 0)
+    return group_fix (mode);
   return NULL;
 }
 
-/* To open it is to use it: the device answers only where its driver works. */
 static void
-add_vhost_vsock (GVariantBuilder *findings, BangerMode mode)
+add_vhost_vsock (GVariantBuilder *findings, BangerMode mode, GKeyFile *probe, const char *failure)
 {
-  banger_autofd int fd = open ("/dev/vhost-vsock", O_RDWR | O_CLOEXEC);
-  int errnum = errno;
-  g_autofree char *found = NULL;
+  gboolean usable = probe != NULL && g_key_file_get_boolean (probe, GROUP, "vhost-vsock", NULL);
+  g_autofree char *reason = value_of (probe, "vhost-vsock-reason");
 
-  found = fd >= 0 ? g_strdup ("/dev/vhost-vsock can be used")
-                  : g_strdup_printf ("/dev/vhost-vsock: %s", g_strerror (errnum));
-  banger_finding_add (findings, "vhost-vsock", fd >= 0 ? BANGER_FINDING_OK : BANGER_FINDING_WARNING,
-                      found, VSOCK_WHY, fd >= 0 ? NULL : vsock_fix (errnum, mode));
+  if (usable) {
+    banger_finding_add (findings, "vhost-vsock", BANGER_FINDING_OK, "it can be used", VSOCK_WHY,
+                        NULL);
+    return;
+  }
+  if (reason == NULL)
+    reason = g_strdup (failure != NULL ? failure : "the probe gave no reason");
+  banger_finding_add (findings, "vhost-vsock", BANGER_FINDING_WARNING, reason, VSOCK_WHY,
+                      vsock_fix (mode));
 }
 
 void
@@ -147,5 +154,5 @@ banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode)
     failure = g_strdup_printf ("banger-vmm --probe: %s", error->message);
   add_kvm (findings, mode, probe, failure);
   add_qemu (findings, probe, failure);
-  add_vhost_vsock (findings, mode);
+  add_vhost_vsock (findings, mode, probe, failure);
 }

@@ -340,6 +340,19 @@ expect (Fixture *fixture, const char *method, const char *nick)
   expect_full (fixture, method, NULL, FALSE, nick);
 }
 
+/* Calls @method and expects an error whose text begins with @start. */
+static void
+expect_words (Fixture *fixture, const char *method, const char *start)
+{
+  Reply reply;
+
+  call (fixture, method, NULL, FALSE, &reply);
+  wait_for (&reply);
+  if (!g_str_has_prefix (reply.message, start))
+    g_error ("%s: %s", method, reply.message);
+  clear_reply (&reply);
+}
+
 static const char *
 field (Fixture *fixture, const char *key)
 {
@@ -461,6 +474,19 @@ test_nothing_yet (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (fixture->action, ==, BANGER_ACTION_VM_CREATE);
   g_assert_cmpstr (detail (fixture, "owner"), ==, uid);
   g_assert_null (detail (fixture, "vm"));
+  g_assert_cmpstr (field (fixture, "BANGER_OBJECT_NAME"), ==, "");
+  g_assert_null (strchr (field (fixture, "MESSAGE"), '\n'));
+
+  /* What the manager makes is named by what it will be. */
+  fixture->object.kind = BANGER_OBJECT_MANAGER;
+  fixture->object.name = "new";
+  expect (fixture, "Manager.CreateVM", "Allowed");
+  g_assert_cmpstr (detail (fixture, "vm"), ==, "new");
+  fixture->object.name = "two\nlines";
+  expect (fixture, "Manager.Check", "Allowed");
+  fixture->object.name = "new";
+  fixture->plain = NO;
+  expect_words (fixture, "Manager.CreateVM", "vm 'new': create: not permitted\n");
 }
 
 static void

@@ -125,9 +125,11 @@ test_kvm (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GVariant) findings = NULL;
 
-  play (fixture, "printf '[probe]\\naccelerator=kvm\\nqemu=/opt/qemu\\nqemu-version=7.2.22\\n'");
+  play (fixture, "printf '[probe]\\naccelerator=kvm\\nqemu=/opt/qemu\\nqemu-version=7.2.22\\n"
+                 "vhost-vsock=true\\n'");
   findings = check ();
   assert_text (findings, "kvm", "status", "ok");
+  assert_text (findings, "vhost-vsock", "status", "ok");
   assert_text (findings, "qemu", "status", "ok");
   assert_text (findings, "qemu", "found", "QEMU 7.2.22 at /opt/qemu");
 }
@@ -137,10 +139,13 @@ test_tcg (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GVariant) findings = NULL;
 
-  play (fixture, "printf '[probe]\\naccelerator=tcg\\nreason=KVM ran no kernel\\nqemu=/opt/q\\n'");
+  play (fixture, "printf '[probe]\\naccelerator=tcg\\nreason=KVM ran no kernel\\nqemu=/opt/q\\n"
+                 "vhost-vsock=false\\nvhost-vsock-reason=no such device\\n'");
   findings = check ();
   assert_text (findings, "kvm", "status", "warning");
   assert_text (findings, "kvm", "found", "KVM ran no kernel");
+  assert_text (findings, "vhost-vsock", "status", "warning");
+  assert_text (findings, "vhost-vsock", "found", "no such device");
   assert_text (findings, "qemu", "found", "unknown version");
 }
 
