@@ -160,9 +160,13 @@ store_ready (Import *import, GError **error)
   BangerStore *store = import->service->store;
   BangerAssetRecord *record = import->asset->record;
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
-  gboolean first = banger_service_default (import->service, import->kind) == NULL;
+  gboolean session = import->service->mode == BANGER_MODE_SESSION;
+  gboolean first = session && banger_service_default (import->service, import->kind) == NULL;
 
   record->state = BANGER_ASSET_READY;
+  /* A default that others cannot use would stop them; who asked for it may share it. */
+  if (import->make_default && !session)
+    record->shared = TRUE;
   return transaction != NULL && banger_store_update_asset (store, record, error)
          && banger_store_clear_intent (store, intent_of (import), record->id, error)
          && (!(first || import->make_default)
@@ -285,7 +289,7 @@ on_default_authorised (GObject *source, GAsyncResult *result, gpointer data)
     fail_call (import, error);
 }
 
-/* To take the place of a default that others have needs what Promote needs. */
+/* To choose what others get needs what Promote needs. */
 static void
 authorise_default (Import *import)
 {
@@ -294,7 +298,7 @@ authorise_default (Import *import)
   BangerAuthObject object
       = { .kind = import->kind, .name = import->name, .owner_uid = import->call->uid };
 
-  if (!import->make_default || banger_service_default (import->service, import->kind) == NULL) {
+  if (!import->make_default) {
     begin (import);
     return;
   }

@@ -9,6 +9,8 @@
  *   agent hang|dismiss PID
  *     Is the polkit agent of that process: asked, it waits for ever or says that the user declined.
  *     → N ok, later: event begin ACTION MESSAGE, event cancel
+ *   watch
+ *     Tells of jobs that end, once N ok is said. → later: event job PATH KIND OBJECT RESULT
  */
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -159,6 +161,27 @@ be_agent (GDBusConnection *bus, guint number, char **fields)
       G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, on_reply, GUINT_TO_POINTER (number));
 }
 
+static void
+on_finished (GDBusConnection *connection, const char *sender, const char *path,
+             const char *interface, const char *signal, GVariant *parameters, gpointer data)
+{
+  const char *job = NULL, *kind = NULL, *object = NULL, *result = NULL;
+
+  g_variant_get (parameters, "(&o&s&o&s@a{sv})", &job, &kind, &object, &result, NULL);
+  say ("event\tjob\t%s\t%s\t%s\t%s", job, kind, object, result);
+}
+
+/* A call to the bus after the subscription is answered after it has taken effect. */
+static void
+watch (GDBusConnection *bus, guint number)
+{
+  g_dbus_connection_signal_subscribe (bus, NULL, "org.banger.Banger1.Manager", "JobFinished", NULL,
+                                      NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_finished, NULL, NULL);
+  g_dbus_connection_call_with_unix_fd_list (
+      bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", NULL,
+      NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, on_reply, GUINT_TO_POINTER (number));
+}
+
 typedef struct {
   GDBusConnection *bus;
   GMainLoop *loop;
@@ -183,6 +206,8 @@ on_line (GObject *source, GAsyncResult *result, gpointer data)
     call (caller->bus, caller->number, fields);
   else if (g_strcmp0 (fields[0], "agent") == 0 && g_strv_length (fields) == 3)
     be_agent (caller->bus, caller->number, fields);
+  else if (g_strcmp0 (fields[0], "watch") == 0)
+    watch (caller->bus, caller->number);
   else
     g_error ("not understood: %s", line);
   g_data_input_stream_read_line_async (caller->input, 0, NULL, on_line, caller);
