@@ -125,6 +125,9 @@ take_error (BangerClient *client, GError *cause, GError **error)
                           : _ ("systemctl status bangerd, or use --session for your own service"),
                       client->session ? _ ("cannot reach bangerd on the session bus")
                                       : _ ("cannot reach bangerd on the system bus"));
+  } else if (g_error_matches (owned, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, "banger job list",
+                      _ ("interrupted before the service answered"));
   } else if (g_error_matches (owned, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED)) {
     g_dbus_error_strip_remote_error (owned);
     banger_set_error (error, BANGER_ERROR_NOT_AUTHORIZED, NULL, owned->message, NULL,

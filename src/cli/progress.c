@@ -4,6 +4,7 @@
 #include "text.h"
 #include "output.h"
 
+#include <glib/gi18n.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,19 +89,20 @@ clear_live (BangerProgress *progress)
 }
 
 static void
-print_ended (BangerProgress *progress, const char *stage, guint64 usec)
+print_ended (BangerProgress *progress, const char *stage, guint64 usec, gboolean ok)
 {
+  const char *mark = progress->unicode ? (ok ? "✓" : "✗") : (ok ? "*" : "!");
   g_autofree char *line = NULL;
 
   if (progress->mode == BANGER_PROGRESS_PLAIN) {
     g_autofree char *shown = banger_text_escape (stage, -1);
     g_autofree char *time = banger_text_duration (usec);
 
-    g_printerr ("%s: %s %s\n", progress->label, shown, time);
+    g_printerr ("%s: %s %s%s\n", progress->label, shown, time, ok ? "" : _ (", not finished"));
     return;
   }
   clear_live (progress);
-  line = banger_progress_line (progress->unicode ? "✓" : "*", stage, usec, -1);
+  line = banger_progress_line (mark, stage, usec, -1);
   if (progress->colour)
     g_printerr ("\033[2m%s\033[0m\n", line);
   else
@@ -120,7 +122,7 @@ print_stages (BangerProgress *progress, gboolean all)
     guint64 began = 0, took = 0;
 
     g_variant_get_child (progress->timings, i, "(&stt)", &stage, &began, &took);
-    print_ended (progress, stage, took);
+    print_ended (progress, stage, took, TRUE);
     progress->printed = i + 1;
   }
 }
@@ -143,6 +145,12 @@ banger_progress_update (BangerProgress *progress, const char *stage, double frac
   print_stages (progress, FALSE);
 }
 
+GVariant *
+banger_progress_timings (BangerProgress *progress)
+{
+  return progress->timings;
+}
+
 void
 banger_progress_draw (BangerProgress *progress)
 {
@@ -159,7 +167,15 @@ banger_progress_draw (BangerProgress *progress)
 void
 banger_progress_end (BangerProgress *progress, gboolean ok)
 {
+  guint n = progress->timings != NULL ? g_variant_n_children (progress->timings) : 0;
+
   print_stages (progress, ok);
+  if (!ok && progress->mode != BANGER_PROGRESS_NONE && progress->printed < n) {
+    const char *stage = NULL;
+
+    g_variant_get_child (progress->timings, n - 1, "(&stt)", &stage, NULL, NULL);
+    print_ended (progress, stage, g_get_monotonic_time () - progress->stage_began, FALSE);
+  }
   clear_live (progress);
 }
 

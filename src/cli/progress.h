@@ -23,6 +23,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerProgress, banger_progress_free)
  * a(stt). Prints the stages that have ended since. */
 void banger_progress_update (BangerProgress *progress, const char *stage, double fraction,
                              GVariant *timings);
+/* The timings that were last taken, or NULL; the display's own. */
+GVariant *banger_progress_timings (BangerProgress *progress);
 /* Draws the current stage again: call at most ten times a second. */
 void banger_progress_draw (BangerProgress *progress);
 /* Ends the display. @ok: the last stage has ended too. */

@@ -14,6 +14,7 @@ typedef struct {
   char *label;
   char *undone;
   gboolean cancel_sent;
+  gboolean cancel_taken; /* the service has heard it */
 } Job;
 
 struct _BangerWatch {
@@ -24,6 +25,9 @@ struct _BangerWatch {
   guint subscriptions[3];
   guint draw_source;
   gboolean owner_lost;
+  guint looking; /* answers to look() that are not there yet */
+  GError *look_error;
+  GCancellable *cancellable;
   gboolean told; /* what a second Ctrl-C does */
   const char *current;
   BangerProgress *progress;
@@ -110,6 +114,7 @@ banger_watch_new (BangerClient *client, BangerArgs *args, GError **error)
   watch->finished
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
   watch->jobs = g_ptr_array_new_with_free_func (job_free);
+  watch->cancellable = g_cancellable_new ();
   if (!banger_progress_mode (banger_args_text (args, "progress"), &watch->mode)) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
                       "--progress auto, plain, none", _ ("--progress: there is no such form"));
@@ -143,6 +148,9 @@ banger_watch_free (BangerWatch *watch)
                                             watch->subscriptions[i]);
   }
   g_clear_handle_id (&watch->draw_source, g_source_remove);
+  g_cancellable_cancel (watch->cancellable);
+  g_object_unref (watch->cancellable);
+  g_clear_error (&watch->look_error);
   g_clear_pointer (&watch->progress, banger_progress_free);
   g_hash_table_unref (watch->finished);
   g_ptr_array_unref (watch->jobs);
@@ -172,21 +180,25 @@ find_job (BangerWatch *watch, const char *path)
   g_error ("job %s was not added", path);
 }
 
+/* @data: the Job, which lives as long as the watch; cancelled: that is gone. */
 static void
 on_cancel_answer (GObject *source, GAsyncResult *result, gpointer data)
 {
+  Job *job = data;
   g_autoptr (GError) error = NULL;
-  g_autofree char *label = data;
   g_autoptr (GVariant) reply
       = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
 
-  /* WrongState also means that the job has just ended: its end says so. */
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  job->cancel_taken = reply != NULL;
   if (reply == NULL)
     error = banger_error_from_dbus (g_steal_pointer (&error));
+  /* WrongState means that the job has just ended: its end says so. */
   if (error != NULL && !g_error_matches (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE)) {
     g_autofree char *text = banger_output_error_text (error);
 
-    g_printerr ("\n%s: %s", label, text);
+    g_printerr ("\n%s: %s", job->label, text);
   }
 }
 
@@ -199,10 +211,10 @@ cancel_all (BangerWatch *watch)
     if (job->cancel_sent || g_hash_table_contains (watch->finished, job->path))
       continue;
     job->cancel_sent = TRUE;
-    g_dbus_connection_call (
-        banger_client_bus (watch->client), BANGER_BUS_NAME, job->path, BANGER_IFACE_JOB, "Cancel",
-        g_variant_new ("(@a{sv})", banger_no_args ()), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-        on_cancel_answer, g_strdup (job->label));
+    g_dbus_connection_call (banger_client_bus (watch->client), BANGER_BUS_NAME, job->path,
+                            BANGER_IFACE_JOB, "Cancel",
+                            g_variant_new ("(@a{sv})", banger_no_args ()), NULL,
+                            G_DBUS_CALL_FLAGS_NONE, -1, watch->cancellable, on_cancel_answer, job);
   }
   if (!watch->told && watch->progress != NULL)
     banger_progress_note (watch->progress,
@@ -227,28 +239,45 @@ note_end (BangerWatch *watch, const char *path, GVariant *properties)
                                          error != NULL ? error : banger_no_args ())));
 }
 
-/* Fetches a job's properties, shows them and notes its end. */
-static GVariant *
-look_at (BangerWatch *watch, const char *path, GError **error)
+static void
+on_properties (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autoptr (GVariant) properties
-      = banger_client_properties (watch->client, path, BANGER_IFACE_JOB, error);
+  BangerWatch *watch = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (GVariant) properties = NULL;
 
-  if (properties == NULL)
-    return NULL;
+  /* Cancelled: the watch is gone. */
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  watch->looking--;
+  if (reply == NULL) {
+    watch->look_error = banger_error_adopt (banger_error_from_dbus (g_steal_pointer (&error)));
+    return;
+  }
+  properties = g_variant_get_child_value (reply, 0);
   show_properties (watch, properties);
-  note_end (watch, path, properties);
-  return g_steal_pointer (&properties);
+  note_end (watch, watch->current, properties);
+}
+
+/* Asks for the current job's properties; Ctrl-C is heard while the answer is not there. */
+static void
+look (BangerWatch *watch)
+{
+  watch->looking++;
+  g_dbus_connection_call (banger_client_bus (watch->client), BANGER_BUS_NAME, watch->current,
+                          "org.freedesktop.DBus.Properties", "GetAll",
+                          g_variant_new ("(s)", BANGER_IFACE_JOB), G_VARIANT_TYPE ("(a{sv})"),
+                          G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, watch->cancellable, on_properties,
+                          watch);
 }
 
 static guint64
-total_time (GVariant *properties, gint64 began)
+total_time (GVariant *timings, gint64 began)
 {
-  g_autoptr (GVariant) timings = NULL;
   guint64 first = 0, last = 0, took = 0;
 
-  if (properties != NULL)
-    timings = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
   if (timings == NULL || g_variant_n_children (timings) == 0)
     return g_get_monotonic_time () - began;
   g_variant_get_child (timings, 0, "(&stt)", NULL, &first, NULL);
@@ -280,6 +309,9 @@ judge (Job *job, GVariant *end, GError **error)
                          strcmp (result, "interrupted") == 0 ? BANGER_ERROR_INTERRUPTED
                                                              : BANGER_ERROR_FAILED,
                          "%s: %s", job->label, result);
+  /* A worker's errors do not know what they are about; people want to. */
+  if (strstr (cause->message, job->label) == NULL)
+    g_prefix_error (&cause, "%s: ", job->label);
   g_propagate_error (error, cause);
   return FALSE;
 }
@@ -291,15 +323,17 @@ set_left (Job *job, GError **error)
                                            banger_object_path_id (job->path, BANGER_OBJECT_JOB));
 
   banger_set_error (error, BANGER_ERROR_CANCELLED, NULL,
-                    _ ("you did not wait; the service goes on with cancelling it"), hint,
-                    _ ("%s: left"), job->label);
+                    job->cancel_taken
+                        ? _ ("you did not wait; the service goes on with cancelling it")
+                        : _ ("the service has not answered yet; the job may go on"),
+                    hint, _ ("%s: left"), job->label);
 }
 
 static void
 wait_for_end (BangerWatch *watch, Job *job)
 {
   while (!g_hash_table_contains (watch->finished, job->path) && !watch->owner_lost
-         && banger_client_interrupts (watch->client) < 2) {
+         && watch->look_error == NULL && banger_client_interrupts (watch->client) < 2) {
     if (banger_client_interrupts (watch->client) > 0)
       cancel_all (watch);
     g_main_context_iteration (NULL, TRUE);
@@ -311,39 +345,45 @@ wait_for_end (BangerWatch *watch, Job *job)
   }
 }
 
+/* Its last timings: they were announced before its end, or the job stays long enough to ask. */
+static void
+wait_for_timings (BangerWatch *watch)
+{
+  look (watch);
+  while (watch->looking > 0 && !watch->owner_lost && banger_client_interrupts (watch->client) < 2)
+    g_main_context_iteration (NULL, TRUE);
+  g_clear_error (&watch->look_error);
+}
+
 gboolean
 banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError **error)
 {
   Job *job = find_job (watch, path);
   gint64 began = g_get_monotonic_time ();
-  g_autoptr (GVariant) properties = NULL;
-  g_autoptr (GError) cause = NULL;
   GVariant *end = NULL;
   gboolean ok = FALSE;
 
   watch->current = path;
   watch->progress = banger_progress_new (watch->mode, job->label);
-  properties = look_at (watch, path, &cause);
-  if (properties != NULL)
-    wait_for_end (watch, job);
+  look (watch);
+  wait_for_end (watch, job);
   end = g_hash_table_lookup (watch->finished, path);
   if (end != NULL) {
-    g_clear_pointer (&properties, g_variant_unref);
-    properties = look_at (watch, path, NULL);
+    wait_for_timings (watch);
     ok = judge (job, end, error);
   } else if (watch->owner_lost) {
     banger_set_error (error, BANGER_ERROR_INTERRUPTED, BANGER_STAGE_CONNECT, NULL,
                       _ ("at its next start it undoes what was not finished; then try again"),
                       _ ("%s: bangerd ended while it worked on it"), job->label);
-  } else if (properties == NULL) {
-    g_propagate_error (error, g_steal_pointer (&cause));
+  } else if (watch->look_error != NULL) {
+    g_propagate_error (error, g_steal_pointer (&watch->look_error));
   } else {
     set_left (job, error);
   }
+  if (usec != NULL)
+    *usec = total_time (banger_progress_timings (watch->progress), began);
   banger_progress_end (watch->progress, ok);
   g_clear_pointer (&watch->progress, banger_progress_free);
   watch->current = NULL;
-  if (usec != NULL)
-    *usec = total_time (properties, began);
   return ok;
 }

@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The command line against a real bangerd: statuses, JSON, progress, Ctrl-C, completion."""
+
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from harness import BUS_NAME, ROOT_PATH, SECONDS, BangerTest
+
+# More than a pipe holds: a write of it ends only when somebody reads at the other end.
+MUCH = 1 << 20
+
+
+def archive(content=b"hello\n"):
+    """A root file system of one file, as the bytes of a tar archive."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("etc/hostname")
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def endless():
+    """The start of an archive whose one file is far from its end."""
+    info = tarfile.TarInfo("big")
+    info.size = 1 << 33
+    return info.tobuf() + bytes(MUCH)
+
+
+class CliTest(BangerTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.tar = cls.session.base / "root.tar"
+        cls.tar.write_bytes(archive())
+
+    def setUp(self):
+        self.addCleanup(self.empty)
+
+    def running_jobs(self):
+        return [j["id"] for j in self.session.json("job", "list")["jobs"]
+                if j["state"] in ("running", "cancelling")]
+
+    def wait_for_job(self, job):
+        """Waits for signals until a job has ended."""
+        watch = self.session.popen("gdbus", "monitor", "--session", "--dest", BUS_NAME,
+                                   "--object-path", "%s/job/%s" % (ROOT_PATH, job))
+        try:
+            # The first line says that it listens; then no change is missed.
+            for _ in watch.stdout:
+                state = self.session.json("job", "show", job)["state"]
+                if state not in ("running", "cancelling"):
+                    return
+        finally:
+            watch.kill()
+            watch.wait()
+            watch.stdout.close()
+        self.fail("job %s does not end" % job)
+
+    def empty(self):
+        """Every test ends with nothing left over."""
+        for job in self.running_jobs():
+            self.session.banger("job", "cancel", job, status=None)
+            self.wait_for_job(job)
+        for name in self.session.banger("image", "list", "-q").stdout.split():
+            self.session.banger("image", "delete", name)
+        self.assertEqual(self.session.leftovers(), {})
+
+    def start_endless(self, *more, **streams):
+        """An import that reads for ever, already reading. Returns it and the pipe that feeds it."""
+        read, write = os.pipe()
+        streams.setdefault("stderr", subprocess.PIPE)
+        process = subprocess.Popen(
+            ["banger", *more, "image", "import", "endless", "-"], env=self.session.env, stdin=read,
+            stdout=subprocess.PIPE, **streams)
+        os.close(read)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        data = endless()
+        while data:
+            data = data[os.write(write, data):]
+        return process, write
+
+
+class Statuses(CliTest):
+    def status(self, *argv, **more):
+        result = self.session.run("banger", *argv, timeout=SECONDS["command"], **more)
+        if result.returncode:
+            self.assertRegex(result.stderr, "(?m)^banger: ")
+        return result
+
+    def test_usage(self):
+        for argv in (["vm", "lsit"], ["vm", "list", "--frobnicate"], ["vm", "show"],
+                     ["vm", "create", "Not_A_Name"], ["vm", "create", "--memory", "lots"],
+                     ["vm", "create", "--label", "novalue"], ["--session", "--system", "vm", "list"],
+                     ["image", "import", "Not_A_Name", str(self.tar)],
+                     ["kernel", "import", "k"], ["vm", "delete", "--progress", "fancy", "x"]):
+            with self.subTest(argv=argv):
+                self.assertEqual(self.status(*argv).returncode, 2)
+
+    def test_failed(self):
+        cut = self.session.base / "cut.tar"
+        cut.write_bytes(archive(bytes(100000))[:50000])
+        result = self.status("image", "import", "cut", cut)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"banger: image 'cut': .*\n  cause: .*\n  hint: ")
+
+    def test_not_found(self):
+        self.session.import_image("debian", self.tar)
+        result = self.status("image", "show", "debain")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("  hint: did you mean 'debian'?\n", result.stderr)
+        for argv in (["vm", "show", "nobody"], ["vm", "delete", "nobody"], ["kernel", "show", "x"],
+                     ["job", "show", "x"], ["job", "cancel", "a2b"], ["vm", "exec", "x", "true"],
+                     ["vm", "create", "--image", "debain"], ["image", "import", "x", "/nowhere"]):
+            with self.subTest(argv=argv):
+                self.assertEqual(self.status(*argv).returncode, 3)
+
+    def test_conflict(self):
+        self.session.import_image("twice", self.tar)
+        result = self.status("image", "import", "twice", self.tar)
+        self.assertEqual(result.returncode, 4)
+        self.assertIn("image 'twice'", result.stderr)
+
+    def test_unreachable(self):
+        nowhere = dict(self.session.env, DBUS_SESSION_BUS_ADDRESS="unix:path=/nowhere/bus",
+                       DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere/bus")
+        for bus in ("--session", "--system"):
+            result = subprocess.run(["banger", bus, "vm", "list"], env=nowhere, check=False,
+                                    capture_output=True, text=True)
+            self.assertEqual(result.returncode, 6, result.stderr)
+            self.assertIn("  hint: ", result.stderr)
+
+    def test_never_another_bus(self):
+        """Without a word about it the system bus is meant, also where a session bus has bangerd."""
+        env = dict(self.session.env, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nowhere/bus")
+        del env["BANGER_BUS"]
+        result = subprocess.run(["banger", "vm", "list"], env=env, check=False,
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 6)
+        self.assertIn("system bus", result.stderr)
+        env["BANGER_BUS"] = "both"
+        result = subprocess.run(["banger", "vm", "list"], env=env, check=False,
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 2)
+
+    def test_doctor(self):
+        result = self.session.run("banger", "doctor", "--json")
+        report = json.loads(result.stdout)
+        errors = [f for f in report["findings"] if f["status"] == "error"]
+        self.assertEqual(report["errors"], len(errors))
+        self.assertEqual(result.returncode, 8 if errors else 0)
+        self.assertIn("kvm", [f["id"] for f in report["findings"]])
+
+    def test_several_names(self):
+        """One wrong name does not keep the others from being done."""
+        self.session.import_image("one", self.tar)
+        self.session.import_image("two", self.tar)
+        result = self.status("image", "delete", "one", "nobody", "two")
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(self.session.json("image", "list")["images"], [])
+
+    def test_closed_output(self):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run(["banger", "help"], env=self.session.env, stdout=full,
+                                    stderr=subprocess.PIPE, check=False)
+        self.assertEqual(result.returncode, 1)
+
+
+class Json(CliTest):
+    def test_documents(self):
+        self.session.import_image("debian", self.tar)
+        for argv, member in ((["vm", "list"], "vms"), (["image", "list"], "images"),
+                             (["kernel", "list"], "kernels"), (["job", "list"], "jobs"),
+                             (["doctor"], "findings")):
+            with self.subTest(argv=argv):
+                document = self.session.json(*argv, status=None)
+                self.assertEqual(document["schema"], 1)
+                self.assertIsInstance(document[member], list)
+                for key in set().union(*document[member]):
+                    self.assertRegex(key, "^[a-z][a-z0-9_]*$")
+        self.assertEqual(self.session.json("version")["version"],
+                         self.session.json("version")["service_version"])
+
+    def test_image(self):
+        made = self.session.json("image", "import", "debian", self.tar, "--default")
+        shown = self.session.json("image", "show", "debian")
+        self.assertEqual(made, shown)
+        self.assertEqual(self.session.json("image", "list")["images"],
+                         [{k: v for k, v in shown.items() if k != "schema"}])
+        self.assertIs(shown["default"], True)
+        self.assertEqual(shown["state"], "ready")
+        self.assertIsInstance(shown["size_bytes"], int)
+        self.assertRegex(shown["created_at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertTrue(Path(shown["rootfs_path"]).is_file())
+
+    def test_job(self):
+        self.session.import_image("debian", self.tar)
+        job = max(self.session.json("job", "list")["jobs"],
+                  key=lambda j: j["timings"][0]["began_at"])
+        shown = self.session.json("job", "show", job["id"])
+        self.assertIn(shown["state"], ("done",))
+        self.assertIsNone(shown["error"])
+        stages = [t["stage"] for t in shown["timings"]]
+        self.assertEqual(len(stages), len(set(stages)))
+        for timing in shown["timings"]:
+            self.assertIsInstance(timing["duration_us"], int)
+            self.assertRegex(timing["began_at"], r"\.\d{6}Z$")
+
+    def test_errors(self):
+        result = self.session.run("banger", "vm", "show", "nobody", "--json")
+        error = json.loads(result.stdout)["error"]
+        self.assertEqual(error["name"], BUS_NAME + ".Error.NotFound")
+        self.assertIn("nobody", error["message"])
+        self.assertIn("nobody", result.stderr)
+
+    def test_quiet(self):
+        name = self.session.banger("image", "import", "-q", "debian", self.tar).stdout
+        self.assertEqual(name, "debian\n")
+        self.assertEqual(self.session.banger("image", "list", "-q").stdout, "debian\n")
+        self.assertEqual(len(self.session.banger("image", "list", "--no-header").stdout.split("\n")),
+                         2)
+
+
+class Progress(CliTest):
+    def on_terminal(self, *argv, **env):
+        """What the command wrote to standard error, a terminal."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            ["banger", *map(str, argv)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=slave, env=dict(self.session.env, LC_ALL="C.UTF-8", TERM="xterm", **env))
+        os.close(slave)
+        text = b""
+        while True:
+            try:
+                text += os.read(master, 65536)
+            except OSError:  # EIO: nobody has the other end any more
+                break
+        os.close(master)
+        process.stdout.close()
+        self.assertEqual(process.wait(), 0)
+        return text.decode()
+
+    def test_plain(self):
+        result = self.session.import_image("debian", self.tar)
+        stages = re.findall(r"^image 'debian': (\w+) \d+\.\d+ s$", result.stderr, re.M)
+        self.assertEqual(stages, ["receiving", "mkfs", "writing", "seed", "checking", "stored"])
+        self.assertRegex(result.stdout, r"^image 'debian' is ready \(.* s\)\n$")
+        self.assertNotIn("\033", result.stderr)
+
+    def test_none(self):
+        result = self.session.banger("image", "import", "debian", self.tar, "--progress", "none")
+        self.assertEqual(result.stderr, "")
+
+    def test_live(self):
+        text = self.on_terminal("image", "import", "debian", self.tar)
+        self.assertRegex(text, "✓ stored")
+        self.assertIn("\033[2m", text)
+
+    def test_no_colour(self):
+        text = self.on_terminal("image", "import", "debian", self.tar, NO_COLOR="1")
+        self.assertRegex(text, "✓ stored")
+        self.assertNotIn("\033[2m", text)
+
+    def test_no_wait(self):
+        result = self.session.banger("image", "import", "debian", self.tar, "--no-wait")
+        self.assertEqual(result.stdout, "image 'debian' is being imported\n")
+        for job in self.running_jobs():
+            self.wait_for_job(job)
+        self.assertEqual(self.session.json("image", "show", "debian")["state"], "ready")
+
+
+class Interrupted(CliTest):
+    def test_cancel(self):
+        """Ctrl-C: the job is cancelled, all is undone, and it says so."""
+        process, write = self.start_endless()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS["command"])
+        os.close(write)
+        self.assertEqual(process.returncode, 9, err)
+        self.assertEqual(out, b"")
+        self.assertIn(b"Ctrl-C again leaves at once", err)
+        self.assertIn(b"banger: image 'endless': cancelled: nothing of it is left", err)
+        self.assertEqual(self.session.json("image", "list")["images"], [])
+        self.assertEqual(self.session.leftovers(), {})
+
+    def test_writer_is_told(self):
+        """The archive's writer gets a broken pipe, it does not hang."""
+        process, write = self.start_endless()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS["command"])
+        with self.assertRaises(BrokenPipeError):
+            os.write(write, bytes(MUCH))
+        os.close(write)
+
+    def test_leave(self):
+        """A second Ctrl-C leaves at once, whatever the service does, and says what goes on."""
+        process, write = self.start_endless()
+        service = self.session.service_pid()
+        job, = self.running_jobs()
+        os.kill(service, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGINT)
+            said = b""
+            while not said.endswith(b"leaves at once\n"):
+                line = process.stderr.readline()
+                self.assertTrue(line, said)
+                said += line
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=SECONDS["command"])
+        finally:
+            os.kill(service, signal.SIGCONT)
+        self.assertEqual(process.returncode, 9, err)
+        self.assertEqual(err.decode().splitlines()[-3:], [
+            "banger: image 'endless': left",
+            "  cause: the service has not answered yet; the job may go on",
+            "  hint: banger job show " + job])
+        os.close(write)
+
+    def test_service_dies(self):
+        """bangerd ends during a job: said at once, with a status of its own."""
+        process, write = self.start_endless()
+        self.session.kill(self.session.service_pid())
+        _, err = process.communicate(timeout=SECONDS["command"])
+        os.close(write)
+        self.assertEqual(process.returncode, 6, err)
+        self.assertIn(b"image 'endless': bangerd ended", err)
+
+    def test_cancelled_by_another(self):
+        process, write = self.start_endless()
+        self.session.banger("job", "cancel", *self.running_jobs())
+        _, err = process.communicate(timeout=SECONDS["command"])
+        os.close(write)
+        self.assertEqual(process.returncode, 9, err)
+
+
+class Completion(CliTest):
+    def offered(self, *words):
+        result = self.session.banger("__complete", *words)
+        self.assertEqual(result.stderr, "")
+        return result.stdout.split()
+
+    def test_words(self):
+        self.assertEqual(self.offered("vm", "st"), ["start", "stop"])
+        self.assertEqual(self.offered("im"), ["image"])
+        self.assertIn("exec", self.offered("ex"))
+        self.assertNotIn("__complete", self.offered(""))
+        self.assertEqual(self.offered("vm", "create", "--mem"), ["--memory"])
+        self.assertEqual(self.offered("vm", "list", "--progress", ""), ["auto", "plain", "none"])
+        self.assertEqual(self.offered("image", "import", "x", "/e"), [":file"])
+        self.assertEqual(self.offered("vm", "exec", "web", "ls", "-"), [])
+        self.assertEqual(self.offered("nonsense", "x", "y"), [])
+        self.assertEqual(self.offered("help", "vm", "sh"), ["show"])
+
+    def test_names(self):
+        self.session.import_image("debian", self.tar)
+        self.session.import_image("alpine", self.tar)
+        self.assertEqual(self.offered("image", "show", ""), ["alpine", "debian"])
+        self.assertEqual(self.offered("image", "delete", "alpine", "d"), ["debian"])
+        self.assertEqual(self.offered("--session", "vm", "create", "--image", "al"), ["alpine"])
+        self.assertEqual(self.offered("image", "show", "debian", ""), [])
+
+    def test_deadline(self):
+        """A service that does not answer costs no more than the deadline."""
+        self.session.banger("vm", "list")
+        service = self.session.service_pid()
+        os.kill(service, signal.SIGSTOP)
+        try:
+            result = self.session.banger("__complete", "image", "show", "", seconds=10)
+        finally:
+            os.kill(service, signal.SIGCONT)
+        self.assertEqual(result.stdout, "")
+        self.assertLess(result.seconds, 5)
+
+    def test_bash(self):
+        self.session.import_image("debian", self.tar)
+        script = """source "$1"
+            COMP_WORDS=(banger image show de); COMP_CWORD=3; _banger
+            printf '%s\\n' "${COMPREPLY[@]}"
+            complete -p banger"""
+        result = self.session.run("bash", "-c", script, "bash", ROOT / "data/completions/banger")
+        self.assertEqual(result.stdout, "debian\ncomplete -F _banger banger\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
