@@ -17,6 +17,7 @@ a rule denies everything. The administrator is root, whose password is in ROOT_P
 
 import argparse
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from pathlib import Path
 ROOT_PASSWORD = "swordfish"
 ROOT_HASH = ("$6$bangertest$HI75K4Xd8VACXXNPq0Mle51QsKbPPdOaIXbpuUwdmZwI6M"
              "uuRz.7puLE.Fx8xT3wcpbfVcaEL9zobrGANBkGN1")  # crypt(5) of it, made once
+END_SECONDS = 60
 UIDS = {"bangerd": 6000, "alice": 6001, "bob": 6002, "carol": 6003, "dave": 6004, "erin": 6005}
 GROUPS = {"banger": (6010, ["alice", "erin"])}
 POLKITD_FOLDERS = ("/usr/lib/polkit-1", "/usr/libexec", "/usr/lib/policykit-1")
@@ -146,8 +148,10 @@ def activation(base, program):
         shutil.chown(base / folder, UIDS["bangerd"], UIDS["bangerd"])
     env = {"STATE_DIRECTORY": base / "state", "RUNTIME_DIRECTORY": base / "runtime",
            "BANGER_LIBEXECDIR": libexec}
-    env.update((k, v) for k, v in os.environ.items()
-               if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "G_DEBUG", "G_SLICE"))
+    env.update((k, v) for k, v in os.environ.items() if k in ("G_DEBUG", "G_SLICE"))
+    # For a build with sanitizers: what they find makes the run fail.
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS"):
+        env[name] = "log_path=%s/sanitizer/%s" % (base, name)
     words = ["/usr/bin/env", *("%s=%s" % item for item in env.items()), program, arguments]
     # No systemd runs here; the bus starts Exec itself.
     return "".join("%s\n" % ("Exec=" + " ".join(words) if l == exec_line else l)
@@ -201,9 +205,32 @@ def make_setuid_copies(base):
         run("mount", "--bind", copy, folder)
 
 
+def our_processes(base):
+    """The service and what it started."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.readlink(entry / "exe").startswith(str(base)):
+                    yield int(entry.name)
+            except OSError:
+                continue  # it has ended, or is the kernel's
+
+
+def end_service(base):
+    """Asks it to end, as a system does. What is wrong with how it ended, sanitizers included."""
+    ends = [(pid, os.pidfd_open(pid)) for pid in our_processes(base)]
+    for pid, _ in ends:
+        os.kill(pid, signal.SIGTERM)
+    problems = ["process %d did not end" % pid for pid, fd in ends
+                if not select.select([fd], [], [], END_SECONDS)[0]]
+    return problems + [p.read_text(errors="replace") for p in (base / "sanitizer").iterdir()]
+
+
 def inside(base, program, command):
     """As the first process of the namespaces; all others end with it."""
     base = Path(base)
+    (base / "sanitizer").mkdir()
+    (base / "sanitizer").chmod(0o777)
     make_users(base)
     make_trees(base, program)
     if Path("/proc/self/uid_map").read_text(encoding="utf-8").split()[2] != "4294967295":
@@ -226,8 +253,12 @@ def inside(base, program, command):
                 if pid == child.pid:
                     child.returncode = os.waitstatus_to_exitcode(status)
                     break
+        problems = end_service(base)
         # The bus has no other end; leaving the namespace kills what is left.
         bus.kill()
+    for problem in problems:
+        sys.stderr.write(problem + "\n")
+    child.returncode = child.returncode or bool(problems)
     if child.returncode:
         sys.stderr.write((base / "bus.log").read_text(encoding="utf-8", errors="replace"))
     return child.returncode
