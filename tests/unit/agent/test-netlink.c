@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* In a network of its own, which needs root: a dummy interface, seen through /proc. */
+/* In a network of its own, which needs root: a bridge, seen through /proc. */
 #include "agent/netlink.h"
 
 #include <glib.h>
@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A dummy interface "d0": IFLA_IFNAME, IFLA_LINKINFO { IFLA_INFO_KIND }. */
+/* A bridge "d0": IFLA_IFNAME, IFLA_LINKINFO { IFLA_INFO_KIND }. */
 static gboolean
-add_dummy (void)
+add_bridge (void)
 {
   struct {
     struct nlmsghdr header;
@@ -28,8 +28,8 @@ add_dummy (void)
                 .name = { .rta_len = RTA_LENGTH (3), .rta_type = IFLA_IFNAME },
                 .name_text = "d0",
                 .info = { .rta_len = RTA_LENGTH (12), .rta_type = IFLA_LINKINFO },
-                .kind = { .rta_len = RTA_LENGTH (6), .rta_type = IFLA_INFO_KIND },
-                .kind_text = "dummy" };
+                .kind = { .rta_len = RTA_LENGTH (7), .rta_type = IFLA_INFO_KIND },
+                .kind_text = "bridge" };
   struct {
     struct nlmsghdr header;
     struct nlmsgerr error;
@@ -66,8 +66,8 @@ test_network (void)
   }
   g_assert_cmpint (agent_net_first_interface (), ==, 0);
   g_assert_true (agent_net_up (1));
-  if (!add_dummy ()) {
-    g_test_skip ("this kernel has no dummy interfaces");
+  if (!add_bridge ()) {
+    g_test_skip ("this kernel has no bridges");
     return;
   }
   index = agent_net_first_interface ();
