@@ -19,8 +19,8 @@
 #define MEMORY_WANTED (1 * GIB)
 
 void
-banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
-                    const char *found, const char *why, const char *fix)
+banger_finding_open (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
+                     const char *found, const char *why, const char *fix)
 {
   static const char *const words[] = { "ok", "warning", "error" };
 
@@ -31,6 +31,13 @@ banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStat
   g_variant_builder_add (findings, "{sv}", "why", g_variant_new_string (why));
   if (fix != NULL)
     g_variant_builder_add (findings, "{sv}", "fix", g_variant_new_string (fix));
+}
+
+void
+banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
+                    const char *found, const char *why, const char *fix)
+{
+  banger_finding_open (findings, id, status, found, why, fix);
   g_variant_builder_close (findings);
 }
 

@@ -15,6 +15,10 @@ typedef enum {
 void banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
                          const char *found, const char *why, const char *fix);
 
+/* As above, but leaves the dictionary open for more keys: g_variant_builder_close() ends it. */
+void banger_finding_open (GVariantBuilder *findings, const char *id, BangerFindingStatus status,
+                          const char *found, const char *why, const char *fix);
+
 /* The command that installs the package which this host's distribution has @program in. */
 char *banger_fix_install (const char *program);
 

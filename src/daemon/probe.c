@@ -92,18 +92,34 @@ add_kvm (GVariantBuilder *findings, BangerMode mode, GKeyFile *probe, const char
 }
 
 static void
+add_usable_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *path)
+{
+  g_autofree char *version = value_of (probe, "qemu-version");
+  g_auto (GStrv) capabilities
+      = g_key_file_get_string_list (probe, GROUP, "qemu-capabilities", NULL, NULL);
+  g_autofree char *found = NULL;
+  static const char *const none[] = { NULL };
+
+  found = g_strdup_printf ("QEMU %s at %s", version != NULL ? version : "of unknown version", path);
+  banger_finding_open (findings, "qemu", BANGER_FINDING_OK, found, QEMU_WHY, NULL);
+  g_variant_builder_add (findings, "{sv}", "version",
+                         g_variant_new_string (version != NULL ? version : ""));
+  g_variant_builder_add (
+      findings, "{sv}", "capabilities",
+      g_variant_new_strv (capabilities != NULL ? (const char *const *)capabilities : none, -1));
+  g_variant_builder_close (findings);
+}
+
+static void
 add_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
 {
   g_autofree char *path = value_of (probe, "qemu");
-  g_autofree char *version = value_of (probe, "qemu-version");
   g_autofree char *installed = banger_run_find (QEMU);
   g_autofree char *found = NULL;
   g_autofree char *fix = NULL;
 
   if (path != NULL) {
-    found
-        = g_strdup_printf ("QEMU %s at %s", version != NULL ? version : "of unknown version", path);
-    banger_finding_add (findings, "qemu", BANGER_FINDING_OK, found, QEMU_WHY, NULL);
+    add_usable_qemu (findings, probe, path);
     return;
   }
   if (installed == NULL) {

@@ -96,6 +96,19 @@ assert_text (GVariant *findings, const char *id, const char *key, const char *pa
     g_error ("%s: %s: '%s' does not hold '%s'", id, key, text, part);
 }
 
+static gboolean
+has_capability (GVariant *findings, const char *word)
+{
+  for (gsize i = 0; i < g_variant_n_children (findings); i++) {
+    g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    g_autofree const char **words = NULL;
+
+    if (g_variant_lookup (finding, "capabilities", "^a&s", &words))
+      return g_strv_contains (words, word);
+  }
+  return FALSE;
+}
+
 static void
 test_shapes (Fixture *fixture, gconstpointer data)
 {
@@ -126,12 +139,15 @@ test_kvm (Fixture *fixture, gconstpointer data)
   g_autoptr (GVariant) findings = NULL;
 
   play (fixture, "printf '[probe]\\naccelerator=kvm\\nqemu=/opt/qemu\\nqemu-version=7.2.22\\n"
-                 "vhost-vsock=true\\n'");
+                 "qemu-capabilities=discard;\\nvhost-vsock=true\\n'");
   findings = check ();
   assert_text (findings, "kvm", "status", "ok");
   assert_text (findings, "vhost-vsock", "status", "ok");
   assert_text (findings, "qemu", "status", "ok");
   assert_text (findings, "qemu", "found", "QEMU 7.2.22 at /opt/qemu");
+  assert_text (findings, "qemu", "version", "7.2.22");
+  g_assert_true (has_capability (findings, "discard"));
+  g_assert_false (has_capability (findings, "pause"));
 }
 
 static void
