@@ -230,13 +230,12 @@ static void
 send_start (Start *start)
 {
   const BangerVmRecord *record = start->vm->record;
+  GVariantDict *args = &start->args;
   BangerAsset *kernel
       = banger_service_asset (start->vm->service, BANGER_OBJECT_KERNEL, record->kernel_id);
-  GVariantDict *args = &start->args;
 
+  g_variant_dict_insert (args, "modules-release", "s", kernel->record->release);
   g_variant_dict_insert (args, "id", "s", record->id);
-  if (kernel != NULL)
-    g_variant_dict_insert (args, "modules-release", "s", kernel->record->release);
   g_variant_dict_insert (args, "name", "s", record->name);
   g_variant_dict_insert (args, "vcpus", "u", record->vcpus);
   g_variant_dict_insert (args, "memory-bytes", "t", record->memory_bytes);
