@@ -37,7 +37,8 @@ banger_json_parse_object (const char *text, gsize length, GError **error)
   g_autoptr (GError) cause = NULL;
   JsonNode *root = NULL;
 
-  if (!g_utf8_validate (text, length, NULL) || depth_of (text, length) > BANGER_JSON_DEPTH_MAX) {
+  if (length == 0 || !g_utf8_validate (text, length, NULL)
+      || depth_of (text, length) > BANGER_JSON_DEPTH_MAX) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                       "%" G_GSIZE_FORMAT " bytes are no acceptable JSON", length);
     return NULL;

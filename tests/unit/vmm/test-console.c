@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "common/common.h"
+#include "vmm/console.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* All that comes until the end, the main loop running. */
+static GByteArray *
+drain (int fd)
+{
+  GByteArray *bytes = g_byte_array_new ();
+  char chunk[65536];
+
+  for (;;) {
+    ssize_t n = 0;
+
+    while (g_main_context_iteration (NULL, FALSE))
+      ;
+    n = read (fd, chunk, sizeof chunk);
+    g_assert_cmpint (n, >=, 0);
+    if (n == 0)
+      return bytes;
+    g_byte_array_append (bytes, (guint8 *)chunk, n);
+  }
+}
+
+static void
+write_text (BangerConsole *console, const char *text)
+{
+  banger_console_write (console, (const guint8 *)text, strlen (text));
+}
+
+static void
+test_log (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "of the last boot", 16, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  banger_autofd int stream = -1;
+  g_autoptr (GByteArray) got = NULL;
+
+  write_text (console, "one\n");
+  stream = banger_console_open (console, FALSE, NULL);
+  write_text (console, "two\n");
+  got = drain (stream);
+  g_assert_cmpmem (got->data, got->len, "one\n", 4);
+  g_assert_cmpuint (banger_console_readers (console), ==, 0);
+}
+
+static void
+test_follow (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  banger_autofd int stream = -1;
+  g_autoptr (GByteArray) got = NULL;
+
+  write_text (console, "one\n");
+  stream = banger_console_open (console, TRUE, NULL);
+  write_text (console, "two\n");
+  g_assert_cmpuint (banger_console_readers (console), ==, 1);
+  banger_console_finish (console);
+  got = drain (stream);
+  g_assert_cmpmem (got->data, got->len, "one\ntwo\n", 8);
+}
+
+static void
+test_reader_goes (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  int stream = banger_console_open (console, TRUE, NULL);
+
+  close (stream);
+  while (banger_console_readers (console) > 0)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+/* Endless output takes bounded room; the newest part stays, and a slow reader loses only what the
+ * file has lost. */
+static void
+test_bounded (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  banger_autofd int stream = banger_console_open (console, TRUE, NULL);
+  g_autoptr (GByteArray) got = NULL;
+  g_autofree char *line = g_strnfill (4095, 'x');
+  struct stat st;
+
+  for (guint i = 0; i < 1024; i++) {
+    g_autofree char *text = g_strdup_printf ("%s\n", line);
+
+    write_text (console, text);
+    g_assert_cmpint (fstat (file, &st), ==, 0);
+    g_assert_cmpint (st.st_size, <=, BANGER_CONSOLE_MAX);
+  }
+  write_text (console, "the end");
+  banger_console_finish (console);
+  got = drain (stream);
+  g_assert_cmpuint (got->len, >, BANGER_CONSOLE_MAX / 2);
+  g_assert_cmpuint (got->len, <, 4 * BANGER_CONSOLE_MAX);
+  g_assert_cmpmem (got->data + got->len - 7, 7, "the end", 7);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/vmm/console/log", test_log);
+  g_test_add_func ("/vmm/console/follow", test_follow);
+  g_test_add_func ("/vmm/console/reader-goes", test_reader_goes);
+  g_test_add_func ("/vmm/console/bounded", test_bounded);
+  return g_test_run ();
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* banger-vmm with a real QEMU and guests of a few instructions; the test plays bangerd. */
+#include "common/common.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ID "abcdefghijkl"
+#define LIMIT_MSEC 60000
+
+typedef struct {
+  char *dir;
+  int run_dir;
+  BangerChannel *channel;
+  GPid pid;
+  GString *events; /* "stage=vmm stage=booting exited=killed " */
+  gboolean gone;
+} Fixture;
+
+static void
+on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
+{
+  Fixture *self = data;
+  const char *word = NULL;
+
+  if (message == NULL)
+    self->gone = TRUE;
+  else if (g_variant_lookup (message->args, "stage", "&s", &word)
+           || g_variant_lookup (message->args, "reason", "&s", &word))
+    g_string_append_printf (self->events, "%s=%s ", message->verb, word);
+}
+
+static int
+file_at (Fixture *self, const char *name, const char *content)
+{
+  int fd = openat (self->run_dir, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (fd, >=, 0);
+  g_assert_true (banger_write_all (fd, content, strlen (content), NULL));
+  lseek (fd, 0, SEEK_SET);
+  return fd;
+}
+
+static void
+set_up (Fixture *self, gconstpointer data)
+{
+  const char *program = g_getenv ("BANGER_VMM");
+  const char *argv[] = { program, ID, NULL };
+  g_autofree char *libexec = NULL;
+  BangerRunFd fds[1] = { { -1, STDIN_FILENO } };
+  BangerRunSpec spec = { .argv = argv, .fds = fds, .n_fds = 1, .die_with_us = TRUE };
+  const char *env[] = { NULL, NULL };
+  banger_autofd int agent = -1;
+
+  self->dir = g_dir_make_tmp ("banger-vmm-XXXXXX", NULL);
+  self->run_dir = open (self->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  self->events = g_string_new (NULL);
+  agent = file_at (self, "banger-agent", "\177ELF");
+  libexec = g_strdup_printf ("BANGER_LIBEXECDIR=%s", self->dir);
+  env[0] = libexec;
+  spec.env = env;
+  self->channel = banger_channel_pair (&fds[0].source, NULL);
+  g_assert_true (banger_run_spawn (&spec, &self->pid, NULL));
+  close (fds[0].source);
+  banger_channel_listen (self->channel, on_message, self);
+}
+
+static int
+wait_for_monitor (Fixture *self)
+{
+  int status = 0;
+
+  g_assert_cmpint (waitpid (self->pid, &status, 0), ==, self->pid);
+  self->pid = 0;
+  return status;
+}
+
+static void
+tear_down (Fixture *self, gconstpointer data)
+{
+  if (self->pid != 0) {
+    kill (self->pid, SIGKILL);
+    wait_for_monitor (self);
+  }
+  g_object_unref (self->channel);
+  close (self->run_dir);
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, self->dir, NULL));
+  g_string_free (self->events, TRUE);
+  g_free (self->dir);
+}
+
+static gboolean
+on_limit (gpointer data)
+{
+  g_error ("nothing happened for %d ms", LIMIT_MSEC);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(GAsyncResult **)data = g_object_ref (result);
+}
+
+static BangerMessage *
+call (BangerChannel *channel, const char *verb, GVariant *args, GUnixFDList *fds, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  guint limit = g_timeout_add (LIMIT_MSEC, on_limit, NULL);
+
+  banger_channel_call_async (channel, verb, args, fds, 0, NULL, on_answer, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (limit);
+  return banger_channel_call_finish (channel, result, error);
+}
+
+static void
+wait_for_event (Fixture *self, const char *event)
+{
+  guint limit = g_timeout_add (LIMIT_MSEC, on_limit, NULL);
+
+  while (strstr (self->events->str, event) == NULL && !self->gone)
+    g_main_context_iteration (NULL, TRUE);
+  g_source_remove (limit);
+  g_assert_nonnull (strstr (self->events->str, event));
+}
+
+static void
+add_fd (GVariantDict *dict, GUnixFDList *fds, const char *key, int fd)
+{
+  g_assert_cmpint (fd, >=, 0);
+  g_variant_dict_insert (dict, key, "h", g_unix_fd_list_append (fds, fd, NULL));
+  close (fd);
+}
+
+static BangerMessage *
+start (Fixture *self, const char *kernel, GError **error)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("BANGER_TEST_KERNELS"), kernel, NULL);
+  g_autofree char *zeros = g_strnfill (65536, ' ');
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "id", "s", ID);
+  g_variant_dict_insert (&dict, "name", "s", "test");
+  g_variant_dict_insert (&dict, "vcpus", "u", 1);
+  g_variant_dict_insert (&dict, "memory-bytes", "t", G_GUINT64_CONSTANT (67108864));
+  g_variant_dict_insert (&dict, "backend", "s", "qemu");
+  g_variant_dict_insert (&dict, "root", "s", "overlay");
+  add_fd (&dict, fds, "kernel", open (path, O_RDONLY | O_CLOEXEC));
+  add_fd (&dict, fds, "boot-modules", file_at (self, "boot-modules", "070701"));
+  close (file_at (self, "rootfs", zeros));
+  add_fd (&dict, fds, "rootfs", openat (self->run_dir, "rootfs", O_RDONLY | O_CLOEXEC));
+  add_fd (&dict, fds, "upper", file_at (self, "upper", zeros));
+  add_fd (&dict, fds, "run-dir", fcntl (self->run_dir, F_DUPFD_CLOEXEC, 0));
+  add_fd (&dict, fds, "console", file_at (self, "console.log", ""));
+  add_fd (&dict, fds, "exit-record", file_at (self, "exit", ""));
+  return call (self->channel, "start", g_variant_dict_end (&dict), fds, error);
+}
+
+static void
+must_start (Fixture *self, const char *kernel)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer = start (self, kernel, &error);
+  const char *accelerator = NULL;
+
+  if (error != NULL)
+    g_test_message ("cause: %s", banger_error_cause (error));
+  g_assert_no_error (error);
+  g_assert_true (g_variant_lookup (answer->args, "accelerator", "&s", &accelerator));
+  g_assert_true (g_str_equal (accelerator, "tcg") || g_str_equal (accelerator, "kvm"));
+}
+
+static char *
+read_at (Fixture *self, const char *name)
+{
+  return banger_read_file_at (self->run_dir, name, 65536, NULL, NULL);
+}
+
+static gboolean
+record_says (Fixture *self, const char *key, const char *value)
+{
+  g_autofree char *text = read_at (self, "exit");
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *found = NULL;
+
+  g_assert_true (g_key_file_load_from_data (file, text, -1, 0, NULL));
+  found = g_key_file_get_string (file, "exit", key, NULL);
+  return g_strcmp0 (found, value) == 0;
+}
+
+static char *
+state_of (BangerChannel *channel, GPid *pid)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer = call (channel, "hello", NULL, NULL, &error);
+  char *state = NULL;
+
+  g_assert_no_error (error);
+  g_assert_true (g_variant_lookup (answer->args, "state", "s", &state));
+  g_assert_true (g_variant_lookup (answer->args, "pid", "i", pid));
+  return state;
+}
+
+/* The pid of the VMM, as the monitor says it. */
+static GPid
+say_hello (BangerChannel *channel)
+{
+  GPid pid = 0;
+  g_autofree char *state = state_of (channel, &pid);
+
+  g_assert_cmpstr (state, ==, "running");
+  return pid;
+}
+
+static void
+test_life (Fixture *self, gconstpointer data)
+{
+  g_autoptr (BangerMessage) stats = NULL, log = NULL, killed = NULL;
+  banger_autofd int stream = -1;
+  struct stat st;
+  char line[16] = { 0 };
+  guint64 resident = 0;
+
+  must_start (self, "wait");
+  g_assert_cmpint (fstatat (self->run_dir, "control", &st, 0), ==, 0);
+  g_assert_cmpint (st.st_mode & 0777, ==, 0600);
+  log = call (self->channel, "open-log", g_variant_new_parsed ("{'follow': <true>}"), NULL, NULL);
+  stream = banger_message_get_fd (log, "stream", NULL);
+  for (gsize n = 0; n < 6; n++)
+    g_assert_cmpint (read (stream, line + n, 1), ==, 1);
+  g_assert_cmpstr (line, ==, "hello\n");
+  stats = call (self->channel, "stats", NULL, NULL, NULL);
+  g_assert_true (g_variant_lookup (stats->args, "memory-resident-bytes", "t", &resident));
+  g_assert_cmpuint (resident, >, 1048576);
+  g_assert_true (g_variant_lookup (stats->args, "monitor-resident-bytes", "t", &resident));
+  g_test_message ("the monitor takes %" G_GUINT64_FORMAT " bytes", resident);
+  killed = call (self->channel, "kill", NULL, NULL, NULL);
+  wait_for_event (self, "exited=killed");
+  g_assert_cmpint (read (stream, line, sizeof line), ==, 0);
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
+  g_assert_cmpstr (self->events->str, ==, "stage=vmm stage=booting exited=killed ");
+  g_assert_true (record_says (self, "reason", "killed"));
+  g_assert_cmpint (fstatat (self->run_dir, "control", &st, 0), <, 0);
+}
+
+static void
+test_panic (Fixture *self, gconstpointer data)
+{
+  g_autofree char *log = NULL;
+
+  must_start (self, "panic");
+  wait_for_event (self, "exited=panic");
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
+  g_assert_true (record_says (self, "reason", "panic"));
+  g_assert_true (record_says (self, "cause", "its kernel panicked"));
+  log = read_at (self, "console.log");
+  g_assert_nonnull (strstr (log, "Kernel panic - not syncing"));
+}
+
+static void
+test_reboot (Fixture *self, gconstpointer data)
+{
+  must_start (self, "reset");
+  wait_for_event (self, "exited=reboot");
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
+}
+
+static void
+test_vmm_killed (Fixture *self, gconstpointer data)
+{
+  must_start (self, "wait");
+  g_assert_cmpint (kill (say_hello (self->channel), SIGKILL), ==, 0);
+  wait_for_event (self, "exited=vmm-failed");
+  g_assert_true (record_says (self, "reason", "vmm-failed"));
+  g_assert_true (record_says (self, "cause", "signal 9 ended it"));
+}
+
+/* A file that is no kernel: QEMU says why, and so does the answer. */
+static void
+test_no_kernel (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer = start (self, "../test-monitor.c", &error);
+
+  g_assert_null (answer);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_nonnull (strstr (banger_error_cause (error), "qemu-system-x86_64:"));
+  wait_for_event (self, "exited=vmm-failed");
+}
+
+static void
+test_bangerd_restarts (Fixture *self, gconstpointer data)
+{
+  g_autofree char *path = g_build_filename (self->dir, "control", NULL);
+  g_autoptr (GError) error = NULL;
+  GPid pid = 0;
+
+  must_start (self, "wait");
+  pid = say_hello (self->channel);
+  banger_channel_close (self->channel);
+  g_object_unref (self->channel);
+  self->channel = banger_channel_connect (path, &error);
+  g_assert_no_error (error);
+  banger_channel_listen (self->channel, on_message, self);
+  g_assert_cmpint (say_hello (self->channel), ==, pid);
+  banger_message_free (call (self->channel, "kill", NULL, NULL, NULL));
+  wait_for_event (self, "exited=killed");
+}
+
+/* No agent answers here: the timeout ends the VMM. A second start is refused meanwhile. */
+static void
+test_shutdown_timeout (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  must_start (self, "wait");
+  g_assert_null (call (self->channel, "start", NULL, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+  g_clear_error (&error);
+  g_assert_null (call (self->channel, "open-stream",
+                       g_variant_new_parsed ("{'port': <uint32 1024>}"), NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
+  banger_message_free (call (self->channel, "shutdown",
+                             g_variant_new_parsed ("{'timeout': <uint32 1>}"), NULL, NULL));
+  wait_for_event (self, "exited=killed");
+}
+
+static void
+test_terminated (Fixture *self, gconstpointer data)
+{
+  g_autofree char *state = NULL;
+  GPid pid = 0;
+
+  must_start (self, "wait");
+  /* The first asks the guest, the next does not wait for it. */
+  kill (self->pid, SIGTERM);
+  state = state_of (self->channel, &pid);
+  g_assert_cmpstr (state, ==, "stopping");
+  kill (self->pid, SIGTERM);
+  wait_for_event (self, "exited=killed");
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
+}
+
+static void
+test_never_started (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (call (self->channel, "exec", NULL, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+  g_clear_error (&error);
+  g_assert_null (call (self->channel, "format-disk", NULL, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  banger_channel_close (self->channel);
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
+}
+
+static void
+test_bad_start (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (
+      call (self->channel, "start", g_variant_new_parsed ("{'id': <'../x'>}"), NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_assert_cmpint (WEXITSTATUS (wait_for_monitor (self)), ==, 1);
+}
+
+#define ADD(name, func) g_test_add ("/vmm/monitor/" name, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *qemu = banger_run_find ("qemu-system-x86_64");
+
+  g_test_init (&argc, &argv, NULL);
+  if (qemu == NULL) {
+    g_print ("1..0 # SKIP qemu-system-x86_64 is not installed\n");
+    return 0;
+  }
+  ADD ("life", test_life);
+  ADD ("panic", test_panic);
+  ADD ("reboot", test_reboot);
+  ADD ("vmm-killed", test_vmm_killed);
+  ADD ("no-kernel", test_no_kernel);
+  ADD ("bangerd-restarts", test_bangerd_restarts);
+  ADD ("shutdown-timeout", test_shutdown_timeout);
+  ADD ("terminated", test_terminated);
+  ADD ("never-started", test_never_started);
+  ADD ("bad-start", test_bad_start);
+  return g_test_run ();
+}
