@@ -126,6 +126,17 @@ unreachable (GError **error, const char *cause)
   return FALSE;
 }
 
+/* The cause is the line of text in the answer's body where it came with the head, else the status.
+ */
+static gboolean
+refused (GByteArray *body, const char *status, GError **error)
+{
+  g_autofree char *line = g_strndup ((const char *)body->data, body->len);
+
+  line[strcspn (line, "\r\n")] = '\0';
+  return unreachable (error, *line != '\0' ? line : status);
+}
+
 /* Reads the agent's answer; what follows its head stays in @rest. */
 static gboolean
 read_head (int fd, GByteArray *rest, GError **error)
@@ -149,7 +160,7 @@ read_head (int fd, GByteArray *rest, GError **error)
   if (g_str_has_prefix (head, "HTTP/1.1 101 "))
     return TRUE;
   head[strcspn (head, "\r\n")] = '\0';
-  return unreachable (error, head);
+  return refused (rest, head, error);
 }
 
 static gboolean
