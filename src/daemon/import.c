@@ -2,6 +2,7 @@
 #include "import.h"
 
 #include "asset.h"
+#include "doctor.h"
 #include "files.h"
 #include "worker-client.h"
 
@@ -252,7 +253,7 @@ admit (Import *import, GError **error)
 }
 
 static void
-begin (Import *import)
+run (Import *import)
 {
   g_autofree char *verb = NULL;
   GError *error = NULL;
@@ -274,6 +275,26 @@ begin (Import *import)
   banger_worker_run_async (import->service, import->job, verb, g_variant_dict_end (&import->args),
                            import->fds, on_worker_done, import);
   g_variant_dict_init (&import->args, NULL);
+}
+
+static void
+on_preflight (GObject *source, GAsyncResult *result, gpointer data)
+{
+  static const char *const needs[] = { "landlock", "seccomp", "e2fsck", "disk-space", NULL };
+  Import *import = data;
+  GError *error = NULL;
+  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+
+  if (findings != NULL && banger_doctor_preflight (findings, needs, &error))
+    run (import);
+  else
+    fail_call (import, error);
+}
+
+static void
+begin (Import *import)
+{
+  banger_doctor_check_async (import->service->mode, NULL, on_preflight, import);
 }
 
 static void

@@ -6,7 +6,9 @@ import io
 import os
 import re
 import select
+import shutil
 import signal
+import subprocess
 import tarfile
 import unittest
 from pathlib import Path
@@ -132,6 +134,24 @@ class SystemTest(unittest.TestCase):
             self.assertEqual(answer.word, word, answer)
         self.assertEqual(self.objects(self.root, "image"), set())
         self.assertEqual(sorted((self.base / "state").rglob("*")), before)
+
+    def test_host_not_ready(self):
+        """What Check finds missing refuses the import in the same words, and leaves nothing."""
+        program = os.path.realpath(shutil.which("e2fsck", path="/usr/sbin:/sbin"))
+        subprocess.run(["mount", "--bind", "/dev/null", program], check=True)
+        try:
+            findings = self.alice.call(ROOT, "Manager.Check").value
+            answer = self.alice.call(ROOT, "Manager.ImportImage",
+                                     "('mine', handle 0, %s)" % NO_OPTIONS, files=[self.tar])
+        finally:
+            subprocess.run(["umount", program], check=True)
+        finding = next(f for f in re.findall(r"\{[^}]*\}", findings) if "<'e2fsck'>" in f)
+        words = dict(re.findall(r"'(\w+)': <'([^']*)'>", finding))
+        self.assertEqual(words["status"], "error")
+        self.assertEqual(answer.word, "HostNotReady", answer)
+        self.assertIn("cause: %s hint: %s" % (words["found"], words["fix"]), answer.message)
+        self.assertEqual(self.objects(self.root, "image"), set())
+        self.import_image("mine")
 
     def test_jobs_are_whose_they_are(self):
         """A job that waits for its archive: others may not end it, who started it may."""
