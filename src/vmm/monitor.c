@@ -96,7 +96,9 @@ on_reachable (gpointer data)
 {
   BangerMonitor *self = data;
 
-  banger_health_watch_reachable (self->health_watch);
+  /* The guest may have rung just before its end. */
+  if (self->health_watch != NULL)
+    banger_health_watch_reachable (self->health_watch);
 }
 
 static void
