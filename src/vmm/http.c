@@ -117,6 +117,8 @@ banger_http_reader_feed (BangerHttpReader *self, const void *bytes, gsize length
 {
   gsize used = 0;
 
+  if (length == 0)
+    return TRUE;
   if (self->status == 0) {
     used = head_part (self->head, bytes, MIN (length, BANGER_HTTP_HEAD_MAX));
     if (used == 0)
