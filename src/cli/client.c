@@ -63,11 +63,16 @@ static gboolean
 connect_bus (BangerClient *client, GError **error)
 {
   g_autoptr (GError) cause = NULL;
+  struct sigaction on_pipe;
 
   if (client->bus != NULL)
     return TRUE;
+  /* GDBus ignores SIGPIPE from here on, but "banger … | head" is to end as programs do. GSocket
+   * needs no signal: it sends with MSG_NOSIGNAL. */
+  sigaction (SIGPIPE, NULL, &on_pipe);
   client->bus
       = g_bus_get_sync (client->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, &cause);
+  sigaction (SIGPIPE, &on_pipe, NULL);
   if (client->bus == NULL) {
     banger_set_error (error, BANGER_ERROR_FAILED, BANGER_STAGE_CONNECT, cause->message,
                       client->session ? _ ("run it where a session bus is, or use --system")

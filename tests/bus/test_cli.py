@@ -180,6 +180,16 @@ class Statuses(CliTest):
                                     stderr=subprocess.PIPE, check=False)
         self.assertEqual(result.returncode, 1)
 
+    def test_reader_leaves(self):
+        """As in "banger vm list | true": ended by the signal, without a word."""
+        read, write = os.pipe()
+        os.close(read)
+        result = subprocess.run(["banger", "vm", "list"], env=self.session.env, stdout=write,
+                                stderr=subprocess.PIPE, check=False)
+        os.close(write)
+        self.assertEqual(result.returncode, -signal.SIGPIPE)
+        self.assertEqual(result.stderr, b"")
+
 
 class Json(CliTest):
     def test_documents(self):
