@@ -3,6 +3,7 @@
 
 #include "asset.h"
 #include "capacity.h"
+#include "doctor.h"
 #include "files.h"
 #include "vm-start.h"
 #include "worker-client.h"
@@ -316,8 +317,8 @@ make_disks (Create *create)
                            g_variant_dict_end (&args), fds, on_disks_made, create);
 }
 
-void
-banger_vm_create (BangerCall *call)
+static void
+run (BangerCall *call)
 {
   g_autoptr (GVariant) options = banger_call_options (call);
   g_autoptr (BangerVmRecord) record = NULL;
@@ -347,4 +348,25 @@ banger_vm_create (BangerCall *call)
                       g_variant_new ("(oo)", create->vm->path, banger_job_path (create->job)));
   banger_job_stage (create->job, "admitted");
   make_disks (create);
+}
+
+static void
+on_preflight (GObject *source, GAsyncResult *result, gpointer data)
+{
+  static const char *const needs[]
+      = { "landlock", "seccomp", "e2fsck", "resize2fs", "disk-space", NULL };
+  BangerCall *call = data;
+  GError *error = NULL;
+  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+
+  if (findings != NULL && banger_doctor_preflight (findings, needs, &error))
+    run (call);
+  else
+    banger_call_fail (call, error);
+}
+
+void
+banger_vm_create (BangerCall *call)
+{
+  banger_doctor_check_async (call->service->mode, NULL, on_preflight, call);
 }
