@@ -185,7 +185,8 @@ await_boot (BangerVm *vm, BangerJob *job)
   vm->booting = job;
   banger_vm_announce (vm);
   banger_job_stage (job, "booting");
-  if (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED) {
+  if (!banger_job_is_cancelled (job)
+      && (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED)) {
     banger_vm_boot_done (vm);
     return;
   }

@@ -171,7 +171,8 @@ on_health (BangerMonitor *monitor, GVariant *args, gpointer data)
   if (!g_variant_lookup (args, "health", "&s", &word) || !banger_health_from_string (word, &health))
     return;
   banger_vm_set_health (self, health);
-  if (self->booting != NULL
+  /* A cancelled boot ends with the VMM, which may take longer than the guest to come up. */
+  if (self->booting != NULL && !banger_job_is_cancelled (self->booting)
       && (health == BANGER_HEALTH_HEALTHY || health == BANGER_HEALTH_DEGRADED))
     banger_vm_boot_done (self);
 }
