@@ -284,12 +284,12 @@ test_vmm_killed (Fixture *self, gconstpointer data)
   g_assert_true (record_says (self, "cause", "signal 9 ended it"));
 }
 
-/* A file that is no kernel: QEMU says why, and so does the answer. */
+/* A program that is no kernel: QEMU says why, and so does the answer. */
 static void
 test_no_kernel (Fixture *self, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerMessage) answer = start (self, "../test-monitor.c", &error);
+  g_autoptr (BangerMessage) answer = start (self, "test-vmm-monitor", &error);
 
   g_assert_null (answer);
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
@@ -337,14 +337,18 @@ test_shutdown_timeout (Fixture *self, gconstpointer data)
 static void
 test_terminated (Fixture *self, gconstpointer data)
 {
-  g_autofree char *state = NULL;
+  gboolean stopping = FALSE;
   GPid pid = 0;
 
   must_start (self, "wait");
-  /* The first asks the guest, the next does not wait for it. */
+  /* The first asks the guest, the next does not wait for it. A signal and a message may overtake
+   * each other. */
   kill (self->pid, SIGTERM);
-  state = state_of (self->channel, &pid);
-  g_assert_cmpstr (state, ==, "stopping");
+  while (!stopping) {
+    g_autofree char *state = state_of (self->channel, &pid);
+
+    stopping = g_str_equal (state, "stopping");
+  }
   kill (self->pid, SIGTERM);
   wait_for_event (self, "exited=killed");
   g_assert_cmpint (wait_for_monitor (self), ==, 0);
