@@ -50,12 +50,14 @@ static void
 add_terminal (GByteArray *start, const char *const *env)
 {
   const char *term = g_getenv ("TERM");
-  struct winsize size = { .ws_row = 24, .ws_col = 80 };
+  struct winsize size = { 0 };
   g_autofree char *text = NULL, *variable = NULL;
   gboolean given = FALSE;
 
   ioctl (STDOUT_FILENO, TIOCGWINSZ, &size);
-  text = g_strdup_printf ("%ux%u", size.ws_row, size.ws_col);
+  /* A terminal that nobody shows has no size. */
+  text = g_strdup_printf ("%ux%u", size.ws_row > 0 ? size.ws_row : 24,
+                          size.ws_col > 0 ? size.ws_col : 80);
   add_record (start, "tty", text);
   for (guint i = 0; env[i] != NULL; i++)
     given |= g_str_has_prefix (env[i], "TERM=");

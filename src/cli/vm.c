@@ -253,8 +253,8 @@ print_fields (GVariant *p, const char *image, const char *kernel)
   banger_table_add (table, g_strdup (_ ("image:")), g_strdup (image), NULL);
   banger_table_add (table, g_strdup (_ ("kernel:")), g_strdup (kernel), NULL);
   banger_table_add (table, g_strdup (_ ("backend:")),
-                    g_strjoin (" ", banger_props_string (p, "Backend"),
-                               banger_props_string (p, "Accelerator"), NULL),
+                    g_strchomp (g_strjoin (" ", banger_props_string (p, "Backend"),
+                                           banger_props_string (p, "Accelerator"), NULL)),
                     NULL);
   banger_table_add (table, g_strdup (_ ("vcpus:")),
                     g_strdup_printf ("%" G_GUINT64_FORMAT, banger_props_number (p, "Vcpus")), NULL);

@@ -5,8 +5,10 @@
 #include "common/common.h"
 #include "wire/exec.h"
 
+#include <pty.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 typedef struct {
@@ -14,7 +16,11 @@ typedef struct {
   GByteArray *heard; /* payloads of STDIN */
   gboolean input_ended;
   const char *script; /* what to do once the input has ended */
+  int keyboard;       /* not 0: a terminal's other end, to type KEYS on once the relay runs */
 } Agent;
+
+/* Ctrl-C, end of file and return: in raw mode bytes like others. */
+#define KEYS "\003\004\r"
 
 static gboolean
 receive (int fd, void *bytes, gsize length)
@@ -44,10 +50,13 @@ echo_input (Agent *agent)
 
     g_assert_true (banger_exec_read_header (header, &type, &length));
     g_assert_true (receive (agent->fd, payload, length));
+    if (type == BANGER_EXEC_START && agent->keyboard != 0)
+      g_assert_true (banger_write_all (agent->keyboard, KEYS, strlen (KEYS), NULL));
     if (type != BANGER_EXEC_STDIN)
       continue;
-    agent->input_ended = length == 0;
     g_byte_array_append (agent->heard, payload, length);
+    agent->input_ended
+        = length == 0 || (agent->keyboard != 0 && agent->heard->len >= strlen (KEYS));
     if (length > 0)
       tell (agent, BANGER_EXEC_STDOUT, payload, length);
   }
@@ -184,6 +193,42 @@ test_broken (void)
   }
 }
 
+/* A terminal of ours is raw while the command runs, and as before when it has ended. */
+static void
+test_terminal (void)
+{
+  Agent agent = { .heard = g_byte_array_new (), .script = "exit" };
+  g_autoptr (GByteArray) start = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  BangerRelaySpec spec = { .terminal = TRUE };
+  BangerRelayEnd end = { 0 };
+  struct termios before, after;
+  GThread *thread = NULL;
+  int ends[2], master = -1, slave = -1;
+
+  g_assert_cmpint (openpty (&master, &slave, NULL, NULL, NULL), ==, 0);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  g_assert_cmpint (tcgetattr (slave, &before), ==, 0);
+  agent.fd = ends[1];
+  agent.keyboard = master;
+  banger_relay_add_frame (start, BANGER_EXEC_START, "arg=sh", 7);
+  spec.fd = ends[0];
+  spec.ours[0] = spec.ours[1] = spec.ours[2] = slave;
+  thread = g_thread_new ("agent", agent_thread, &agent);
+  g_assert_true (banger_relay_run (&spec, start, &end, &error));
+  g_assert_no_error (error);
+  g_thread_join (thread);
+  g_assert_cmpint (tcgetattr (slave, &after), ==, 0);
+  g_assert_cmpmem (agent.heard->data, agent.heard->len, KEYS, strlen (KEYS));
+  g_assert_cmpint (end.status, ==, 42);
+  g_assert_cmpuint (before.c_lflag, ==, after.c_lflag);
+  g_assert_cmpuint (before.c_iflag, ==, after.c_iflag);
+  g_byte_array_unref (agent.heard);
+  close (ends[0]);
+  close (master);
+  close (slave);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -192,5 +237,6 @@ main (int argc, char **argv)
   g_test_add_func ("/relay/much", test_much);
   g_test_add_func ("/relay/not-run", test_not_run);
   g_test_add_func ("/relay/broken", test_broken);
+  g_test_add_func ("/relay/terminal", test_terminal);
   return g_test_run ();
 }

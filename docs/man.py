@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A page of ours in Markdown as a manual page: man.py NAME SECTION VERSION FILE.md
+
+Knows what our pages use: headings, paragraphs, fenced code, tables, `code`."""
+
+import re
+import sys
+from pathlib import Path
+
+
+def inline(text):
+    text = text.replace("\\", "\\e").replace("-", "\\-")
+    text = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", text)
+    return "\\&" + text if text[:1] in (".", "'") else text
+
+
+def table_row(line):
+    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+    return ".TP\n%s\n%s" % (inline(cells[0]), inline(" · ".join(cells[1:])))
+
+
+def blocks(lines):
+    """The roff of each line or run of lines."""
+    code = False
+    for line in lines:
+        if line.startswith("```"):
+            code = not code
+            yield ".PP\n.RS 4\n.nf" if code else ".fi\n.RE"
+        elif code:
+            yield inline(line.replace("`", "\\(ga")) if line else "\\&"
+        elif line.startswith("#"):
+            level, title = line.split(" ", 1)
+            yield (".SH " if len(level) < 3 else ".SS ") + inline(title)
+        elif re.match(r"\|[-| ]+\|$", line):
+            continue
+        elif line.startswith("|"):
+            yield table_row(line)
+        else:
+            yield inline(line) if line else ".PP"
+
+
+def page(name, section, version, text):
+    title, body = text.split("\n", 1)
+    summary = title.lstrip("# ")
+    head = ['.TH %s %s "" "banger %s"' % (name.upper(), section, version), ".SH NAME",
+            "%s \\- %s" % (name.replace("-", "\\-"), inline(summary)), ".SH DESCRIPTION"]
+    return "\n".join(head + list(blocks(body.strip("\n").split("\n")))) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")
+    sys.stdout.write(page(*sys.argv[1:4], Path(sys.argv[4]).read_text(encoding="utf-8")))
