@@ -46,8 +46,8 @@ class Banger(Session):
     def call(self, path, member, signature="", *arguments, seconds=50):
         """A method of one of our interfaces, as "VM.GetHealth", by busctl: its results as JSON."""
         interface, method = member.rsplit(".", 1)
-        result = self.run("busctl", "--user", "--json=short", "--timeout=%d" % seconds, "call",
-                          BUS_NAME, path, "%s.%s" % (BUS_NAME, interface), method,
+        result = self.run("busctl", "--user", "--json=short", "--timeout=%d" % seconds, "--",
+                          "call", BUS_NAME, path, "%s.%s" % (BUS_NAME, interface), method,
                           *([signature] if signature else []), *arguments, timeout=seconds + 10)
         if result.returncode:
             raise CommandFailed("%s: %s" % (member, result.stderr.strip()))
