@@ -452,8 +452,10 @@ banger_auth_class_init (BangerAuthClass *klass)
 static void
 banger_auth_init (BangerAuth *self)
 {
+  /* A polkit that has to be started on a busy host takes seconds; a client that gave no timeout
+   * waits for 25. */
   self->limits = (BangerAuthLimits){
-    .answer_ms = 10 * 1000,
+    .answer_ms = 20 * 1000,
     .prompt_ms = 10 * 60 * 1000,
     .pending_per_uid = 16,
   };

@@ -47,7 +47,7 @@ G_DECLARE_FINAL_TYPE (BangerAuth, banger_auth, BANGER, AUTH, GObject)
 
 /* Speaks to polkit on @connection where @mode is the system's. */
 BangerAuth *banger_auth_new (BangerMode mode, GDBusConnection *connection);
-/* Instead of 10 s, 10 min and 16. */
+/* Instead of 20 s, 10 min and 16. */
 void banger_auth_set_limits (BangerAuth *self, const BangerAuthLimits *limits);
 
 /* @row is that of the method (NULL denies); it need not be the row of @invocation's own method:

@@ -64,7 +64,7 @@ def namespace_argv():
 
 
 def check_possible():
-    for program in ("dbus-daemon", "unshare", "setpriv", "pkttyagent"):
+    for program in ("dbus-daemon", "unshare", "setpriv", "pkttyagent", "gdbus"):
         if not shutil.which(program):
             raise Missing("%s is not installed" % program)
     if not any(os.path.exists(f + "/polkitd") for f in POLKITD_FOLDERS):
@@ -246,6 +246,9 @@ def inside(base, program, command):
              "--print-address=1"], stdout=subprocess.PIPE, stderr=log) as bus:
         if not bus.stdout.readline():
             raise RuntimeError("the bus did not start:\n" + (base / "bus.log").read_text())
+        # A busy machine may take longer to start polkit than the service waits for it.
+        run("gdbus", "wait", "--system", "--activate", "org.freedesktop.PolicyKit1",
+            "--timeout", END_SECONDS, "org.freedesktop.PolicyKit1")
         with subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL) as child:
             # As the first process we are given the orphans of all others.
             while True:

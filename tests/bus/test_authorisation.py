@@ -16,7 +16,7 @@ from callers import BUS, METHODS, NAME, ROOT, SECONDS, Caller, path_of, pid_of
 from privbus import ROOT_PASSWORD, SYSTEM_DIRS, UIDS
 
 POLKIT = "org.freedesktop.PolicyKit1"
-POLKITD_ANSWERS_WITHIN = 10  # the service's own bound
+POLKITD_ANSWERS_WITHIN = 20  # the service's own bound
 ASKED_OF_GROUP = {"org.banger.vm.create", "org.banger.vm.use", "org.banger.vm.enter"}
 
 

@@ -308,7 +308,7 @@ test_exec_environment (Peer **p, gconstpointer data)
   g_assert_true (g_strv_contains ((const char *const *)lines, "A=1"));
   g_assert_true (g_strv_contains ((const char *const *)lines, "LANG=xx"));
   g_assert_false (g_strv_contains ((const char *const *)lines, "LANG=C.UTF-8"));
-  g_assert_true (g_strv_contains ((const char *const *)lines, "USER=root"));
+  g_assert_true (g_strv_contains ((const char *const *)lines, user));
   g_assert_cmpuint (g_strv_length (lines), ==, 8);
 }
 

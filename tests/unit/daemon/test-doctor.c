@@ -194,12 +194,12 @@ static void
 test_host (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (GVariant) findings = NULL;
-  g_autofree char *mke2fs = banger_run_find ("mke2fs");
+  g_autofree char *e2fsck = banger_run_find ("e2fsck");
 
   play (fixture, "exit 0");
   findings = check ();
-  assert_text (findings, "mke2fs", "status", mke2fs != NULL ? "ok" : "error");
-  assert_text (findings, "mke2fs", "found", mke2fs != NULL ? mke2fs : "not installed");
+  assert_text (findings, "e2fsck", "status", e2fsck != NULL ? "ok" : "error");
+  assert_text (findings, "e2fsck", "found", e2fsck != NULL ? e2fsck : "not installed");
   assert_text (findings, "disk-space", "found", fixture->folder);
   assert_text (findings, "memory", "found", "GiB available");
 }

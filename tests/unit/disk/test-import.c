@@ -382,10 +382,8 @@ test_large_xattr (void)
 static void
 test_foreign (void)
 {
-  static const char *const texts[]
-      = { "", "hello, this is a text and no archive\n", "PK\003\004 something zipped",
-          "\x7f"
-          "ELF\002\001\001" };
+  static const char *const texts[] = { "", "hello, this is a text and no archive\n",
+                                       "PK\003\004 something zipped", "\177ELF\002\001\001" };
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
     banger_autofd int tar = banger_memfd_new ("text", texts[i], strlen (texts[i]), NULL);

@@ -61,9 +61,8 @@ static pid_t
 start_worker (int channel, PrepareFunc prepare)
 {
   g_autofree char *program = banger_program_path ("banger-worker");
-  /* LeakSanitizer would trace the worker, which its sandbox forbids. */
-  char path[] = "PATH=/usr/bin:/bin", asan[] = "ASAN_OPTIONS=detect_leaks=0";
-  char *const env[] = { path, asan, NULL };
+  char path[] = "PATH=/usr/bin:/bin";
+  char *const env[] = { path, NULL };
   pid_t pid = fork ();
 
   if (pid == 0) {
