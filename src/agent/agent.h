@@ -32,9 +32,9 @@ void agent_server_free (AgentServer *server);
 /* The shared line: takes @fd (a virtio-serial port, or a socket) and knocks. */
 bool agent_server_add_line (AgentServer *server, int fd);
 /* A listening vsock socket: takes @fd; connections from other than the host are dropped. */
-bool agent_server_add_listener (AgentServer *server, int fd, uint32_t port);
-/* One connected stream to @port: takes @fd. */
-bool agent_server_add_stream (AgentServer *server, int fd, uint32_t port);
+bool agent_server_add_listener (AgentServer *server, int fd);
+/* One connected stream: takes @fd. */
+bool agent_server_add_stream (AgentServer *server, int fd);
 
 /* A child has ended. False if it was none of the server's. */
 bool agent_server_child_ended (AgentServer *server, pid_t pid, int wait_status);

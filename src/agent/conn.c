@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define AGENT_PORT 1024
 #define HANDSHAKE_MS 10000
 #define DRAIN_MS 10000
 
@@ -117,7 +116,6 @@ agent_conn_new (AgentServer *server, AgentStream *stream)
     return false;
   conn->server = server;
   conn->stream = stream;
-  conn->hs.port = stream->port;
   memcpy (conn->hs.key, server->config.key, BANGER_KEY_SIZE);
   conn->next = server->conns;
   server->conns = conn;
@@ -320,12 +318,12 @@ step_proof (AgentConn *conn)
     return false;
   stream->ops->consume (stream, BANGER_HOST_PROOF_SIZE);
   leave_handshake (conn);
-  if (stream->port == AGENT_PORT) {
+  if (conn->hs.port == BANGER_AGENT_PORT) {
     conn->phase = PHASE_HTTP;
     conn->http = agent_http_new ();
   } else {
     conn->phase = PHASE_FORWARD;
-    conn->forward = agent_forward_new (conn, stream->port);
+    conn->forward = agent_forward_new (conn, conn->hs.port);
   }
   if (conn->http == NULL && conn->forward == NULL)
     return false;

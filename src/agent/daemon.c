@@ -22,7 +22,6 @@
 
 #include <linux/vm_sockets.h>
 
-#define AGENT_PORT 1024
 #define TERM_MS 3000
 #define UNITS_MS 60000
 #define UNITS_MAX 4096
@@ -269,7 +268,7 @@ static bool
 listen_vsock (Daemon *daemon)
 {
   struct sockaddr_vm any
-      = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = AGENT_PORT };
+      = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = BANGER_AGENT_PORT };
   int fd = socket (AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
   if (fd < 0)
@@ -278,7 +277,7 @@ listen_vsock (Daemon *daemon)
     close (fd);
     return false;
   }
-  return agent_server_add_listener (daemon->server, fd, AGENT_PORT);
+  return agent_server_add_listener (daemon->server, fd);
 }
 
 static void

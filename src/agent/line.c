@@ -152,11 +152,9 @@ on_open (void *data, uint32_t number, uint32_t port)
   AgentLine *line = data;
   Channel *channel = find_channel (line, 0);
 
-  if (channel == NULL)
+  if (port != BANGER_AGENT_PORT || channel == NULL)
     return false;
-  *channel = (Channel){ .stream = { .ops = &channel_ops, .port = port },
-                        .line = line,
-                        .number = number };
+  *channel = (Channel){ .stream = { .ops = &channel_ops }, .line = line, .number = number };
   if (agent_conn_new (line->server, &channel->stream))
     return true;
   channel->number = 0;

@@ -23,7 +23,6 @@ typedef struct {
 struct AgentListener {
   AgentServer *server;
   int fd;
-  uint32_t port;
   AgentSource *source;
 };
 
@@ -117,13 +116,13 @@ on_event (void *data, uint32_t events)
 }
 
 bool
-agent_server_add_stream (AgentServer *server, int fd, uint32_t port)
+agent_server_add_stream (AgentServer *server, int fd)
 {
   Socket *sock = calloc (1, sizeof *sock);
 
   if (sock != NULL) {
     fcntl (fd, F_SETFL, O_NONBLOCK);
-    *sock = (Socket){ .stream = { .ops = &socket_ops, .port = port }, .fd = fd };
+    *sock = (Socket){ .stream = { .ops = &socket_ops }, .fd = fd };
     sock->source = agent_source_new (server->config.loop, fd, EPOLLIN, on_event, sock);
   }
   if (sock != NULL && sock->source != NULL && agent_conn_new (server, &sock->stream))
@@ -149,16 +148,16 @@ on_connection (void *data, uint32_t events)
     close (fd);
     return;
   }
-  agent_server_add_stream (listener->server, fd, listener->port);
+  agent_server_add_stream (listener->server, fd);
 }
 
 bool
-agent_server_add_listener (AgentServer *server, int fd, uint32_t port)
+agent_server_add_listener (AgentServer *server, int fd)
 {
   AgentListener *listener = calloc (1, sizeof *listener);
 
   if (listener != NULL) {
-    *listener = (AgentListener){ .server = server, .fd = fd, .port = port };
+    *listener = (AgentListener){ .server = server, .fd = fd };
     listener->source = agent_source_new (server->config.loop, fd, EPOLLIN, on_connection, listener);
   }
   if (listener == NULL || listener->source == NULL) {

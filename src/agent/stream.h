@@ -22,7 +22,6 @@ typedef struct {
 
 struct AgentStream {
   const AgentStreamOps *ops;
-  uint32_t port;
   AgentBuffer in;
   bool eof; /* after @in there is no more */
   void *conn;

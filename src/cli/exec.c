@@ -6,6 +6,7 @@
 #include "text.h"
 
 #include "wire/exec.h"
+#include "wire/handshake.h"
 
 #include <errno.h>
 #include <glib/gi18n.h>

@@ -17,9 +17,6 @@
 #define BANGER_NAME_MAX 63
 #define BANGER_ID_LENGTH 12
 
-/* The agent's own port in the guest. */
-#define BANGER_AGENT_PORT 1024
-
 typedef enum {
   BANGER_OBJECT_MANAGER,
   BANGER_OBJECT_VM,

@@ -145,8 +145,9 @@ on_open_stream (BangerMonitor *self, BangerChannel *channel, BangerMessage *mess
   guint32 port = 0;
   GError *error = NULL;
 
-  if (!g_variant_lookup (message->args, "port", "u", &port) || port == 0) {
-    banger_set_error (&error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL, "no port");
+  if (!g_variant_lookup (message->args, "port", "u", &port) || port == 0 || port > G_MAXUINT16) {
+    banger_set_error (&error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      "a port is a number from 1 to 65535");
     refuse (channel, message->serial, error);
     return;
   }

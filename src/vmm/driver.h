@@ -49,9 +49,10 @@ typedef struct {
    * driver. */
   BangerDriver *(*start) (const BangerMachine *machine, const guint8 *key,
                           const BangerDriverEvents *events, gpointer data, GError **error);
-  /* Connects to @port of the guest: a GTask whose result is a descriptor, for
-   * g_task_propagate_int(), or the error GuestUnreachable. Its handshake is still to be done. */
-  void (*open_stream_async) (BangerDriver *driver, guint32 port, GCancellable *cancellable,
+  /* Connects to the guest's agent: a GTask whose result is a descriptor, for
+   * g_task_propagate_int(), or the error GuestUnreachable. Its handshake, which tells the port, is
+   * still to be done. */
+  void (*open_stream_async) (BangerDriver *driver, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer data);
   /* Ends the VMM: asks it to, and kills it if it does not obey within seconds. */
   void (*kill) (BangerDriver *driver);

@@ -412,15 +412,15 @@ qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverE
 }
 
 static void
-qemu_open_stream_async (BangerDriver *driver, guint32 port, GCancellable *cancellable,
+qemu_open_stream_async (BangerDriver *driver, GCancellable *cancellable,
                         GAsyncReadyCallback callback, gpointer data)
 {
   Qemu *self = (Qemu *)driver;
 
   if (self->vsock != NULL)
-    banger_vsock_open_async (self->vsock, port, cancellable, callback, data);
+    banger_vsock_open_async (self->vsock, cancellable, callback, data);
   else
-    banger_mux_line_open_async (self->line, port, cancellable, callback, data);
+    banger_mux_line_open_async (self->line, BANGER_AGENT_PORT, cancellable, callback, data);
 }
 
 static GPid

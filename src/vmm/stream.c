@@ -232,7 +232,7 @@ banger_stream_open_async (BangerDriver *driver, const guint8 *key, guint32 port,
   opening->port = port;
   memcpy (opening->key, key, BANGER_KEY_SIZE);
   g_task_set_task_data (task, opening, open_free);
-  driver->klass->open_stream_async (driver, port, cancellable, on_opened, task);
+  driver->klass->open_stream_async (driver, cancellable, on_opened, task);
 }
 
 int

@@ -9,7 +9,7 @@
 void
 banger_handshake_async (int fd, const guint8 *key, guint32 port, guint seconds,
                         GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);
-/* Opens a stream to @port. */
+/* Opens a stream to @port of the guest: the agent's own, or one of its loopback. */
 void
 banger_stream_open_async (BangerDriver *driver, const guint8 *key, guint32 port,
                           GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);

@@ -3,6 +3,7 @@
 
 #include "common/common.h"
 #include "watch.h"
+#include "wire/handshake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -181,11 +182,12 @@ on_connect_cancelled (GCancellable *cancellable, gpointer data)
 }
 
 void
-banger_vsock_open_async (BangerVsock *self, guint32 port, GCancellable *cancellable,
-                         GAsyncReadyCallback callback, gpointer data)
+banger_vsock_open_async (BangerVsock *self, GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer data)
 {
   GTask *task = g_task_new (NULL, cancellable, callback, data);
-  struct sockaddr_vm address = { .svm_family = AF_VSOCK, .svm_port = port, .svm_cid = self->cid };
+  struct sockaddr_vm address
+      = { .svm_family = AF_VSOCK, .svm_port = BANGER_AGENT_PORT, .svm_cid = self->cid };
   Connect *connecting = g_new0 (Connect, 1);
 
   g_task_set_task_data (task, connecting, connect_free);

@@ -27,6 +27,7 @@ int banger_vsock_vhost_fd (BangerVsock *vsock);
 guint32 banger_vsock_guest_cid (BangerVsock *vsock);
 /* The host's port that the guest connects to once its agent listens. */
 guint32 banger_vsock_doorbell (BangerVsock *vsock);
-void banger_vsock_open_async (BangerVsock *vsock, guint32 port, GCancellable *cancellable,
+/* A stream to the agent. */
+void banger_vsock_open_async (BangerVsock *vsock, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer data);
 void banger_vsock_free (BangerVsock *vsock);

@@ -7,10 +7,12 @@
 
 #define GREETING "BANGER/1 "
 #define GREETING_SIZE (sizeof GREETING - 1)
+#define PORT_HEX 8
+#define NONCE_AT (GREETING_SIZE + PORT_HEX + 1)
 #define NONCE_HEX (2 * BANGER_NONCE_SIZE)
 #define PROOF_HEX (2 * BANGER_PROOF_SIZE)
 
-_Static_assert(BANGER_HOST_HELLO_SIZE == GREETING_SIZE + NONCE_HEX + 1, "host hello");
+_Static_assert(BANGER_HOST_HELLO_SIZE == NONCE_AT + NONCE_HEX + 1, "host hello");
 _Static_assert(BANGER_GUEST_HELLO_SIZE == GREETING_SIZE + NONCE_HEX + 1 + PROOF_HEX + 1,
                "guest hello");
 _Static_assert(BANGER_HOST_PROOF_SIZE == PROOF_HEX + 1, "host proof");
@@ -52,12 +54,19 @@ banger_hex_decode (const char *hex, size_t size, uint8_t *bytes)
 }
 
 static void
+port_to_bytes (uint32_t port, uint8_t *bytes)
+{
+  for (int i = 0; i < 4; i++)
+    bytes[i] = (uint8_t)(port >> (24 - 8 * i));
+}
+
+static void
 make_proof (const BangerHandshake *hs, const char *who, uint8_t *proof)
 {
   struct hmac_sha256_ctx ctx;
-  uint8_t port[4] = { (uint8_t)(hs->port >> 24), (uint8_t)(hs->port >> 16),
-                      (uint8_t)(hs->port >> 8), (uint8_t)hs->port };
+  uint8_t port[4];
 
+  port_to_bytes (hs->port, port);
   hmac_sha256_set_key (&ctx, BANGER_KEY_SIZE, hs->key);
   hmac_sha256_update (&ctx, strlen (who), (const uint8_t *)who);
   hmac_sha256_update (&ctx, sizeof port, port);
@@ -88,16 +97,28 @@ check_proof (const BangerHandshake *hs, const char *who, const char *hex)
 void
 banger_handshake_host_hello (const BangerHandshake *hs, char *line)
 {
+  uint8_t port[4];
+
+  port_to_bytes (hs->port, port);
   memcpy (line, GREETING, GREETING_SIZE);
-  banger_hex_encode (hs->host_nonce, BANGER_NONCE_SIZE, line + GREETING_SIZE);
+  banger_hex_encode (port, sizeof port, line + GREETING_SIZE);
+  line[NONCE_AT - 1] = ' ';
+  banger_hex_encode (hs->host_nonce, BANGER_NONCE_SIZE, line + NONCE_AT);
   line[BANGER_HOST_HELLO_SIZE - 1] = '\n';
 }
 
 bool
 banger_handshake_read_host_hello (BangerHandshake *hs, const char *line)
 {
-  return memcmp (line, GREETING, GREETING_SIZE) == 0 && line[BANGER_HOST_HELLO_SIZE - 1] == '\n'
-         && banger_hex_decode (line + GREETING_SIZE, BANGER_NONCE_SIZE, hs->host_nonce);
+  uint8_t port[4];
+
+  if (memcmp (line, GREETING, GREETING_SIZE) != 0 || line[NONCE_AT - 1] != ' '
+      || line[BANGER_HOST_HELLO_SIZE - 1] != '\n'
+      || !banger_hex_decode (line + GREETING_SIZE, sizeof port, port)
+      || !banger_hex_decode (line + NONCE_AT, BANGER_NONCE_SIZE, hs->host_nonce))
+    return false;
+  hs->port = (uint32_t)port[0] << 24 | (uint32_t)port[1] << 16 | (uint32_t)port[2] << 8 | port[3];
+  return true;
 }
 
 void

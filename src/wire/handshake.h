@@ -3,10 +3,12 @@
  * The mutual challenge at the start of every stream to the guest: each end proves that it knows
  * this boot's key, without showing it. No GLib, no I/O.
  *
- *   host   BANGER/1 <host nonce, 64 hex>\n
+ *   host   BANGER/1 <port, 8 hex> <host nonce, 64 hex>\n
  *   guest  BANGER/1 <guest nonce, 64 hex> <guest proof, 64 hex>\n
  *   host   <host proof, 64 hex>\n
  *   guest  OK\n                                 then the stream is the port's
+ *
+ * Whatever carries a stream leads to the agent; which port the host wants is told here alone.
  *
  * A proof is HMAC-SHA256 (RFC 2104) under the key over: "banger guest" or "banger host", the port
  * as u32 big-endian, the host nonce, the guest nonce. So a proof fits one stream, one port and one
@@ -18,11 +20,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The agent's own port; any other is one of the guest's loopback. */
+#define BANGER_AGENT_PORT 1024
+
 #define BANGER_KEY_SIZE 32
 #define BANGER_NONCE_SIZE 32
 #define BANGER_PROOF_SIZE 32
 
-#define BANGER_HOST_HELLO_SIZE 74
+#define BANGER_HOST_HELLO_SIZE 83
 #define BANGER_GUEST_HELLO_SIZE 139
 #define BANGER_HOST_PROOF_SIZE 65
 #define BANGER_GUEST_OK_SIZE 3
@@ -37,7 +42,7 @@ typedef struct {
 
 /* Host, first line: writes BANGER_HOST_HELLO_SIZE bytes to @line. */
 void banger_handshake_host_hello (const BangerHandshake *hs, char *line);
-/* Guest: takes the host's nonce out of the first line. */
+/* Guest: takes the port and the host's nonce out of the first line. */
 bool banger_handshake_read_host_hello (BangerHandshake *hs, const char *line);
 /* Guest, second line: writes BANGER_GUEST_HELLO_SIZE bytes. */
 void banger_handshake_guest_hello (const BangerHandshake *hs, char *line);

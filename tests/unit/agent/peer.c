@@ -181,7 +181,13 @@ peer_need (Peer *peer, PeerStream *stream, gsize length)
 }
 
 PeerStream *
-peer_open (Peer *peer, guint32 port)
+peer_open (Peer *peer)
+{
+  return peer_open_channel (peer, BANGER_AGENT_PORT);
+}
+
+PeerStream *
+peer_open_channel (Peer *peer, guint32 port)
 {
   PeerStream *stream = g_new0 (PeerStream, 1);
 
@@ -225,7 +231,7 @@ peer_abort (Peer *peer, PeerStream *stream)
 PeerStream *
 peer_connect (Peer *peer, guint32 port, const guint8 *key)
 {
-  PeerStream *stream = peer_open (peer, port);
+  PeerStream *stream = peer_open (peer);
   BangerHandshake hs = { .port = port };
   char line[BANGER_HOST_HELLO_SIZE], proof[BANGER_HOST_PROOF_SIZE];
 

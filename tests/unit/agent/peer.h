@@ -35,11 +35,14 @@ void peer_turn (Peer *peer, int ms);
 /* Turns until @length bytes are there, or the stream has ended. FALSE on the latter. */
 gboolean peer_need (Peer *peer, PeerStream *stream, gsize length);
 
-PeerStream *peer_open (Peer *peer, guint32 port);
+/* A channel to the agent, or to what the line calls another port; its handshake is still to be
+ * done. */
+PeerStream *peer_open (Peer *peer);
+PeerStream *peer_open_channel (Peer *peer, guint32 port);
 void peer_send (Peer *peer, PeerStream *stream, const void *bytes, gsize length);
 void peer_take (PeerStream *stream, gsize length);
 void peer_abort (Peer *peer, PeerStream *stream);
-/* Opens a stream and does the handshake; NULL if the guest broke it off. */
+/* Opens a stream and does the handshake for @port; NULL if the guest broke it off. */
 PeerStream *peer_connect (Peer *peer, guint32 port, const guint8 *key);
 /* One request; the body of the answer, its status in *@status. */
 char *peer_request (Peer *peer, PeerStream *stream, const char *request, int *status);

@@ -246,7 +246,7 @@ test_garbage (Peer **p, gconstpointer data)
   Peer *peer = *p;
 
   for (guint i = 0; i < 50; i++) {
-    PeerStream *stream = peer_open (peer, 1024);
+    PeerStream *stream = peer_open (peer);
     guint8 bytes[300];
 
     for (guint j = 0; j < sizeof bytes; j++)
@@ -266,12 +266,12 @@ test_too_many (Peer **p, gconstpointer data)
   PeerStream *first = NULL;
 
   for (guint i = 0; i < 8; i++) {
-    PeerStream *stream = peer_open (peer, 1024);
+    PeerStream *stream = peer_open (peer);
 
     g_assert_true (stream->open);
     first = first != NULL ? first : stream;
   }
-  g_assert_true (peer_open (peer, 1024)->reset);
+  g_assert_true (peer_open (peer)->reset);
   peer_abort (peer, first);
   peer_turn (peer, 5);
   g_assert_nonnull (peer_connect (peer, 1024, peer->key));
@@ -507,6 +507,88 @@ test_forward (Peer **p, gconstpointer data)
   g_assert_true (stream == NULL || stream->reset);
 }
 
+/* Ports that TCP does not have, and a line that calls the agent otherwise. */
+static void
+test_no_port (Peer **p, gconstpointer data)
+{
+  Peer *peer = *p;
+
+  g_assert_null (peer_connect (peer, 0, peer->key));
+  g_assert_null (peer_connect (peer, 65536 + 22, peer->key));
+  g_assert_true (peer_open_channel (peer, 22)->reset);
+  g_assert_cmpuint (agent_server_count_streams (peer->server), ==, 0);
+}
+
+/* What the other end of a socket has said, once @length bytes came; the server works meanwhile. */
+static void
+await (Peer *peer, int fd, char *bytes, gsize length)
+{
+  gint64 end = g_get_monotonic_time () + 20 * G_USEC_PER_SEC;
+
+  for (gsize done = 0; done < length;) {
+    ssize_t n = recv (fd, bytes + done, length - done, MSG_DONTWAIT);
+
+    g_assert_cmpint (n, !=, 0);
+    g_assert_cmpint (g_get_monotonic_time (), <, end);
+    if (n > 0)
+      done += n;
+    else
+      peer_turn (peer, 5);
+  }
+}
+
+/* A connection of its own, as over vsock: the handshake alone says which port is meant. */
+static void
+test_socket (Peer **p, gconstpointer data)
+{
+  static const struct {
+    guint32 port;
+    const char *request;
+    const char *answer;
+  } cases[] = { { BANGER_AGENT_PORT, "GET /healthz HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\n" },
+                { 0, "ping", "pong" } };
+  struct sockaddr_in address
+      = { .sin_family = AF_INET, .sin_addr.s_addr = htonl (INADDR_LOOPBACK) };
+  socklen_t size = sizeof address;
+  Peer *peer = *p;
+  int listener = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  g_assert_cmpint (bind (listener, (struct sockaddr *)&address, size), ==, 0);
+  g_assert_cmpint (listen (listener, 1), ==, 0);
+  g_assert_cmpint (getsockname (listener, (struct sockaddr *)&address, &size), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    BangerHandshake hs = { .port = cases[i].port != 0 ? cases[i].port : ntohs (address.sin_port) };
+    char line[BANGER_GUEST_HELLO_SIZE];
+    int ends[2];
+
+    g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_assert_true (agent_server_add_stream (peer->server, ends[1]));
+    memcpy (hs.key, peer->key, sizeof hs.key);
+    banger_handshake_host_hello (&hs, line);
+    g_assert_cmpint (write (ends[0], line, BANGER_HOST_HELLO_SIZE), ==, BANGER_HOST_HELLO_SIZE);
+    await (peer, ends[0], line, BANGER_GUEST_HELLO_SIZE);
+    g_assert_true (banger_handshake_read_guest_hello (&hs, line));
+    banger_handshake_host_proof (&hs, line);
+    g_assert_cmpint (write (ends[0], line, BANGER_HOST_PROOF_SIZE), ==, BANGER_HOST_PROOF_SIZE);
+    await (peer, ends[0], line, BANGER_GUEST_OK_SIZE);
+    g_assert_cmpint (write (ends[0], cases[i].request, strlen (cases[i].request)), >, 0);
+    if (cases[i].port == 0) {
+      int fd = accept (listener, NULL, NULL);
+
+      await (peer, fd, line, 4);
+      g_assert_cmpmem (line, 4, "ping", 4);
+      g_assert_cmpint (write (fd, "pong", 4), ==, 4);
+      close (fd);
+    }
+    await (peer, ends[0], line, strlen (cases[i].answer));
+    g_assert_cmpmem (line, strlen (cases[i].answer), cases[i].answer, strlen (cases[i].answer));
+    close (ends[0]);
+    peer_turn (peer, 10);
+  }
+  close (listener);
+  g_assert_cmpuint (agent_server_count_streams (peer->server), ==, 0);
+}
+
 static void
 test_host_away (Peer **p, gconstpointer data)
 {
@@ -544,6 +626,8 @@ main (int argc, char **argv)
   ADD ("exec-client-gone", test_exec_client_gone);
   ADD ("exec-bad-frames", test_exec_bad_frames);
   ADD ("forward", test_forward);
+  ADD ("no-port", test_no_port);
+  ADD ("socket", test_socket);
   ADD ("host-away", test_host_away);
   return g_test_run ();
 }

@@ -281,15 +281,16 @@ test_knock (Guest *self, gconstpointer data)
 
 /* Plays the guest's side of a handshake in one go. @key is what it believes the key to be. */
 static void
-answer_handshake (int fd, const guint8 *key)
+answer_handshake (int fd, const guint8 *key, guint32 port)
 {
-  BangerHandshake hs = { .port = 1024 };
+  BangerHandshake hs = { 0 };
   char line[BANGER_GUEST_HELLO_SIZE];
 
   memcpy (hs.key, key, sizeof hs.key);
   memset (hs.guest_nonce, 5, sizeof hs.guest_nonce);
   g_assert_cmpint (read_some (fd, line, BANGER_HOST_HELLO_SIZE), ==, BANGER_HOST_HELLO_SIZE);
   g_assert_true (banger_handshake_read_host_hello (&hs, line));
+  g_assert_cmpuint (hs.port, ==, port);
   banger_handshake_guest_hello (&hs, line);
   g_assert_cmpint (send (fd, line, sizeof line, 0), ==, sizeof line);
   if (read_some (fd, line, BANGER_HOST_PROOF_SIZE) != BANGER_HOST_PROOF_SIZE)
@@ -309,8 +310,8 @@ test_handshake (void)
   int ends[2];
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
-  banger_handshake_async (ends[0], key, 1024, 30, NULL, on_result, &result);
-  answer_handshake (ends[1], key);
+  banger_handshake_async (ends[0], key, 8080, 30, NULL, on_result, &result);
+  answer_handshake (ends[1], key, 8080);
   fd = wait_for_fd (&result, &error);
   g_assert_no_error (error);
   /* Not one byte more than the handshake was read. */
@@ -329,7 +330,7 @@ test_handshake_wrong_key (void)
 
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
   banger_handshake_async (ends[0], key, 1024, 30, NULL, on_result, &result);
-  answer_handshake (ends[1], other);
+  answer_handshake (ends[1], other, 1024);
   g_assert_cmpint (wait_for_fd (&result, &error), <, 0);
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
   g_assert_cmpstr (banger_error_cause (error), ==, "its proof is wrong");

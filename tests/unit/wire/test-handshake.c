@@ -24,7 +24,7 @@ make_host (void)
 static BangerHandshake
 make_guest (void)
 {
-  BangerHandshake hs = { .port = 1024 };
+  BangerHandshake hs = { 0 };
 
   fill (hs.key, sizeof hs.key, 1);
   fill (hs.guest_nonce, sizeof hs.guest_nonce, 200);
@@ -57,6 +57,7 @@ test_agree (void)
   g_assert_cmpint (shake (&host, &guest), ==, 3);
   g_assert_cmpmem (host.guest_nonce, 32, guest.guest_nonce, 32);
   g_assert_cmpmem (host.host_nonce, 32, guest.host_nonce, 32);
+  g_assert_cmpuint (guest.port, ==, 1024);
 }
 
 /* The bytes as documented, computed anew with GLib's HMAC. */
@@ -70,7 +71,7 @@ test_bytes (void)
   const char *who[] = { "banger guest", "banger host" };
 
   banger_handshake_host_hello (&host, hello);
-  g_assert_cmpmem (hello, 15, "BANGER/1 646566", 15);
+  g_assert_cmpmem (hello, 24, "BANGER/1 00000400 646566", 24);
   g_assert_cmpint (hello[BANGER_HOST_HELLO_SIZE - 1], ==, '\n');
   g_assert_true (banger_handshake_read_host_hello (&guest, hello));
   banger_handshake_guest_hello (&guest, answer);
@@ -96,11 +97,28 @@ test_refused (void)
   guest = make_guest ();
   guest.key[31] ^= 1;
   g_assert_cmpint (shake (&host, &guest), ==, 1);
+}
 
-  host = make_host ();
-  guest = make_guest ();
-  guest.port = 1025;
-  g_assert_cmpint (shake (&host, &guest), ==, 1);
+/* Whoever is between the two cannot lead the stream to another port. */
+static void
+test_other_port (void)
+{
+  BangerHandshake host = make_host (), guest = make_guest ();
+  char hello[BANGER_HOST_HELLO_SIZE], answer[BANGER_GUEST_HELLO_SIZE],
+      proof[BANGER_HOST_PROOF_SIZE];
+
+  host.port = 0xfedcba98;
+  banger_handshake_host_hello (&host, hello);
+  g_assert_cmpmem (hello, 18, "BANGER/1 fedcba98 ", 18);
+  g_assert_true (banger_handshake_read_host_hello (&guest, hello));
+  g_assert_cmphex (guest.port, ==, 0xfedcba98);
+
+  hello[16] = '9';
+  g_assert_true (banger_handshake_read_host_hello (&guest, hello));
+  banger_handshake_guest_hello (&guest, answer);
+  g_assert_false (banger_handshake_read_guest_hello (&host, answer));
+  banger_handshake_host_proof (&host, proof);
+  g_assert_false (banger_handshake_read_host_proof (&guest, proof));
 }
 
 /* A proof fits its own stream and direction only. */
@@ -187,6 +205,7 @@ main (int argc, char **argv)
   g_test_add_func ("/wire/handshake/agree", test_agree);
   g_test_add_func ("/wire/handshake/bytes", test_bytes);
   g_test_add_func ("/wire/handshake/refused", test_refused);
+  g_test_add_func ("/wire/handshake/other-port", test_other_port);
   g_test_add_func ("/wire/handshake/replay", test_replay);
   g_test_add_func ("/wire/handshake/every-byte", test_every_byte);
   g_test_add_func ("/wire/handshake/hex", test_hex);
