@@ -129,6 +129,8 @@ on_guest_hello (GObject *source, GAsyncResult *result, gpointer data)
   if (!banger_handshake_read_guest_hello (&shake->hs, shake->line)) {
     banger_set_error (&error, BANGER_ERROR_FAILED, "handshake", "its proof is wrong", NULL,
                       "what answers in the guest is not its agent");
+    /* It hears so at once, however long the result is kept. */
+    banger_clear_fd (&shake->fd);
     g_task_return_error (data, error);
     g_object_unref (data);
     return;
