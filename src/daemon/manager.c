@@ -52,7 +52,7 @@ banger_manager_set_findings (BangerService *service, GVariant *findings)
   g_autoptr (GVariant) qemu = find_finding (findings, "qemu");
   g_autoptr (GVariant) kvm = find_finding (findings, "kvm");
   gboolean usable = has_status (qemu, "ok") || has_status (qemu, "warning");
-  const char *found = "", *version = "";
+  const char *found = "", *version = "", *accelerator = "tcg";
   g_autoptr (GVariant) capabilities = NULL;
   GVariantBuilder builder;
   GVariantDict dict;
@@ -62,12 +62,14 @@ banger_manager_set_findings (BangerService *service, GVariant *findings)
     g_variant_lookup (qemu, "version", "&s", &version);
     capabilities = g_variant_lookup_value (qemu, "capabilities", G_VARIANT_TYPE_STRING_ARRAY);
   }
+  if (kvm != NULL)
+    g_variant_lookup (kvm, "accelerator", "&s", &accelerator);
   if (capabilities == NULL)
     capabilities = g_variant_ref_sink (g_variant_new_strv (NULL, 0));
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "name", "s", "qemu");
   g_variant_dict_insert (&dict, "usable", "b", usable);
-  g_variant_dict_insert (&dict, "accelerator", "s", has_status (kvm, "ok") ? "kvm" : "tcg");
+  g_variant_dict_insert (&dict, "accelerator", "s", accelerator);
   g_variant_dict_insert (&dict, "version", "s", version);
   g_variant_dict_insert_value (&dict, "capabilities", capabilities);
   if (!usable)

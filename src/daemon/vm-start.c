@@ -249,6 +249,26 @@ send_start (Start *start)
   g_variant_dict_init (args, NULL);
 }
 
+/* What the doctor knows of the host, so that the monitor need not find it out. */
+static void
+add_host_facts (Start *start, GVariant *findings)
+{
+  GVariantIter iter;
+  GVariant *finding = NULL;
+
+  g_variant_iter_init (&iter, findings);
+  while ((finding = g_variant_iter_next_value (&iter)) != NULL) {
+    g_autoptr (GVariant) owned = finding;
+    const char *accelerator = NULL;
+    guint32 tsc_khz = 0;
+
+    if (g_variant_lookup (owned, "accelerator", "&s", &accelerator))
+      g_variant_dict_insert (&start->args, "accelerator", "s", accelerator);
+    if (g_variant_lookup (owned, "tsc-khz", "u", &tsc_khz))
+      g_variant_dict_insert (&start->args, "tsc-khz", "u", tsc_khz);
+  }
+}
+
 static void
 on_preflight (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -263,6 +283,7 @@ on_preflight (GObject *source, GAsyncResult *result, gpointer data)
     fail (start, error);
     return;
   }
+  add_host_facts (start, findings);
   banger_job_stage (start->job, "monitor");
   if (!spawn_monitor (start, &error)) {
     fail (start, error);

@@ -68,6 +68,10 @@ take_facts (BangerMachine *self, BangerMessage *message, GError **error)
     return refuse (error, "unknown kind of root");
   self->overlay = g_str_equal (root, "overlay");
   g_variant_lookup (args, "modules-release", "s", &self->modules_release);
+  g_variant_lookup (args, "tsc-khz", "u", &self->tsc_khz);
+  if (g_variant_lookup (args, "accelerator", "s", &self->accelerator)
+      && !g_str_equal (self->accelerator, "kvm") && !g_str_equal (self->accelerator, "tcg"))
+    return refuse (error, "unknown accelerator");
   return TRUE;
 }
 
@@ -95,5 +99,6 @@ banger_machine_free (BangerMachine *self)
   g_free (self->id);
   g_free (self->name);
   g_free (self->modules_release);
+  g_free (self->accelerator);
   g_free (self);
 }

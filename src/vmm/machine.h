@@ -11,6 +11,8 @@ typedef struct {
   guint64 memory_bytes;
   gboolean overlay;      /* the root disk is shared and read-only, writes go to the upper disk */
   char *modules_release; /* NULL: no module disk */
+  char *accelerator;     /* "kvm" or "tcg"; NULL: to be found out */
+  guint tsc_khz;         /* rate of the host's time-stamp counter; 0: to be measured */
   /* Descriptors, -1 where there is none. */
   int kernel;
   int boot_modules;

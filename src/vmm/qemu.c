@@ -387,6 +387,18 @@ qemu_free (BangerDriver *driver)
   g_free (self);
 }
 
+/* What bangerd remembers of this host saves the time to find it out again. */
+static void
+find_facts (Qemu *self)
+{
+  const BangerMachine *machine = self->machine;
+
+  self->facts.kvm = machine->accelerator != NULL ? g_str_equal (machine->accelerator, "kvm")
+                                                 : banger_kvm_probe (NULL);
+  if (!self->facts.kvm)
+    self->facts.tsc_khz = machine->tsc_khz > 0 ? machine->tsc_khz : banger_tsc_khz ();
+}
+
 static BangerDriver *
 qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverEvents *events,
             gpointer data, GError **error)
@@ -400,8 +412,7 @@ qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverE
   self->data = data;
   self->serial = self->complaints = -1;
   self->complaint = g_string_new (NULL);
-  self->facts.kvm = banger_kvm_probe (NULL);
-  self->facts.tsc_khz = self->facts.kvm ? 0 : banger_tsc_khz ();
+  find_facts (self);
   if (!connect_all (self, &ends, error) || !make_initrd (self, key, &ends, error)
       || !spawn (self, &ends, error)) {
     qemu_free (&self->parent);

@@ -9,8 +9,8 @@
 int banger_monitor_run (const char *id, int fd);
 
 /* What this host can do, found out by running it: a key file of one group, [probe].
- *   boot-id, kvm-changed, vhost-vsock-changed   the rest holds while these are the same
  *   accelerator   kvm or tcg; with tcg, reason: why KVM is not used
+ *   tsc-khz       the rate of the time-stamp counter
  *   vhost-vsock   true or false, then with vhost-vsock-reason
  *   qemu, qemu-version, qemu-capabilities (a list)   the program's path; absent if none runs */
 char *banger_probe_report (void);

@@ -165,6 +165,28 @@ test_tcg (Fixture *fixture, gconstpointer data)
   assert_text (findings, "qemu", "found", "unknown version");
 }
 
+/* The probe runs once, and again only when something that it depends on has changed. */
+static void
+test_probe_is_remembered (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *log = g_build_filename (fixture->folder, "runs", NULL);
+  g_autofree char *script = g_strdup_printf (
+      "echo run >>'%s'; printf '[probe]\\naccelerator=tcg\\ntsc-khz=2600000\\n'", log);
+  g_autoptr (GVariant) first = NULL, second = NULL, third = NULL;
+  g_autofree char *runs = NULL;
+
+  play (fixture, script);
+  first = check ();
+  second = check ();
+  g_assert_true (g_file_get_contents (log, &runs, NULL, NULL));
+  g_assert_cmpstr (runs, ==, "run\n");
+  assert_text (second, "kvm", "accelerator", "tcg");
+  play (fixture, "printf '[probe]\naccelerator=kvm\n'");
+  third = check ();
+  assert_text (third, "kvm", "accelerator", "kvm");
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, log, NULL));
+}
+
 static void
 expect_probe_failure (const char *reason)
 {
@@ -287,6 +309,8 @@ main (int argc, char **argv)
   g_test_add ("/doctor/shapes", Fixture, NULL, set_up, test_shapes, tear_down);
   g_test_add ("/doctor/kvm", Fixture, NULL, set_up, test_kvm, tear_down);
   g_test_add ("/doctor/tcg", Fixture, NULL, set_up, test_tcg, tear_down);
+  g_test_add ("/doctor/probe-is-remembered", Fixture, NULL, set_up, test_probe_is_remembered,
+              tear_down);
   g_test_add ("/doctor/probe-fails", Fixture, NULL, set_up, test_probe_that_fails, tear_down);
   g_test_add ("/doctor/host", Fixture, NULL, set_up, test_host, tear_down);
   g_test_add ("/doctor/system", Fixture, NULL, set_up, test_system_mode, tear_down);
