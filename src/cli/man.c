@@ -38,8 +38,11 @@ append_options (GString *out, const BangerOption *options)
     if (option->letter != 0)
       g_string_append_printf (out, "\\fB\\-%c\\fR, ", option->letter);
     g_string_append (out, "\\fB\\-\\-");
-    for (const char *c = option->name; *c != '\0'; c++)
-      g_string_append (out, *c == '-' ? "\\-" : (char[]){ *c, '\0' });
+    for (const char *c = option->name; *c != '\0'; c++) {
+      if (*c == '-')
+        g_string_append_c (out, '\\');
+      g_string_append_c (out, *c);
+    }
     g_string_append (out, "\\fR");
     if (option->value != NULL)
       g_string_append_printf (out, " \\fI%s\\fR", option->value);
