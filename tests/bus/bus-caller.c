@@ -34,8 +34,7 @@
 
 static gboolean agent_hangs;
 
-static void
-say (const char *format, ...)
+static void G_GNUC_PRINTF (1, 2) say (const char *format, ...)
 {
   va_list args;
   g_autofree char *text = NULL;

@@ -258,6 +258,7 @@ test_rollback (Fixture *f, gconstpointer data)
   {
     g_autoptr (BangerTransaction) transaction = banger_store_begin (f->store, &error);
 
+    g_assert_nonnull (transaction);
     add_asset (f, BANGER_OBJECT_IMAGE, "i1", "debian");
     g_assert_true (
         banger_store_add_intent (f->store, "j", BANGER_INTENT_IMAGE_DIR, "i1", NULL, &error));
