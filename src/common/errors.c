@@ -209,20 +209,37 @@ banger_error_to_variant (const GError *error)
   return g_variant_builder_end (&builder);
 }
 
+/* Text of another program as one line: a line more would pass for a cause or a hint of its own once
+ * it is a D-Bus error message, and a control character is nothing that people should be shown. */
+static char *
+lookup_line (GVariant *dictionary, const char *key)
+{
+  char *line = NULL;
+
+  if (!g_variant_lookup (dictionary, key, "s", &line))
+    return NULL;
+  for (char *c = line; *c != '\0'; c++) {
+    if (g_ascii_iscntrl (*c))
+      *c = ' ';
+  }
+  return line;
+}
+
 GError *
 banger_error_from_variant (GVariant *dictionary)
 {
-  const char *name = NULL, *message = NULL, *stage = NULL, *cause = NULL, *hint = NULL;
+  g_autofree char *message = NULL, *stage = NULL, *cause = NULL, *hint = NULL;
+  const char *name = NULL;
   int code = BANGER_ERROR_FAILED;
 
   if (dictionary == NULL || !g_variant_is_of_type (dictionary, G_VARIANT_TYPE_VARDICT)
       || g_variant_n_children (dictionary) == 0)
     return NULL;
   g_variant_lookup (dictionary, "name", "&s", &name);
-  g_variant_lookup (dictionary, "message", "&s", &message);
-  g_variant_lookup (dictionary, "stage", "&s", &stage);
-  g_variant_lookup (dictionary, "cause", "&s", &cause);
-  g_variant_lookup (dictionary, "hint", "&s", &hint);
+  message = lookup_line (dictionary, "message");
+  stage = lookup_line (dictionary, "stage");
+  cause = lookup_line (dictionary, "cause");
+  hint = lookup_line (dictionary, "hint");
   code_from_name (name, &code);
   return make_error (code, stage, cause, hint, message != NULL ? message : "no message given");
 }

@@ -54,7 +54,8 @@ void banger_error_set_stage (GError **error, const char *stage);
 
 /* The error dictionary (a{sv}, floating); empty for NULL. */
 GVariant *banger_error_to_variant (const GError *error);
-/* NULL for an empty dictionary; unknown names become Failed. Never trusts the shapes. */
+/* NULL for an empty dictionary; unknown names become Failed. Never trusts the shapes; each text
+ * becomes one line without control characters. */
 GError *banger_error_from_variant (GVariant *dictionary);
 
 /* Name and message for a D-Bus error reply; the message holds cause and hint in lines below. */

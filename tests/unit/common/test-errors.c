@@ -123,6 +123,18 @@ test_invalid_utf8 (void)
   g_assert_true (g_variant_is_normal_form (dictionary));
 }
 
+/* What a worker quotes of an archive cannot pass for another line of the reply. */
+static void
+test_one_line (void)
+{
+  g_autoptr (GVariant) dictionary = g_variant_ref_sink (g_variant_new_parsed (
+      "{'message': <'entry a\\nhint: b'>, 'cause': <'\\u001b[2Jx\\rhint: c'>, 'hint': <'d\\te'>}"));
+  g_autoptr (GError) error = banger_error_from_variant (dictionary);
+  g_autofree char *reply = banger_error_dbus_message (error);
+
+  g_assert_cmpstr (reply, ==, "entry a hint: b\ncause:  [2Jx hint: c\nhint: d e");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -130,6 +142,7 @@ main (int argc, char **argv)
   g_test_add_func ("/errors/dictionary", test_dictionary);
   g_test_add_func ("/errors/no-error", test_no_error);
   g_test_add_func ("/errors/foreign-dictionary", test_foreign_dictionary);
+  g_test_add_func ("/errors/one-line", test_one_line);
   g_test_add_func ("/errors/over-dbus", test_over_dbus);
   g_test_add_func ("/errors/every-code-has-a-name", test_every_code_has_a_name);
   g_test_add_func ("/errors/adopt", test_adopt);
