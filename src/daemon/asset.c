@@ -126,11 +126,18 @@ word (BangerAsset *self)
   return banger_object_kind_to_string (self->record->kind);
 }
 
+/* What is neither ready nor worked on is left of a removal that failed: it can only be deleted. */
 static gboolean
 check_ready (BangerAsset *self, GError **error)
 {
   if (self->record->state == BANGER_ASSET_READY && self->job == NULL)
     return TRUE;
+  if (self->job == NULL) {
+    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", "its files could not be removed",
+                      "delete it again", "%s '%s' is %s", word (self), self->record->name,
+                      banger_asset_state_to_string (self->record->state));
+    return FALSE;
+  }
   banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
                     "wait for its job to end, or cancel the job", "%s '%s' is %s", word (self),
                     self->record->name, banger_asset_state_to_string (self->record->state));
@@ -178,7 +185,7 @@ on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
 
   self->job = NULL;
   if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
-    /* The row and the intent stay: the next start finishes what could not be done now. */
+    /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
     g_clear_error (&removal->outcome);
     banger_job_finish (removal->job, error);
     return;
@@ -199,19 +206,39 @@ banger_asset_remove (BangerAsset *self, BangerJob *job, GError *outcome)
                              removal);
 }
 
+/* Whether it is the default and, as @changed, could not be: on a system bus that is everybody's. */
+static gboolean
+loses_default (BangerAsset *self, const BangerAssetRecord *changed)
+{
+  return self->service->mode == BANGER_MODE_SYSTEM && !changed->shared
+         && banger_service_default (self->service, self->record->kind) == self;
+}
+
+static gboolean
+store_change (BangerAsset *self, const BangerAssetRecord *changed, GError **error)
+{
+  BangerStore *store = self->service->store;
+  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
+
+  return transaction != NULL && banger_store_update_asset (store, changed, error)
+         && (!loses_default (self, changed)
+             || banger_store_set_setting (store, setting_of (changed->kind), NULL, error))
+         && banger_transaction_commit (transaction, error);
+}
+
 /* Stores @changed in place of the record and announces it. Takes @changed. */
 static gboolean
 change (BangerAsset *self, BangerAssetRecord *changed, GError **error)
 {
   g_autoptr (BangerAssetRecord) owned = changed;
 
-  if (!banger_store_update_asset (self->service->store, owned, error))
+  if (!store_change (self, owned, error))
     return FALSE;
   g_free (self->record->name);
   self->record->name = g_strdup (owned->name);
   self->record->shared = owned->shared;
-  self->record->state = owned->state;
   banger_asset_announce (self);
+  banger_service_announce_defaults (self->service);
   return TRUE;
 }
 
@@ -261,7 +288,7 @@ handle_delete (BangerCall *call)
 
   if (self == NULL)
     return;
-  if (!check_ready (self, &error)) {
+  if (self->job != NULL && !check_ready (self, &error)) {
     banger_call_fail (call, error);
     return;
   }
@@ -298,21 +325,21 @@ handle_rename (BangerCall *call)
   if (self == NULL)
     return;
   g_variant_get_child (call->params, 0, "&s", &name);
-  chosen = g_strdup (name);
   if (!banger_name_check (call->kind, name, &error)) {
     banger_call_fail (call, error);
     return;
   }
-  if (!g_str_equal (name, self->record->name)) {
-    g_free (chosen);
-    chosen = banger_service_choose_name (call->service, call->kind, name, &error);
+  if (g_str_equal (name, self->record->name)) {
+    banger_call_return (call, NULL);
+    return;
   }
-  changed = copy_record (self->record);
-  g_free (changed->name);
-  changed->name = g_strdup (chosen);
-  if (chosen == NULL)
-    banger_asset_record_free (changed);
-  if (chosen == NULL || !change (self, changed, &error)) {
+  chosen = banger_service_choose_name (call->service, call->kind, name, &error);
+  if (chosen != NULL) {
+    changed = copy_record (self->record);
+    g_free (changed->name);
+    changed->name = g_steal_pointer (&chosen);
+  }
+  if (changed == NULL || !change (self, changed, &error)) {
     banger_call_fail (call, error);
     return;
   }

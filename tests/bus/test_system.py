@@ -199,6 +199,34 @@ class SystemTest(unittest.TestCase):
                          "objectpath '%s'" % second)
         self.assertEqual(self.property(second, "Image", "Shared"), "true")
 
+    def test_taking_back_takes_the_default(self):
+        """What others may not use cannot be what they get without naming it."""
+        image = self.import_image("mine")
+        self.assertEqual(self.word(self.root, image, "Image.Share", "true"), "ok")
+        self.assertEqual(self.word(self.root, image, "Image.Promote"), "ok")
+        self.assertEqual(self.property(ROOT, "Manager", "DefaultImage"), "objectpath '%s'" % image)
+        self.assertEqual(self.word(self.alice, image, "Image.Rename", "'renamed'"), "ok")
+        self.assertEqual(self.property(ROOT, "Manager", "DefaultImage"), "objectpath '%s'" % image)
+        self.assertEqual(self.word(self.alice, image, "Image.Share", "false"), "ok")
+        self.assertEqual(self.property(ROOT, "Manager", "DefaultImage"), "objectpath '/'")
+
+    def test_removal_can_be_tried_again(self):
+        """Files that cannot be removed keep the image: it is there to be deleted once they can."""
+        image = self.import_image("mine")
+        rootfs = self.base / "state/images" / image.rpartition("/")[2] / "rootfs.ext4"
+        subprocess.run(["mount", "--bind", "/dev/null", rootfs], check=True)
+        try:
+            self.assertEqual(self.word(self.alice, image, "Image.Delete"), "ok")
+            self.assertEqual(self.alice.event()[2:], ["delete-image", image, "failed"])
+            self.assertEqual(self.property(image, "Image", "State"), "'deleting'")
+            self.assertEqual(self.word(self.root, image, "Image.Share", "true"), "WrongState")
+        finally:
+            subprocess.run(["umount", rootfs], check=True)
+        self.assertEqual(self.word(self.alice, image, "Image.Delete"), "ok")
+        self.assertEqual(self.alice.event()[2:], ["delete-image", image, "done"])
+        self.assertEqual(self.objects(self.root, "image"), set())
+        self.assertEqual(list((self.base / "state/images").iterdir()), [])
+
     def test_restart_keeps_owners(self):
         image = self.import_image("mine")
         pid = pid_of(NAME, self.root)
