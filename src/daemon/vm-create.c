@@ -60,11 +60,15 @@ check_word (GVariant *options, const char *option, const char *only, GError **er
   return FALSE;
 }
 
+/* Labels are shown to everybody: nothing in them may move a cursor or begin a line. */
 static gboolean
 is_label_text (const char *text)
 {
-  return strlen (text) <= LABEL_MAX && g_str_is_ascii (text)
-         && strpbrk (text, "\n\r\t\033") == NULL;
+  for (const char *c = text; *c != '\0'; c = g_utf8_next_char (c)) {
+    if (!g_unichar_isprint (g_utf8_get_char (c)))
+      return FALSE;
+  }
+  return strlen (text) <= LABEL_MAX;
 }
 
 static gboolean
@@ -79,11 +83,11 @@ take_labels (BangerVmRecord *record, GVariant *options, GError **error)
     return TRUE;
   g_variant_iter_init (&iter, labels);
   while (g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
-    if (*key == '\0' || !is_label_text (key) || strlen (value) > LABEL_MAX
+    if (*key == '\0' || !g_str_is_ascii (key) || !is_label_text (key) || !is_label_text (value)
         || g_hash_table_size (record->labels) >= LABELS_MAX) {
       banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                        "option 'labels': at most %d labels, keys of ASCII text, each up to %d "
-                        "bytes",
+                        "option 'labels': at most %d labels of printable text, keys in ASCII, "
+                        "each up to %d bytes",
                         LABELS_MAX, LABEL_MAX);
       return FALSE;
     }
@@ -355,11 +359,16 @@ on_preflight (GObject *source, GAsyncResult *result, gpointer data)
 {
   static const char *const needs[]
       = { "landlock", "seccomp", "e2fsck", "resize2fs", "disk-space", NULL };
+  static const char *const start_needs[] = { "qemu", NULL };
   BangerCall *call = data;
   GError *error = NULL;
   g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+  g_autoptr (GVariant) options = banger_call_options (call);
+  gboolean start = TRUE;
 
-  if (findings != NULL && banger_doctor_preflight (findings, needs, &error))
+  g_variant_lookup (options, "start", "b", &start);
+  if (findings != NULL && banger_doctor_preflight (findings, needs, &error)
+      && (!start || banger_doctor_preflight (findings, start_needs, &error)))
     run (call);
   else
     banger_call_fail (call, error);

@@ -128,7 +128,9 @@ class SessionTest(unittest.TestCase):
         for option in ("'vcpus': <uint32 0>", "'vcpus': <uint32 100000>",
                        "'memory-bytes': <uint64 1048576>", "'memory-bytes': <uint64 134217729>",
                        "'disk-bytes': <uint64 0>", "'work-bytes': <uint64 1>",
-                       "'labels': <{'': 'x'}>", "'labels': <{'a\\u001b[m': 'x'}>"):
+                       "'labels': <{'': 'x'}>", "'labels': <{'a\\u001b[m': 'x'}>",
+                       "'labels': <{'a': 'x\\u001b[2J'}>", "'labels': <{'a': 'x\\ny'}>",
+                       "'labels': <{'a': '%s'}>" % ("x" * 257)):
             with self.subTest(option=option):
                 text = self.refused("InvalidArgument", ROOT_PATH, "Manager.CreateVM", "foo", image,
                                     "{%s}" % option)
