@@ -11,6 +11,8 @@
 
 /* What is kept when the file is full. */
 #define KEEP (BANGER_CONSOLE_MAX / 2)
+/* Each holds a descriptor, which the guest's own streams need too. */
+#define READERS_MAX 64
 
 /* Positions count from the first byte of the boot. */
 typedef struct {
@@ -52,10 +54,10 @@ serve (Reader *reader)
   BangerConsole *self = reader->console;
   char chunk[16384];
 
+  reader->at = MAX (reader->at, self->first);
   while (reader->at < end_of (reader)) {
     ssize_t n = 0, sent = 0;
 
-    reader->at = MAX (reader->at, self->first);
     n = pread (self->fd, chunk, MIN (sizeof chunk, end_of (reader) - reader->at),
                reader->at - self->first);
     if (n <= 0)
@@ -147,6 +149,11 @@ banger_console_open (BangerConsole *self, gboolean follow, GError **error)
   Reader *reader = NULL;
   int ends[2];
 
+  if (self->readers->len >= READERS_MAX) {
+    banger_set_error (error, BANGER_ERROR_BUSY, NULL, "it has too many readers", NULL,
+                      "the console's log cannot be opened");
+    return -1;
+  }
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
     banger_set_error_errno (error, errno, NULL, "cannot make a socket");
     return -1;

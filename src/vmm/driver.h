@@ -54,7 +54,7 @@ typedef struct {
    * still to be done. */
   void (*open_stream_async) (BangerDriver *driver, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer data);
-  /* Ends the VMM: asks it to, and kills it if it does not obey within seconds. */
+  /* Ends the VMM: asks it to, and kills it if it does not obey at once. */
   void (*kill) (BangerDriver *driver);
   /* The VMM's process; 0 once it was reaped. */
   GPid (*pid) (BangerDriver *driver);

@@ -9,6 +9,9 @@
 #define RETRY_MAX_MSEC 5000
 /* So many failures in a row, about ten seconds and more, and the guest counts as unreachable. */
 #define FAILURES_MAX 6
+/* A guest whose health changes without end is asked so often a second, and bangerd told as often.
+ */
+#define ASKS_PER_SECOND 8
 
 struct BangerHealthWatch {
   BangerDriver *driver;
@@ -19,6 +22,8 @@ struct BangerHealthWatch {
   guint timer;
   guint retry;
   guint failures;
+  gint64 second; /* the one in which it was asked last, and how often */
+  guint asks;
   gboolean answered; /* ever */
   gboolean ask_plain;
   gint64 serial;
@@ -119,6 +124,22 @@ on_timer (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* TRUE if this second has seen enough of it: it is asked in the next. */
+static gboolean
+is_too_often (BangerHealthWatch *self)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (now / G_USEC_PER_SEC != self->second)
+    self->asks = 0;
+  self->second = now / G_USEC_PER_SEC;
+  if (++self->asks <= ASKS_PER_SECOND)
+    return FALSE;
+  if (self->retry == 0)
+    self->retry = g_timeout_add (1000 - now / 1000 % 1000, on_retry, self);
+  return TRUE;
+}
+
 static void
 ask (BangerHealthWatch *self)
 {
@@ -126,8 +147,11 @@ ask (BangerHealthWatch *self)
   g_autofree char *request
       = wait ? g_strdup_printf ("GET /healthz?wait=1&after=%" G_GINT64_FORMAT, self->serial)
              : g_strdup ("GET /healthz");
-  Asked *asked = g_new0 (Asked, 1);
+  Asked *asked = NULL;
 
+  if (is_too_often (self))
+    return;
+  asked = g_new0 (Asked, 1);
   asked->watch = self;
   asked->cancellable = self->cancellable = g_cancellable_new ();
   g_object_set_data (G_OBJECT (self->cancellable), "asked", asked);

@@ -5,29 +5,36 @@
 
 #include <string.h>
 
-/* Deepest nesting of brackets outside strings. json-glib also reads comments, where the count would
- * be wrong: what could begin one outside a string counts as too deep. */
-static guint
-depth_of (const char *text, gsize length)
+/* FALSE if this is more than one object of bounded depth. json-glib also reads comments, in which
+ * the brackets would not count; and it loses the memory of a value that another follows. What could
+ * begin a comment outside a string, and anything before or after the object, is refused. */
+static gboolean
+is_one_bounded_object (const char *text, gsize length)
 {
-  guint depth = 0, deepest = 0;
-  gboolean quoted = FALSE;
+  guint depth = 0;
+  gboolean quoted = FALSE, begun = FALSE;
 
   for (gsize i = 0; i < length; i++) {
     char c = text[i];
 
-    if (quoted && c == '\\')
+    if (quoted && c == '\\') {
       i++;
-    else if (!quoted && strchr ("/#'", c) != NULL)
-      return G_MAXUINT;
-    else if (c == '"')
+    } else if (depth > 0 && c == '"') {
       quoted = !quoted;
-    else if (!quoted && (c == '[' || c == '{'))
-      deepest = MAX (deepest, ++depth);
-    else if (!quoted && (c == ']' || c == '}') && depth > 0)
+    } else if (!quoted && (c == '{' || (c == '[' && depth > 0))) {
+      if (++depth > BANGER_JSON_DEPTH_MAX || (depth == 1 && begun))
+        return FALSE;
+      begun = TRUE;
+    } else if (!quoted && depth == 0) {
+      if (!g_ascii_isspace (c))
+        return FALSE;
+    } else if (!quoted && strchr ("/#'", c) != NULL) {
+      return FALSE;
+    } else if (!quoted && (c == ']' || c == '}')) {
       depth--;
+    }
   }
-  return deepest;
+  return begun;
 }
 
 JsonObject *
@@ -37,8 +44,7 @@ banger_json_parse_object (const char *text, gsize length, GError **error)
   g_autoptr (GError) cause = NULL;
   JsonNode *root = NULL;
 
-  if (length == 0 || !g_utf8_validate (text, length, NULL)
-      || depth_of (text, length) > BANGER_JSON_DEPTH_MAX) {
+  if (!g_utf8_validate (text, length, NULL) || !is_one_bounded_object (text, length)) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                       "%" G_GSIZE_FORMAT " bytes are no acceptable JSON", length);
     return NULL;

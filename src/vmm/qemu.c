@@ -16,8 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* From being asked to quit to being killed. QEMU writes out what it holds of the disks. */
-#define QUIT_SECONDS 5
+/* From being asked to quit to being killed. Nothing is lost by that: QEMU keeps no data of raw
+ * disks from the kernel. */
+#define QUIT_MSEC 250
+/* From its start until the guest's CPUs run; loading takes a loaded host a few seconds. */
+#define START_SECONDS 30
+/* For the guest to take or refuse a stream; it may be under load. */
+#define OPEN_SECONDS 30
 #define STDERR_MAX 2048
 #define PANIC_MARK "Kernel panic - not syncing"
 
@@ -34,6 +39,7 @@ typedef struct {
   GPid pid;
   guint child_source;
   guint kill_source;
+  guint start_source; /* until the CPUs run */
   BangerQmp *qmp;
   BangerVsock *vsock; /* one of these two */
   BangerMuxLine *line;
@@ -44,6 +50,7 @@ typedef struct {
   GString *complaint;
   char tail[sizeof PANIC_MARK]; /* the end of the console, to find the mark across two reads */
   gboolean panicked;
+  gboolean obeys; /* it takes commands */
   gboolean killing;
   char *shutdown_reason; /* as QMP says it */
   GError *fault;
@@ -143,8 +150,12 @@ qemu_kill (BangerDriver *driver)
   if (self->killing || self->pid == 0)
     return;
   self->killing = TRUE;
+  if (!self->obeys) {
+    kill (self->pid, SIGKILL);
+    return;
+  }
   banger_qmp_command (self->qmp, "quit", NULL, NULL);
-  self->kill_source = g_timeout_add_seconds (QUIT_SECONDS, on_quit_timeout, self);
+  self->kill_source = g_timeout_add (QUIT_MSEC, on_quit_timeout, self);
 }
 
 static void
@@ -156,11 +167,26 @@ fail (Qemu *self, const GError *error)
     kill (self->pid, SIGKILL);
 }
 
+static gboolean
+on_start_timeout (gpointer data)
+{
+  Qemu *self = data;
+  g_autoptr (GError) error = NULL;
+
+  self->start_source = 0;
+  banger_set_error (&error, BANGER_ERROR_TIMEOUT, "vmm", "it does not answer",
+                    "the host may be short of memory or have slow disks: banger doctor",
+                    "vm '%s': QEMU did not start within %u s", self->machine->name, START_SECONDS);
+  fail (self, error);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 on_continued (gpointer data, JsonObject *result, const GError *error)
 {
   Qemu *self = data;
 
+  g_clear_handle_id (&self->start_source, g_source_remove);
   if (error != NULL)
     fail (self, error);
   else
@@ -172,6 +198,7 @@ on_qmp_ready (gpointer data)
 {
   Qemu *self = data;
 
+  self->obeys = TRUE;
   banger_qmp_command (self->qmp, "cont", on_continued, self);
 }
 
@@ -256,6 +283,7 @@ on_child_ended (GPid pid, int status, gpointer data)
   self->child_source = 0;
   self->pid = 0;
   g_clear_handle_id (&self->kill_source, g_source_remove);
+  g_clear_handle_id (&self->start_source, g_source_remove);
   /* Its last words may lie in the sockets still. */
   while (read_serial (self))
     ;
@@ -374,6 +402,7 @@ qemu_free (BangerDriver *driver)
 
   g_clear_handle_id (&self->child_source, g_source_remove);
   g_clear_handle_id (&self->kill_source, g_source_remove);
+  g_clear_handle_id (&self->start_source, g_source_remove);
   g_clear_pointer (&self->qmp, banger_qmp_free);
   g_clear_pointer (&self->vsock, banger_vsock_free);
   g_clear_pointer (&self->line, banger_mux_line_free);
@@ -419,6 +448,7 @@ qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverE
     return NULL;
   }
   self->child_source = g_child_watch_add (self->pid, on_child_ended, self);
+  self->start_source = g_timeout_add_seconds (START_SECONDS, on_start_timeout, self);
   return &self->parent;
 }
 
@@ -431,7 +461,8 @@ qemu_open_stream_async (BangerDriver *driver, GCancellable *cancellable,
   if (self->vsock != NULL)
     banger_vsock_open_async (self->vsock, cancellable, callback, data);
   else
-    banger_mux_line_open_async (self->line, BANGER_AGENT_PORT, cancellable, callback, data);
+    banger_mux_line_open_async (self->line, BANGER_AGENT_PORT, OPEN_SECONDS, cancellable, callback,
+                                data);
 }
 
 static GPid

@@ -34,31 +34,53 @@ shake_free (gpointer data)
   g_free (shake);
 }
 
+/* Takes the task's reference and @error. The other end hears of it at once, however long the result
+ * is kept. */
 static void
-unreachable (GTask *task, const char *cause)
+fail (GTask *task, GError *error)
+{
+  Shake *shake = g_task_get_task_data (task);
+
+  g_source_destroy (shake->timeout);
+  banger_clear_fd (&shake->fd);
+  g_task_return_error (task, error);
+  g_object_unref (task);
+}
+
+/* As fail(), for a guest that said nothing, or nothing of use. */
+static void
+fail_unreachable (GTask *task, const char *cause)
 {
   GError *error = NULL;
 
   banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, "handshake", cause, NULL,
                     "the guest's agent does not answer");
-  g_task_return_error (task, error);
+  fail (task, error);
 }
 
-/* The end of the stream or a fault of it: the task is returned and released. TRUE if all came. */
+/* As fail(), for @error (taken) of reading or writing; NULL: the end of the stream. */
+static void
+fail_transfer (GTask *task, GError *error)
+{
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
+    fail (task, error);
+    return;
+  }
+  fail_unreachable (task, error != NULL ? error->message : "it closed the stream");
+  g_clear_error (&error);
+}
+
+/* FALSE if not all came: the task has failed then. */
 static gboolean
 check_read (GTask *task, GAsyncResult *result, gsize expected)
 {
   Shake *shake = g_task_get_task_data (task);
-  g_autoptr (GError) error = NULL;
+  GError *error = NULL;
   gsize n = 0;
 
   if (g_input_stream_read_all_finish (shake->input, result, &n, &error) && n == expected)
     return TRUE;
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    g_task_return_error (task, g_steal_pointer (&error));
-  else
-    unreachable (task, error != NULL ? error->message : "it closed the stream");
-  g_object_unref (task);
+  fail_transfer (task, error);
   return FALSE;
 }
 
@@ -66,15 +88,11 @@ static gboolean
 check_written (GTask *task, GAsyncResult *result)
 {
   Shake *shake = g_task_get_task_data (task);
-  g_autoptr (GError) error = NULL;
+  GError *error = NULL;
 
   if (g_output_stream_write_all_finish (shake->output, result, NULL, &error))
     return TRUE;
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    g_task_return_error (task, g_steal_pointer (&error));
-  else
-    unreachable (task, error->message);
-  g_object_unref (task);
+  fail_transfer (task, error);
   return FALSE;
 }
 
@@ -99,16 +117,17 @@ write_line (GTask *task, gsize length, GAsyncReadyCallback callback)
 static void
 on_ok (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autoptr (GTask) task = NULL;
   Shake *shake = g_task_get_task_data (data);
 
   if (!check_read (data, result, BANGER_GUEST_OK_SIZE))
     return;
-  task = data;
-  if (memcmp (shake->line, "OK\n", BANGER_GUEST_OK_SIZE) != 0)
-    unreachable (task, "it did not accept us");
-  else
-    g_task_return_int (task, banger_steal_fd (&shake->fd));
+  if (memcmp (shake->line, "OK\n", BANGER_GUEST_OK_SIZE) != 0) {
+    fail_unreachable (data, "it did not accept us");
+    return;
+  }
+  g_source_destroy (shake->timeout);
+  g_task_return_int (data, banger_steal_fd (&shake->fd));
+  g_object_unref (data);
 }
 
 static void
@@ -129,10 +148,7 @@ on_guest_hello (GObject *source, GAsyncResult *result, gpointer data)
   if (!banger_handshake_read_guest_hello (&shake->hs, shake->line)) {
     banger_set_error (&error, BANGER_ERROR_FAILED, "handshake", "its proof is wrong", NULL,
                       "what answers in the guest is not its agent");
-    /* It hears so at once, however long the result is kept. */
-    banger_clear_fd (&shake->fd);
-    g_task_return_error (data, error);
-    g_object_unref (data);
+    fail (data, error);
     return;
   }
   banger_handshake_host_proof (&shake->hs, shake->line);
@@ -174,8 +190,7 @@ banger_handshake_async (int fd, const guint8 *key, guint32 port, guint seconds,
   memcpy (shake->hs.key, key, BANGER_KEY_SIZE);
   shake->hs.port = port;
   if (getrandom (shake->hs.host_nonce, BANGER_NONCE_SIZE, 0) != BANGER_NONCE_SIZE) {
-    unreachable (task, "the host has no random bytes");
-    g_object_unref (task);
+    fail_unreachable (task, "the host has no random bytes");
     return;
   }
   banger_handshake_host_hello (&shake->hs, shake->line);

@@ -14,6 +14,9 @@
 
 /* While more than this waits for the line, streams are not read. */
 #define LINE_BACKLOG (256 * 1024)
+/* Far more than the streams and their control come to for a guest that reads. One that does not
+ * read what it makes us write is not read either. */
+#define OUTPUT_MAX (1024 * 1024)
 
 /* One stream: a socket pair of which the client has the other end. */
 typedef struct {
@@ -21,7 +24,9 @@ typedef struct {
   guint32 channel;
   int fd;
   BangerWatch *watch;
-  GTask *opening;   /* until the guest has accepted */
+  GTask *opening; /* until the guest has accepted, as the next two */
+  GSource *patience;
+  GSource *cancelled;
   GByteArray *late; /* what the socket did not take yet; the credit bounds it */
   gboolean blocked; /* no credit */
   gboolean guest_ended;
@@ -41,14 +46,31 @@ struct BangerMuxLine {
 static void update_stream (Stream *stream);
 
 static void
+clear_source (GSource **source)
+{
+  if (*source != NULL)
+    g_source_destroy (*source);
+  g_clear_pointer (source, g_source_unref);
+}
+
+/* The task of who waits for the stream, if it is not answered yet: the caller's. */
+static GTask *
+end_opening (Stream *stream)
+{
+  clear_source (&stream->patience);
+  clear_source (&stream->cancelled);
+  return g_steal_pointer (&stream->opening);
+}
+
+static void
 stream_free (gpointer data)
 {
   Stream *stream = data;
+  g_autoptr (GTask) opening G_GNUC_UNUSED = end_opening (stream);
 
   g_clear_pointer (&stream->watch, banger_watch_free);
   banger_clear_fd (&stream->fd);
   g_byte_array_unref (stream->late);
-  g_clear_object (&stream->opening);
   g_free (stream);
 }
 
@@ -67,7 +89,8 @@ drop_stream (Stream *stream)
 static void
 update_line (BangerMuxLine *self)
 {
-  banger_watch_want (self->watch, G_IO_IN | (self->output->len > 0 ? G_IO_OUT : 0));
+  banger_watch_want (self->watch, (self->output->len > OUTPUT_MAX ? 0 : G_IO_IN)
+                                      | (self->output->len > 0 ? G_IO_OUT : 0));
 }
 
 static void
@@ -102,7 +125,7 @@ on_mux_opened (void *data, uint32_t channel)
 
   if (stream == NULL || stream->opening == NULL)
     return;
-  task = g_steal_pointer (&stream->opening);
+  task = end_opening (stream);
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0) {
     GError *error = NULL;
 
@@ -195,7 +218,7 @@ on_mux_reset (void *data, uint32_t channel)
 
   if (stream == NULL)
     return;
-  task = g_steal_pointer (&stream->opening);
+  task = end_opening (stream);
   drop_stream (stream);
   if (task == NULL)
     return;
@@ -356,15 +379,59 @@ banger_mux_line_new (int fd, BangerReachable reachable, gpointer data)
   return self;
 }
 
+static gboolean
+on_open_timeout (gpointer data)
+{
+  Stream *stream = data;
+  g_autoptr (GTask) task = end_opening (stream);
+  GError *error = NULL;
+
+  abort_stream (stream);
+  banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, "stream", "its agent does not answer",
+                    NULL, "the guest takes no stream");
+  g_task_return_error (task, error);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_open_cancelled (GCancellable *cancellable, gpointer data)
+{
+  Stream *stream = data;
+  g_autoptr (GTask) task = end_opening (stream);
+
+  abort_stream (stream);
+  g_task_return_error_if_cancelled (task);
+  return G_SOURCE_REMOVE;
+}
+
+/* Takes @task. */
+static void
+await_opening (Stream *stream, GTask *task, guint seconds)
+{
+  GCancellable *cancellable = g_task_get_cancellable (task);
+
+  stream->opening = task;
+  stream->patience = g_timeout_source_new_seconds (seconds);
+  g_source_set_callback (stream->patience, on_open_timeout, stream, NULL);
+  g_source_attach (stream->patience, g_main_context_get_thread_default ());
+  if (cancellable == NULL)
+    return;
+  stream->cancelled = g_cancellable_source_new (cancellable);
+  g_source_set_callback (stream->cancelled, G_SOURCE_FUNC (on_open_cancelled), stream, NULL);
+  g_source_attach (stream->cancelled, g_main_context_get_thread_default ());
+}
+
 void
-banger_mux_line_open_async (BangerMuxLine *self, guint32 port, GCancellable *cancellable,
-                            GAsyncReadyCallback callback, gpointer data)
+banger_mux_line_open_async (BangerMuxLine *self, guint32 port, guint seconds,
+                            GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
   guint32 channel = banger_mux_open (self->mux, port);
   GError *error = NULL;
   Stream *stream = NULL;
 
+  /* A descriptor that was made before the cancelling must not be lost by it. */
+  g_task_set_check_cancellable (task, FALSE);
   if (channel == 0) {
     banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, "stream",
                       banger_mux_is_ready (self->mux) ? "too many streams are open"
@@ -378,8 +445,8 @@ banger_mux_line_open_async (BangerMuxLine *self, guint32 port, GCancellable *can
   stream->channel = channel;
   stream->fd = -1;
   stream->late = g_byte_array_new ();
-  stream->opening = g_steal_pointer (&task);
   g_hash_table_insert (self->streams, GUINT_TO_POINTER (channel), stream);
+  await_opening (stream, g_steal_pointer (&task), seconds);
 }
 
 void

@@ -191,6 +191,8 @@ banger_vsock_open_async (BangerVsock *self, GCancellable *cancellable, GAsyncRea
   Connect *connecting = g_new0 (Connect, 1);
 
   g_task_set_task_data (task, connecting, connect_free);
+  /* A connection that was made before the cancelling must not be lost by it. */
+  g_task_set_check_cancellable (task, FALSE);
   connecting->fd = socket (AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (connecting->fd < 0
       || (connect (connecting->fd, (struct sockaddr *)&address, sizeof address) < 0

@@ -12,9 +12,11 @@ typedef struct BangerMuxLine BangerMuxLine;
 
 /* Takes @fd, our end of the port's character device, and begins a session. */
 BangerMuxLine *banger_mux_line_new (int fd, BangerReachable reachable, gpointer data);
-/* A stream to @port; GuestUnreachable if the guest refuses it or there is none. */
-void banger_mux_line_open_async (BangerMuxLine *line, guint32 port, GCancellable *cancellable,
-                                 GAsyncReadyCallback callback, gpointer data);
+/* A stream to @port; GuestUnreachable if the guest refuses it, says nothing for @seconds or is not
+ * there. */
+void banger_mux_line_open_async (BangerMuxLine *line, guint32 port, guint seconds,
+                                 GCancellable *cancellable, GAsyncReadyCallback callback,
+                                 gpointer data);
 void banger_mux_line_free (BangerMuxLine *line);
 
 typedef struct BangerVsock BangerVsock;

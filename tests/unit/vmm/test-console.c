@@ -48,6 +48,50 @@ test_log (void)
   g_assert_cmpuint (banger_console_readers (console), ==, 0);
 }
 
+/* Neither the room for descriptors nor what a reader asked for grows. */
+static void
+test_many_readers (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  g_autoptr (GError) error = NULL;
+  int streams[200];
+  guint n = 0;
+
+  while (n < G_N_ELEMENTS (streams)
+         && (streams[n] = banger_console_open (console, TRUE, &error)) >= 0)
+    n++;
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
+  g_assert_cmpuint (n, ==, banger_console_readers (console));
+  while (n > 0)
+    close (streams[--n]);
+  while (banger_console_readers (console) > 0)
+    g_main_context_iteration (NULL, TRUE);
+  streams[0] = banger_console_open (console, TRUE, NULL);
+  g_assert_cmpint (streams[0], >=, 0);
+  close (streams[0]);
+}
+
+/* What a reader was to get has gone before it came to it: it gets nothing that came later. */
+static void
+test_overtaken (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  g_autofree char *early = g_strnfill (BANGER_CONSOLE_MAX, 'e');
+  g_autofree char *late = g_strnfill (BANGER_CONSOLE_MAX, 'l');
+  g_autoptr (GByteArray) got = NULL;
+  banger_autofd int stream = -1;
+
+  write_text (console, early);
+  stream = banger_console_open (console, FALSE, NULL);
+  g_assert_cmpuint (banger_console_readers (console), ==, 1);
+  write_text (console, late);
+  got = drain (stream);
+  g_assert_cmpuint (got->len, >, 0);
+  g_assert_null (memchr (got->data, 'l', got->len));
+}
+
 static void
 test_follow (void)
 {
@@ -111,6 +155,8 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/console/log", test_log);
   g_test_add_func ("/vmm/console/follow", test_follow);
   g_test_add_func ("/vmm/console/reader-goes", test_reader_goes);
+  g_test_add_func ("/vmm/console/many-readers", test_many_readers);
+  g_test_add_func ("/vmm/console/overtaken", test_overtaken);
   g_test_add_func ("/vmm/console/bounded", test_bounded);
   return g_test_run ();
 }

@@ -139,12 +139,11 @@ add_fd (GVariantDict *dict, GUnixFDList *fds, const char *key, int fd)
   close (fd);
 }
 
-static BangerMessage *
-start (Fixture *self, const char *kernel, GError **error)
+/* The arguments of "start" with @kernel (taken). */
+static GVariant *
+start_args (Fixture *self, int kernel, GUnixFDList *fds)
 {
-  g_autofree char *path = g_build_filename (g_getenv ("BANGER_TEST_KERNELS"), kernel, NULL);
   g_autofree char *zeros = g_strnfill (65536, ' ');
-  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
@@ -154,7 +153,7 @@ start (Fixture *self, const char *kernel, GError **error)
   g_variant_dict_insert (&dict, "memory-bytes", "t", G_GUINT64_CONSTANT (67108864));
   g_variant_dict_insert (&dict, "backend", "s", "qemu");
   g_variant_dict_insert (&dict, "root", "s", "overlay");
-  add_fd (&dict, fds, "kernel", open (path, O_RDONLY | O_CLOEXEC));
+  add_fd (&dict, fds, "kernel", kernel);
   add_fd (&dict, fds, "boot-modules", file_at (self, "boot-modules", "070701"));
   close (file_at (self, "rootfs", zeros));
   add_fd (&dict, fds, "rootfs", openat (self->run_dir, "rootfs", O_RDONLY | O_CLOEXEC));
@@ -162,14 +161,31 @@ start (Fixture *self, const char *kernel, GError **error)
   add_fd (&dict, fds, "run-dir", fcntl (self->run_dir, F_DUPFD_CLOEXEC, 0));
   add_fd (&dict, fds, "console", file_at (self, "console.log", ""));
   add_fd (&dict, fds, "exit-record", file_at (self, "exit", ""));
-  return call (self->channel, "start", g_variant_dict_end (&dict), fds, error);
+  return g_variant_dict_end (&dict);
+}
+
+static int
+open_kernel (const char *name)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("BANGER_TEST_KERNELS"), name, NULL);
+
+  return open (path, O_RDONLY | O_CLOEXEC);
+}
+
+static BangerMessage *
+start (Fixture *self, int kernel, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariant *args = start_args (self, kernel, fds);
+
+  return call (self->channel, "start", args, fds, error);
 }
 
 static void
 must_start (Fixture *self, const char *kernel)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerMessage) answer = start (self, kernel, &error);
+  g_autoptr (BangerMessage) answer = start (self, open_kernel (kernel), &error);
   const char *accelerator = NULL;
 
   if (error != NULL)
@@ -289,12 +305,46 @@ static void
 test_no_kernel (Fixture *self, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerMessage) answer = start (self, "test-vmm-monitor", &error);
+  g_autoptr (BangerMessage) answer = start (self, open_kernel ("test-vmm-monitor"), &error);
 
   g_assert_null (answer);
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
   g_assert_nonnull (strstr (banger_error_cause (error), "qemu-system-x86_64:"));
   wait_for_event (self, "exited=vmm-failed");
+}
+
+/* QEMU does not take commands yet: it is killed, not asked and waited for. */
+static void
+test_killed_early (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GAsyncResult) started = NULL;
+  g_autoptr (GError) error = NULL;
+
+  banger_channel_call_async (self->channel, "start", start_args (self, open_kernel ("wait"), fds),
+                             fds, 0, NULL, on_answer, &started);
+  banger_message_free (call (self->channel, "kill", NULL, NULL, NULL));
+  wait_for_event (self, "exited=killed");
+  g_assert_true (record_says (self, "status", "9"));
+  g_assert_nonnull (started);
+  g_assert_null (banger_channel_call_finish (self->channel, started, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+}
+
+/* A QEMU that waits for its kernel for ever, and for nothing else: the start has an end. */
+static void
+test_hangs (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  banger_autofd int silent = -1;
+  int ends[2];
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  silent = ends[1];
+  g_assert_null (start (self, ends[0], &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_TIMEOUT);
+  wait_for_event (self, "exited=vmm-failed");
+  g_assert_cmpint (wait_for_monitor (self), ==, 0);
 }
 
 static void
@@ -396,6 +446,8 @@ main (int argc, char **argv)
   ADD ("reboot", test_reboot);
   ADD ("vmm-killed", test_vmm_killed);
   ADD ("no-kernel", test_no_kernel);
+  ADD ("killed-early", test_killed_early);
+  ADD ("hangs", test_hangs);
   ADD ("bangerd-restarts", test_bangerd_restarts);
   ADD ("shutdown-timeout", test_shutdown_timeout);
   ADD ("terminated", test_terminated);

@@ -104,7 +104,14 @@ test_json_bounds (void)
   g_assert_false (parses (hidden));
   g_assert_true (parses (quoted));
   g_assert_true (parses ("{\"return\":{},\"id\":1}"));
+  g_assert_true (parses (" {\"a\":[{\"b\":[]}]}\r\n"));
   g_assert_false (parses ("[]"));
+  /* json-glib would lose the first. */
+  g_assert_false (parses ("{} {}"));
+  g_assert_false (parses ("{}\"\""));
+  g_assert_false (parses ("var x = {};"));
+  g_assert_false (parses ("}{}"));
+  g_assert_false (parses ("  "));
   g_assert_false (parses (""));
   g_assert_false (parses ("{\"a\":\"\xff\"}"));
 }

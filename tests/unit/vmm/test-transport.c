@@ -13,7 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A guest that sends back what it gets, port 7, or writes without end, port 9. */
+/* A guest that sends back what it gets, port 7, or writes without end, port 9. With @mute it
+ * neither reads nor answers. */
 typedef struct {
   int fd;
   BangerMux *mux;
@@ -23,6 +24,7 @@ typedef struct {
   guint resets;
   guint32 endless;
   guint8 letter;
+  gboolean mute;
   BangerMuxLine *line;
   guint ready;
 } Guest;
@@ -112,8 +114,13 @@ on_guest (gpointer data, GIOCondition ready)
 {
   Guest *self = data;
   guint8 chunk[4096];
-  ssize_t n = recv (self->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+  ssize_t n = 0;
 
+  if (self->mute) {
+    banger_watch_want (self->watch, 0);
+    return;
+  }
+  n = recv (self->fd, chunk, sizeof chunk, MSG_DONTWAIT);
   if (n > 0)
     banger_mux_feed (self->mux, chunk, n);
   n = send (self->fd, self->output->data, self->output->len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -177,7 +184,7 @@ open_port (Guest *self, guint32 port, GError **error)
 {
   GAsyncResult *result = NULL;
 
-  banger_mux_line_open_async (self->line, port, NULL, on_result, &result);
+  banger_mux_line_open_async (self->line, port, 30, NULL, on_result, &result);
   return wait_for_fd (&result, error);
 }
 
@@ -223,6 +230,75 @@ test_refused (Guest *self, gconstpointer data)
 
   g_assert_cmpint (open_port (self, 22, &error), <, 0);
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
+}
+
+/* Whoever opens a stream hears in time that a guest says nothing to it, and at once that he no
+ * longer wants it; the stream's place is free then. */
+static void
+test_no_answer (Guest *self, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *result = NULL;
+
+  self->mute = TRUE;
+  banger_mux_line_open_async (self->line, 7, 1, NULL, on_result, &result);
+  g_assert_cmpint (wait_for_fd (&result, &error), <, 0);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
+  for (guint i = 0; i < 2 * BANGER_MUX_CHANNELS_MAX; i++) {
+    g_clear_error (&error);
+    g_cancellable_reset (cancellable);
+    banger_mux_line_open_async (self->line, 7, 600, cancellable, on_result, &result);
+    g_cancellable_cancel (cancellable);
+    g_assert_cmpint (wait_for_fd (&result, &error), <, 0);
+    g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  }
+  self->mute = FALSE;
+  banger_watch_want (self->watch, G_IO_IN | G_IO_OUT);
+  close (open_port (self, 7, NULL));
+}
+
+/* A descriptor that is there already is not lost to a cancelling that comes too late. */
+static void
+test_cancelled_late (Guest *self, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+  GAsyncResult *result = NULL;
+  banger_autofd int fd = -1;
+
+  banger_mux_line_open_async (self->line, 7, 30, cancellable, on_result, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_cancellable_cancel (cancellable);
+  fd = wait_for_fd (&result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (fd, >=, 0);
+}
+
+/* A guest that makes us answer and reads none of it: what it writes stays where it is. */
+static void
+test_flood (Guest *self, gconstpointer data)
+{
+  static const guint8 knock[24] = { 'B', 'G', 'M', '1', [16] = 1 };
+  guint8 chunk[240 * sizeof knock];
+  gsize sent = 0;
+  guint quiet = 0;
+
+  /* Its checksum comes from the mux itself. */
+  banger_mux_knock (self->mux);
+  g_assert_cmpuint (self->output->len, >=, sizeof knock);
+  for (gsize i = 0; i < sizeof chunk; i += sizeof knock)
+    memcpy (chunk + i, self->output->data + self->output->len - sizeof knock, sizeof knock);
+  g_assert_cmpmem (chunk, 20, knock, 20);
+  self->mute = TRUE;
+  while (quiet < 3 && sent < 64 * 1048576) {
+    ssize_t n = send (self->fd, chunk, sizeof chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    sent += MAX (n, 0);
+    quiet = n < 0 && !g_main_context_iteration (NULL, FALSE) ? quiet + 1 : 0;
+  }
+  g_assert_cmpuint (sent, <, 16 * 1048576);
 }
 
 /* A client that goes in the midst of an answer: the guest hears of it, and no byte of that answer
@@ -352,6 +428,46 @@ test_handshake_silence (void)
   close (ends[1]);
 }
 
+/* A guest that breaks off, lies or is no longer wanted: each time its end is closed before the
+ * caller has even looked at the result, and nothing else is. */
+static void
+test_handshake_hangs_up (void)
+{
+  static const struct {
+    const char *said;
+    gboolean ends;
+    gboolean cancelled;
+  } faults[] = { { "", TRUE, FALSE }, { "BANGER", TRUE, FALSE }, { "", FALSE, TRUE } };
+  const guint8 key[BANGER_KEY_SIZE] = { 1 };
+
+  for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
+    g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+    g_autoptr (GError) error = NULL;
+    GAsyncResult *result = NULL;
+    char hello[BANGER_HOST_HELLO_SIZE], byte = 0;
+    int ends[2], next = -1;
+
+    g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
+    banger_handshake_async (ends[0], key, 1024, 30, cancellable, on_result, &result);
+    g_assert_cmpint (read_some (ends[1], hello, sizeof hello), ==, sizeof hello);
+    g_assert_cmpint (send (ends[1], faults[i].said, strlen (faults[i].said), 0), >=, 0);
+    if (faults[i].ends)
+      shutdown (ends[1], SHUT_WR);
+    if (faults[i].cancelled)
+      g_cancellable_cancel (cancellable);
+    while (result == NULL)
+      g_main_context_iteration (NULL, TRUE);
+    g_assert_cmpint (recv (ends[1], &byte, 1, MSG_DONTWAIT), ==, 0);
+    /* The number is another's now: the result's end must not close it. */
+    next = dup2 (ends[1], ends[0]);
+    g_assert_cmpint (wait_for_fd (&result, &error), <, 0);
+    g_assert_nonnull (error);
+    g_assert_cmpint (fcntl (next, F_GETFD), >=, 0);
+    close (next);
+    close (ends[1]);
+  }
+}
+
 typedef struct {
   int fd;
   BangerQmp *qmp;
@@ -468,12 +584,16 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("echo", test_echo);
   ADD ("refused", test_refused);
+  ADD ("no-answer", test_no_answer);
+  ADD ("cancelled-late", test_cancelled_late);
+  ADD ("flood", test_flood);
   ADD ("abort", test_abort);
   ADD ("back-pressure", test_back_pressure);
   ADD ("knock", test_knock);
   g_test_add_func ("/vmm/handshake/right", test_handshake);
   g_test_add_func ("/vmm/handshake/wrong-key", test_handshake_wrong_key);
   g_test_add_func ("/vmm/handshake/silence", test_handshake_silence);
+  g_test_add_func ("/vmm/handshake/hangs-up", test_handshake_hangs_up);
   ADD_QMP ("talk", test_qmp);
   ADD_QMP ("garbage", test_qmp_garbage);
   ADD_QMP ("long-line", test_qmp_long_line);
