@@ -72,7 +72,7 @@ probe_host (GError **error)
   static char *known_for, *known;
   g_autofree char *program = banger_program_path ("banger-vmm");
   g_autofree char *now = fingerprint (program);
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&mutex);
+  g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&mutex);
   g_autofree char *output = NULL;
   GKeyFile *probe = NULL;
 
