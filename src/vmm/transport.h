@@ -14,9 +14,9 @@ typedef struct BangerMuxLine BangerMuxLine;
 BangerMuxLine *banger_mux_line_new (int fd, BangerReachable reachable, gpointer data);
 /* A stream to @port; GuestUnreachable if the guest refuses it, says nothing for @seconds or is not
  * there. */
-void banger_mux_line_open_async (BangerMuxLine *line, guint32 port, guint seconds,
-                                 GCancellable *cancellable, GAsyncReadyCallback callback,
-                                 gpointer data);
+void
+banger_mux_line_open_async (BangerMuxLine *line, guint32 port, guint seconds,
+                            GCancellable *cancellable, GAsyncReadyCallback callback, gpointer data);
 void banger_mux_line_free (BangerMuxLine *line);
 
 typedef struct BangerVsock BangerVsock;
