@@ -33,10 +33,10 @@ FAULTS = {
 }
 
 
-def lint(tree):
+def lint(tree, *checks):
     env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    result = subprocess.run([sys.executable, tree / "tests/lint"], env=env, capture_output=True,
-                            text=True, check=False)
+    result = subprocess.run([sys.executable, tree / "tests/lint", *checks], env=env,
+                            capture_output=True, text=True, check=False)
     return result.returncode, result.stdout + result.stderr
 
 
@@ -65,12 +65,18 @@ class LintTest(unittest.TestCase):
                 planted = self.tree / path
                 planted.write_text(text, encoding="utf-8")
                 try:
-                    status, output = lint(self.tree)
+                    status, output = lint(self.tree, check)
                 finally:
                     planted.unlink()
                 self.assertEqual(status, 1, output)
                 self.assertIn("[%s]" % check, output)
                 self.assertIn(os.path.basename(path), output)
+
+    def test_every_check_has_a_fault(self):
+        status, output = lint(self.tree, "--list")
+        self.assertEqual(status, 0, output)
+        self.assertEqual({line.split()[0] for line in output.splitlines()}, set(FAULTS))
+        self.assertEqual(lint(self.tree, "no-such-check")[0], 2)
 
 
 if __name__ == "__main__":
