@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "io.h"
 #include "channel.h"
+#include "limits.h"
 #include "names.h"
 #include "paths.h"
 #include "run.h"

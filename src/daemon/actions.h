@@ -3,7 +3,7 @@
  * row is denied. */
 #pragma once
 
-#include "common/names.h"
+#include "common/common.h"
 
 #define BANGER_ACTION_VM_CREATE "org.banger.vm.create"
 #define BANGER_ACTION_VM_USE "org.banger.vm.use"

@@ -14,10 +14,6 @@
 
 #define MIB (G_GUINT64_CONSTANT (1) << 20)
 #define GIB (G_GUINT64_CONSTANT (1) << 30)
-/* What QEMU's microvm machine takes (hw/i386/microvm.c: max_cpus). */
-#define VCPUS_MAX 288
-#define MEMORY_MIN (64 * MIB)
-#define MEMORY_MAX (1024 * GIB)
 #define DISK_MIN (16 * MIB)
 #define DISK_MAX (16 * 1024 * GIB)
 #define LABELS_MAX 64
@@ -109,13 +105,14 @@ banger_vm_record_from_options (GVariant *options, GError **error)
   g_variant_lookup (options, "memory-bytes", "t", &record->memory_bytes);
   g_variant_lookup (options, "disk-bytes", "t", &record->disk_bytes);
   g_variant_lookup (options, "work-bytes", "t", &record->work_bytes);
-  if (record->vcpus < 1 || record->vcpus > MIN (VCPUS_MAX, g_get_num_processors ())) {
+  if (record->vcpus < 1 || record->vcpus > MIN (BANGER_VCPUS_MAX, g_get_num_processors ())) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
                       "option 'vcpus' must be from 1 to the %u CPUs of this host",
-                      MIN (VCPUS_MAX, g_get_num_processors ()));
+                      MIN (BANGER_VCPUS_MAX, g_get_num_processors ()));
     return NULL;
   }
-  if (!check_size ("memory-bytes", record->memory_bytes, MEMORY_MIN, MEMORY_MAX, error)
+  if (!check_size ("memory-bytes", record->memory_bytes, BANGER_MEMORY_MIN, BANGER_MEMORY_MAX,
+                   error)
       || !check_size ("disk-bytes", record->disk_bytes, DISK_MIN, DISK_MAX, error)
       || !check_size ("work-bytes", record->work_bytes, DISK_MIN, DISK_MAX, error)
       || !check_word (options, "root", "overlay", error)

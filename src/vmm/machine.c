@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "machine.h"
 
-#define VCPUS_MAX 64
-#define MEMORY_MIN (64 * G_GUINT64_CONSTANT (1048576))
-#define MEMORY_MAX (1024 * G_GUINT64_CONSTANT (1073741824))
-
 static gboolean
 refuse (GError **error, const char *what)
 {
@@ -56,10 +52,10 @@ take_facts (BangerMachine *self, BangerMessage *message, GError **error)
   if (!g_variant_lookup (args, "name", "s", &self->name) || !banger_name_is_valid (self->name))
     return refuse (error, "no name");
   if (!g_variant_lookup (args, "vcpus", "u", &self->vcpus) || self->vcpus < 1
-      || self->vcpus > VCPUS_MAX)
+      || self->vcpus > BANGER_VCPUS_MAX)
     return refuse (error, "vcpus out of bounds");
   if (!g_variant_lookup (args, "memory-bytes", "t", &self->memory_bytes)
-      || self->memory_bytes < MEMORY_MIN || self->memory_bytes > MEMORY_MAX)
+      || self->memory_bytes < BANGER_MEMORY_MIN || self->memory_bytes > BANGER_MEMORY_MAX)
     return refuse (error, "memory out of bounds");
   if (!g_variant_lookup (args, "backend", "&s", &backend) || !g_str_equal (backend, "qemu"))
     return refuse (error, "unknown backend");
