@@ -3,10 +3,12 @@
 
 #include "vmm.h"
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* How long a SIGTERM (the host shuts down) leaves to the guest. */
@@ -290,6 +292,16 @@ clear_monitor (BangerMonitor *self)
   g_main_loop_unref (self->loop);
 }
 
+/* This boot's key and the guest's memory are for no file. QEMU inherits it. */
+static void
+forbid_core_files (void)
+{
+  const struct rlimit none = { 0, 0 };
+
+  if (setrlimit (RLIMIT_CORE, &none) < 0)
+    g_warning ("core files cannot be forbidden: %s", g_strerror (errno));
+}
+
 int
 banger_monitor_run (const char *id, int fd)
 {
@@ -297,6 +309,7 @@ banger_monitor_run (const char *id, int fd)
   guint term = 0, interrupt = 0;
 
   signal (SIGPIPE, SIG_IGN);
+  forbid_core_files ();
   if (getrandom (self.key, sizeof self.key, 0) != sizeof self.key) {
     g_printerr ("banger-vmm: the kernel gives no random bytes\n");
     return 1;

@@ -97,7 +97,7 @@ banger_qemu_args (const BangerMachine *machine, const BangerQemuFacts *facts)
               "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   add_option (args, "-machine",
               "microvm,acpi=on,rtc=on,pit=off,pic=off,isa-serial=on,auto-kernel-cmdline=off,"
-              "memory-backend=memory");
+              "memory-backend=memory,dump-guest-core=off");
   add_option (args, "-accel", "%s", facts->kvm ? "kvm" : "tcg,thread=multi");
   add_option (args, "-cpu", "%s", facts->kvm ? "host" : "max");
   add_option (args, "-smp", "%u", machine->vcpus);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -366,6 +367,22 @@ test_bangerd_restarts (Fixture *self, gconstpointer data)
   wait_for_event (self, "exited=killed");
 }
 
+/* Neither the key nor the guest's memory comes to lie in a core file, of the VMM or its monitor. */
+static void
+test_no_core_files (Fixture *self, gconstpointer data)
+{
+  GPid pids[2] = { self->pid, 0 };
+
+  must_start (self, "wait");
+  pids[1] = say_hello (self->channel);
+  for (guint i = 0; i < G_N_ELEMENTS (pids); i++) {
+    struct rlimit core = { 1, 1 };
+
+    g_assert_cmpint (prlimit (pids[i], RLIMIT_CORE, NULL, &core), ==, 0);
+    g_assert_cmpuint (core.rlim_max, ==, 0);
+  }
+}
+
 /* No agent answers here: the timeout ends the VMM. A second start is refused meanwhile. */
 static void
 test_shutdown_timeout (Fixture *self, gconstpointer data)
@@ -449,6 +466,7 @@ main (int argc, char **argv)
   ADD ("killed-early", test_killed_early);
   ADD ("hangs", test_hangs);
   ADD ("bangerd-restarts", test_bangerd_restarts);
+  ADD ("no-core-files", test_no_core_files);
   ADD ("shutdown-timeout", test_shutdown_timeout);
   ADD ("terminated", test_terminated);
   ADD ("never-started", test_never_started);
