@@ -11,14 +11,14 @@ table_of (BangerService *service, BangerObjectKind kind)
   return kind == BANGER_OBJECT_KERNEL ? service->kernels : service->images;
 }
 
-static BangerIntentKind
-intent_of (BangerObjectKind kind)
+BangerIntentKind
+banger_asset_intent (BangerObjectKind kind)
 {
   return kind == BANGER_OBJECT_KERNEL ? BANGER_INTENT_KERNEL_DIR : BANGER_INTENT_IMAGE_DIR;
 }
 
-static const char *
-setting_of (BangerObjectKind kind)
+const char *
+banger_asset_setting (BangerObjectKind kind)
 {
   return kind == BANGER_OBJECT_KERNEL ? BANGER_SETTING_DEFAULT_KERNEL
                                       : BANGER_SETTING_DEFAULT_IMAGE;
@@ -171,8 +171,8 @@ forget (BangerAsset *self, GError **error)
 
   return transaction != NULL
          && banger_store_remove_asset (store, self->record->kind, self->record->id, error)
-         && banger_store_clear_intent (store, intent_of (self->record->kind), self->record->id,
-                                       error)
+         && banger_store_clear_intent (store, banger_asset_intent (self->record->kind),
+                                       self->record->id, error)
          && banger_transaction_commit (transaction, error);
 }
 
@@ -222,7 +222,7 @@ store_change (BangerAsset *self, const BangerAssetRecord *changed, GError **erro
 
   return transaction != NULL && banger_store_update_asset (store, changed, error)
          && (!loses_default (self, changed)
-             || banger_store_set_setting (store, setting_of (changed->kind), NULL, error))
+             || banger_store_set_setting (store, banger_asset_setting (changed->kind), NULL, error))
          && banger_transaction_commit (transaction, error);
 }
 
@@ -258,7 +258,7 @@ static gboolean
 begin_delete (BangerAsset *self, BangerJob *job, GError **error)
 {
   BangerStore *store = self->service->store;
-  const char *setting = setting_of (self->record->kind);
+  const char *setting = banger_asset_setting (self->record->kind);
   g_autoptr (BangerAssetRecord) changed = copy_record (self->record);
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
   g_autofree char *chosen = NULL;
@@ -384,8 +384,8 @@ handle_promote (BangerCall *call)
                       "share it first", "%s '%s' cannot be everybody's default", word (self),
                       self->record->name);
   if (error != NULL
-      || !banger_store_set_setting (call->service->store, setting_of (call->kind), self->record->id,
-                                    &error)) {
+      || !banger_store_set_setting (call->service->store, banger_asset_setting (call->kind),
+                                    self->record->id, &error)) {
     banger_call_fail (call, error);
     return;
   }

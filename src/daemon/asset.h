@@ -18,6 +18,9 @@ BangerAsset *banger_asset_publish (BangerService *service, BangerAssetRecord *re
 void banger_asset_withdraw (BangerAsset *asset);
 void banger_asset_free (BangerAsset *asset);
 
+/* Of its folder, and of the default among its kind. */
+BangerIntentKind banger_asset_intent (BangerObjectKind kind);
+const char *banger_asset_setting (BangerObjectKind kind);
 const char *banger_asset_name (BangerAsset *asset);
 void banger_asset_describe (BangerAsset *asset, BangerAuthObject *object);
 /* Announces what the record says now, after it was stored. */

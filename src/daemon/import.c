@@ -97,12 +97,6 @@ make_files (Import *import, GError **error)
   return TRUE;
 }
 
-static BangerIntentKind
-intent_of (Import *import)
-{
-  return import->kind == BANGER_OBJECT_KERNEL ? BANGER_INTENT_KERNEL_DIR : BANGER_INTENT_IMAGE_DIR;
-}
-
 static gboolean
 is_digest (const char *text)
 {
@@ -169,13 +163,10 @@ store_ready (Import *import, GError **error)
   if (import->make_default && !session)
     record->shared = TRUE;
   return transaction != NULL && banger_store_update_asset (store, record, error)
-         && banger_store_clear_intent (store, intent_of (import), record->id, error)
+         && banger_store_clear_intent (store, banger_asset_intent (import->kind), record->id, error)
          && (!(first || import->make_default)
-             || banger_store_set_setting (store,
-                                          import->kind == BANGER_OBJECT_KERNEL
-                                              ? BANGER_SETTING_DEFAULT_KERNEL
-                                              : BANGER_SETTING_DEFAULT_IMAGE,
-                                          record->id, error))
+             || banger_store_set_setting (store, banger_asset_setting (import->kind), record->id,
+                                          error))
          && banger_transaction_commit (transaction, error);
 }
 
@@ -222,8 +213,8 @@ store_import (Import *import, BangerAssetRecord *record, GError **error)
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
 
   return transaction != NULL && banger_store_add_asset (store, record, error)
-         && banger_store_add_intent (store, banger_job_id (import->job), intent_of (import),
-                                     record->id, NULL, error)
+         && banger_store_add_intent (store, banger_job_id (import->job),
+                                     banger_asset_intent (import->kind), record->id, NULL, error)
          && banger_job_save (import->job, error) && banger_transaction_commit (transaction, error);
 }
 

@@ -235,9 +235,7 @@ banger_service_choose_name (BangerService *self, BangerObjectKind kind, const ch
 BangerAsset *
 banger_service_default (BangerService *self, BangerObjectKind kind)
 {
-  const char *setting
-      = kind == BANGER_OBJECT_KERNEL ? BANGER_SETTING_DEFAULT_KERNEL : BANGER_SETTING_DEFAULT_IMAGE;
-  g_autofree char *id = banger_store_get_setting (self->store, setting, NULL);
+  g_autofree char *id = banger_store_get_setting (self->store, banger_asset_setting (kind), NULL);
 
   return banger_service_asset (self, kind, id);
 }
