@@ -23,6 +23,7 @@ struct BangerQmp {
   GByteArray *input;
   GHashTable *waiting; /* id to Waiting */
   guint last_id;
+  gboolean greeted;
 };
 
 static void
@@ -64,6 +65,22 @@ take_answer (BangerQmp *self, JsonObject *line)
     waiting->func (waiting->data, banger_json_object (line, "return"), error);
 }
 
+/* Comes once: each would cost us a command. */
+static void
+take_greeting (BangerQmp *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->greeted) {
+    banger_set_error (&error, BANGER_ERROR_FAILED, "vmm", "it greets twice", NULL,
+                      "QEMU cannot be understood");
+    close_connection (self, error);
+    return;
+  }
+  self->greeted = TRUE;
+  banger_qmp_command (self, "qmp_capabilities", on_capabilities, self);
+}
+
 static void
 take_line (BangerQmp *self, const char *text, gsize length)
 {
@@ -79,7 +96,7 @@ take_line (BangerQmp *self, const char *text, gsize length)
   if (event != NULL)
     self->events->event (self->data, event, banger_json_object (line, "data"));
   else if (json_object_has_member (line, "QMP"))
-    banger_qmp_command (self, "qmp_capabilities", on_capabilities, self);
+    take_greeting (self);
   else
     take_answer (self, line);
 }

@@ -565,6 +565,16 @@ test_qmp_garbage (Qmp *self, gconstpointer data)
 }
 
 static void
+test_qmp_greets_twice (Qmp *self, gconstpointer data)
+{
+  say_qmp (self, "{\"QMP\": {}}\r\n");
+  g_assert_false (self->closed);
+  say_qmp (self, "{\"QMP\": {}}\r\n");
+  g_assert_true (self->closed);
+  g_assert_true (self->faulty);
+}
+
+static void
 test_qmp_long_line (Qmp *self, gconstpointer data)
 {
   g_autofree char *line = g_strnfill (2 * BANGER_QMP_LINE_MAX, ' ');
@@ -596,6 +606,7 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/handshake/hangs-up", test_handshake_hangs_up);
   ADD_QMP ("talk", test_qmp);
   ADD_QMP ("garbage", test_qmp_garbage);
+  ADD_QMP ("greets-twice", test_qmp_greets_twice);
   ADD_QMP ("long-line", test_qmp_long_line);
   return g_test_run ();
 }
