@@ -18,19 +18,23 @@
  * read what it makes us write is not read either. */
 #define OUTPUT_MAX (1024 * 1024)
 
+/* What a client left behind may wait so long for the guest to take any of it. */
+#define GONE_SECONDS 5
+
 /* One stream: a socket pair of which the client has the other end. */
 typedef struct {
   BangerMuxLine *line;
   guint32 channel;
   int fd;
   BangerWatch *watch;
-  GTask *opening; /* until the guest has accepted, as the next two */
-  GSource *patience;
-  GSource *cancelled;
-  GByteArray *late; /* what the socket did not take yet; the credit bounds it */
-  gboolean blocked; /* no credit */
+  GTask *opening;     /* until the guest has accepted */
+  GSource *cancelled; /* likewise */
+  GSource *patience;  /* with the guest: until it has accepted, and once the client has gone */
+  GByteArray *late;   /* what the socket did not take yet; the credit bounds it */
+  gboolean blocked;   /* no credit */
   gboolean guest_ended;
   gboolean client_ended;
+  gboolean gone; /* both ways, and left bytes behind that the guest has no room for */
 } Stream;
 
 struct BangerMuxLine {
@@ -228,6 +232,22 @@ on_mux_reset (void *data, uint32_t channel)
 }
 
 static void
+wait_at_most (Stream *stream, guint seconds, GSourceFunc func)
+{
+  clear_source (&stream->patience);
+  stream->patience = g_timeout_source_new_seconds (seconds);
+  g_source_set_callback (stream->patience, func, stream, NULL);
+  g_source_attach (stream->patience, g_main_context_get_thread_default ());
+}
+
+static gboolean
+on_gone_timeout (gpointer data)
+{
+  abort_stream (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
 on_mux_writable (void *data, uint32_t channel)
 {
   Stream *stream = find_stream (data, channel);
@@ -235,6 +255,8 @@ on_mux_writable (void *data, uint32_t channel)
   if (stream == NULL)
     return;
   stream->blocked = FALSE;
+  if (stream->gone)
+    wait_at_most (stream, GONE_SECONDS, on_gone_timeout);
   update_stream (stream);
 }
 
@@ -242,6 +264,13 @@ static const BangerMuxHandler handler = {
   on_mux_write,    on_mux_ready, on_mux_open,  on_mux_opened,
   on_mux_received, on_mux_eof,   on_mux_reset, on_mux_writable,
 };
+
+/* What the client writes has to wait. */
+static gboolean
+is_stuck (Stream *stream)
+{
+  return stream->blocked || stream->line->output->len > LINE_BACKLOG;
+}
 
 /* Moves what the client wrote to the line. FALSE if the stream is gone. */
 static gboolean
@@ -290,29 +319,32 @@ on_stream (gpointer data, GIOCondition ready)
     return;
   /* A client that has closed both ways never reads again: the guest must know, or what it runs for
    * that client would wait for ever. */
-  if ((ready & (G_IO_HUP | G_IO_ERR)) && stream->client_ended)
+  if ((ready & (G_IO_HUP | G_IO_ERR)) && stream->client_ended) {
     abort_stream (stream);
-  else
-    update_stream (stream);
+    return;
+  }
+  if ((ready & (G_IO_HUP | G_IO_ERR)) && is_stuck (stream)) {
+    stream->gone = TRUE;
+    wait_at_most (stream, GONE_SECONDS, on_gone_timeout);
+  }
+  update_stream (stream);
 }
 
 static void
 update_stream (Stream *stream)
 {
-  gboolean backlog = stream->line->output->len > LINE_BACKLOG;
-  gboolean stuck = stream->blocked || backlog;
   GIOCondition want = 0;
 
   if (stream->fd < 0)
     return;
   if (stream->watch == NULL)
     stream->watch = banger_watch_new (stream->fd, on_stream, stream);
-  if (!stream->client_ended && !stuck)
+  if (!stream->client_ended && !is_stuck (stream))
     want |= G_IO_IN;
   if (stream->late->len > 0)
     want |= G_IO_OUT;
-  /* After its end only the hang-up is of interest, which comes with any wish. */
-  if (stream->client_ended && want == 0)
+  /* Else only the hang-up is of interest, once; it comes with any wish. */
+  if (want == 0 && !stream->gone)
     want = G_IO_HUP;
   banger_watch_want (stream->watch, want);
 }
@@ -411,9 +443,7 @@ await_opening (Stream *stream, GTask *task, guint seconds)
   GCancellable *cancellable = g_task_get_cancellable (task);
 
   stream->opening = task;
-  stream->patience = g_timeout_source_new_seconds (seconds);
-  g_source_set_callback (stream->patience, on_open_timeout, stream, NULL);
-  g_source_attach (stream->patience, g_main_context_get_thread_default ());
+  wait_at_most (stream, seconds, on_open_timeout);
   if (cancellable == NULL)
     return;
   stream->cancelled = g_cancellable_source_new (cancellable);

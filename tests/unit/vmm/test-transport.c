@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A guest that sends back what it gets, port 7, or writes without end, port 9. With @mute it
- * neither reads nor answers. */
+/* A guest that sends back what it gets, port 7, writes without end, port 9, or takes nothing,
+ * port 11. With @mute it neither reads nor answers. */
 typedef struct {
   int fd;
   BangerMux *mux;
@@ -23,6 +23,7 @@ typedef struct {
   guint open;
   guint resets;
   guint32 endless;
+  guint32 deaf;
   guint8 letter;
   gboolean mute;
   BangerMuxLine *line;
@@ -48,10 +49,11 @@ guest_open (void *data, uint32_t channel, uint32_t port)
 {
   Guest *self = data;
 
-  if (port != 7 && port != 9)
+  if (port != 7 && port != 9 && port != 11)
     return false;
   self->open++;
   self->endless = port == 9 ? channel : self->endless;
+  self->deaf = port == 11 ? channel : self->deaf;
   return true;
 }
 
@@ -71,6 +73,8 @@ guest_received (void *data, uint32_t channel, const void *bytes, size_t length)
 {
   Guest *self = data;
 
+  if (channel == self->deaf)
+    return;
   if (channel == self->endless) {
     guest_spill (self);
     return;
@@ -318,6 +322,26 @@ test_abort (Guest *self, gconstpointer data)
     while (self->resets < i)
       g_main_context_iteration (NULL, TRUE);
   }
+  g_assert_cmpuint (self->open, ==, 0);
+}
+
+/* A client that goes while the guest takes nothing of what it wrote: the guest hears of it. */
+static void
+test_gone_unheard (Guest *self, gconstpointer data)
+{
+  g_autofree char *bytes = g_strnfill (2 * BANGER_MUX_WINDOW, 'u');
+  int fd = open_port (self, 11, NULL);
+  gsize sent = 0;
+
+  while (sent < 2 * BANGER_MUX_WINDOW) {
+    ssize_t n = send (fd, bytes, 2 * BANGER_MUX_WINDOW - sent, MSG_DONTWAIT);
+
+    sent += MAX (n, 0);
+    g_main_context_iteration (NULL, FALSE);
+  }
+  close (fd);
+  while (self->resets == 0)
+    g_main_context_iteration (NULL, TRUE);
   g_assert_cmpuint (self->open, ==, 0);
 }
 
@@ -598,6 +622,7 @@ main (int argc, char **argv)
   ADD ("cancelled-late", test_cancelled_late);
   ADD ("flood", test_flood);
   ADD ("abort", test_abort);
+  ADD ("gone-unheard", test_gone_unheard);
   ADD ("back-pressure", test_back_pressure);
   ADD ("knock", test_knock);
   g_test_add_func ("/vmm/handshake/right", test_handshake);
