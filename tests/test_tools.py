@@ -19,6 +19,9 @@ from unittest import mock
 import leftovers
 
 TESTS = Path(__file__).resolve().parent
+sys.path.insert(1, str(TESTS / "system"))
+import host
+
 loader = importlib.machinery.SourceFileLoader("runner", str(TESTS / "run"))
 runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
 # Beside the script no cache of it is wanted.
@@ -57,6 +60,33 @@ class CountTest(unittest.TestCase):
         self.assertEqual(tally_of("OK", skip, ci=True), (0, 1, 0))
         self.assertEqual(tally_of("OK", skip, ci=True, allowed=["x: a"]), (0, 0, 1))
         self.assertEqual(tally_of("OK", skip, ci=True, allowed=["y: *"]), (0, 1, 0))
+
+
+class HostTest(unittest.TestCase):
+    """A host that powers off has proved nothing."""
+
+    def test_judge(self):
+        good, bad = "ok 1 a\n# 1 s\nok 2 b\n1..2\n", "ok 1 a\nnot ok 2 b\n1..2\n"
+        success, failure = "success exited 0", "exit-code exited 1"
+        self.assertIsNone(host.judge(good, success, True))
+        self.assertIsNone(host.judge(bad, failure, True))
+        for tap, result, in_time in (
+                (good, success, False), (good, failure, True), (good, "", True), (bad, success, True),
+                ("", success, True), ("1..0\n", success, True), ("ok 1 a\n", success, True),
+                ("ok 1 a\n1..2\n", success, True), (bad, "signal killed 9", True)):
+            with self.subTest(tap=tap, result=result, in_time=in_time):
+                self.assertIsNotNone(host.judge(tap, result, in_time))
+
+    def test_what_is_not_whole_fails(self):
+        with tempfile.TemporaryDirectory() as name:
+            out = Path(name)
+            (out / "tap").write_text("ok 1 a\n1..1\n", encoding="utf-8")
+            for result, passed, failed in (("success exited 0", 1, 0), ("", 1, 1)):
+                (out / "result").write_text(result, encoding="utf-8")
+                with contextlib.redirect_stdout(io.StringIO()) as said:
+                    self.assertEqual(host.report(out, True), not failed)
+                self.assertEqual(tally_of("FAIL" if failed else "OK", said.getvalue()),
+                                 (passed, failed, 0))
 
 
 class LeftoversTest(unittest.TestCase):
