@@ -28,8 +28,13 @@ class Demo:
         """Shows a command and lets it speak for itself."""
         print("\n$ banger %s" % " ".join(map(str, argv)), flush=True)
         started = time.monotonic()
-        status = subprocess.run(["banger", *map(str, argv)], env=self.session.env,
-                                stdin=subprocess.DEVNULL, check=False).returncode
+        process = subprocess.Popen(["banger", *map(str, argv)], env=self.session.env,
+                                   stdin=subprocess.DEVNULL)
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C is its own too: it cancels, and says so.
+            raise
         if time_as:
             self.seconds[time_as] = time.monotonic() - started
         if status:
