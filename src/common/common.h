@@ -5,7 +5,7 @@
 #include "errors.h"
 #include "io.h"
 #include "channel.h"
-#include "limits.h"
+#include "bounds.h"
 #include "names.h"
 #include "paths.h"
 #include "run.h"
