@@ -530,13 +530,24 @@ banger_channel_is_open (BangerChannel *self)
   return self->fd >= 0;
 }
 
+static struct ucred
+peer_of (BangerChannel *self)
+{
+  struct ucred peer = { 0, (uid_t)-1, (gid_t)-1 };
+  socklen_t size = sizeof peer;
+
+  getsockopt (self->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  return peer;
+}
+
 uid_t
 banger_channel_peer_uid (BangerChannel *self)
 {
-  struct ucred peer;
-  socklen_t size = sizeof peer;
+  return peer_of (self).uid;
+}
 
-  if (getsockopt (self->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-    return (uid_t)-1;
-  return peer.uid;
+pid_t
+banger_channel_peer_pid (BangerChannel *self)
+{
+  return peer_of (self).pid;
 }

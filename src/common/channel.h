@@ -75,3 +75,6 @@ void banger_channel_close (BangerChannel *channel);
 gboolean banger_channel_is_open (BangerChannel *channel);
 /* Uid of the peer, by the kernel (SO_PEERCRED). (uid_t) -1 if it is not known. */
 uid_t banger_channel_peer_uid (BangerChannel *channel);
+/* Process that listens at the socket we connected to, the same way; of a pair: who made it. 0 if it
+ * is not known. */
+pid_t banger_channel_peer_pid (BangerChannel *channel);

@@ -3,23 +3,37 @@
 
 #include "files.h"
 
+#include <errno.h>
+#include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define EXIT_RECORD_MAX 65536
+/* A monitor that has told the end may stay for readers of the console, LINGER_SECONDS in vmm. */
+#define LEAVE_SECONDS 5
+
+/* A process whose end we wait for. */
+typedef struct {
+  int pidfd; /* -1: it has gone, or there never was one */
+  guint source;
+} Process;
 
 struct _BangerMonitor {
   BangerService *service;
   char *id;
   BangerChannel *channel;
-  GPid pid;       /* 0: not our child */
-  gboolean alive; /* our child and not reaped */
-  guint child_watch;
+  GPid child; /* 0: not our child, or reaped */
+  Process process;
+  Process vmm; /* the kernel ends it with the monitor, but not at once */
+  guint leave_timer;
   const char *accelerator;
   const BangerMonitorEvents *events;
   gpointer data;
   gboolean told;   /* "exited" came */
+  gboolean ended;  /* and was handed on */
   GError *failure; /* what it told */
 };
 
@@ -92,19 +106,87 @@ note_exited (BangerMonitor *self, GVariant *args)
     self->failure = make_failure (self->id, reason, NULL, NULL);
 }
 
-/* Tells the end: when the monitor says so, for its VMM is gone then though it may stay for readers
- * of the console; else once nothing of it is left, no channel and no child. */
 static void
-complete (BangerMonitor *self)
+send_kill (const Process *process)
 {
-  g_autoptr (GError) failure = NULL;
+  if (process->pidfd >= 0)
+    syscall (SYS_pidfd_send_signal, process->pidfd, SIGKILL, NULL, 0);
+}
 
-  if (self->events == NULL
-      || (!self->told && (self->alive || banger_channel_is_open (self->channel))))
-    return;
-  failure = self->told ? g_steal_pointer (&self->failure)
-                       : banger_exit_record_read (self->service, self->id, self->id);
+void
+banger_monitor_end (BangerMonitor *self)
+{
+  send_kill (&self->process);
+  send_kill (&self->vmm);
+}
+
+static gboolean
+on_overdue (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  self->leave_timer = 0;
+  banger_monitor_end (self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+tell_ended (BangerMonitor *self)
+{
+  g_autoptr (GError) failure = self->told
+                                   ? g_steal_pointer (&self->failure)
+                                   : banger_exit_record_read (self->service, self->id, self->id);
+
+  self->ended = TRUE;
+  self->leave_timer = g_timeout_add_seconds (LEAVE_SECONDS, on_overdue, self);
   self->events->ended (self, failure, self->data);
+}
+
+/* The end is told when the monitor says so, for its VMM is gone then, else when it has gone without
+ * a word; that it left once no process is there. The last call may free it. */
+static void
+check_end (BangerMonitor *self)
+{
+  gboolean is_gone = self->process.pidfd < 0;
+
+  if (self->events == NULL)
+    return;
+  if (!self->ended && (self->told || (is_gone && !banger_channel_is_open (self->channel))))
+    tell_ended (self);
+  if (self->ended && is_gone && self->vmm.pidfd < 0)
+    self->events->left (self, self->data);
+}
+
+static gboolean
+on_process_ended (int pidfd, GIOCondition condition, gpointer data)
+{
+  BangerMonitor *self = data;
+  Process *process = pidfd == self->vmm.pidfd ? &self->vmm : &self->process;
+
+  if (process == &self->process && self->child != 0) {
+    waitpid (self->child, NULL, 0);
+    self->child = 0;
+  }
+  process->source = 0;
+  banger_clear_fd (&process->pidfd);
+  check_end (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* Without a pidfd (the process has gone) there is nothing to wait for. */
+static void
+watch_process (BangerMonitor *self, Process *process, int pidfd)
+{
+  process->pidfd = pidfd;
+  if (pidfd >= 0)
+    process->source = g_unix_fd_add (pidfd, G_IO_IN, on_process_ended, self);
+}
+
+static void
+clear_process (Process *process)
+{
+  g_clear_handle_id (&process->source, g_source_remove);
+  banger_clear_fd (&process->pidfd);
 }
 
 static void
@@ -115,12 +197,14 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
 
   if (message == NULL) {
     /* A monitor that leaves without a word is broken, and its VM would be out of reach. */
-    if (self->alive && !self->told)
-      kill (self->pid, SIGKILL);
-    complete (self);
+    if (!self->told)
+      send_kill (&self->process);
+    check_end (self);
+  } else if (self->ended) {
+    g_debug ("vm %s: '%s' after its end", self->id, message->verb);
   } else if (g_str_equal (message->verb, "exited")) {
     note_exited (self, message->args);
-    complete (self);
+    check_end (self);
   } else if (g_str_equal (message->verb, "health")) {
     self->events->health (self, message->args, self->data);
   } else if (g_str_equal (message->verb, "stage")
@@ -129,20 +213,24 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
   }
 }
 
-static void
-on_child_exit (GPid pid, int wait_status, gpointer data)
+static BangerMonitor *
+monitor_new (BangerService *service, const char *id, BangerChannel *channel)
 {
-  BangerMonitor *self = data;
+  BangerMonitor *self = g_new0 (BangerMonitor, 1);
 
-  self->alive = FALSE;
-  self->child_watch = 0;
-  complete (self);
+  self->service = service;
+  self->id = g_strdup (id);
+  self->channel = channel;
+  self->accelerator = "";
+  self->process.pidfd = self->vmm.pidfd = -1;
+  return self;
 }
 
 BangerMonitor *
 banger_monitor_spawn (BangerService *service, const char *id, GError **error)
 {
-  g_autoptr (BangerMonitor) self = g_new0 (BangerMonitor, 1);
+  g_autoptr (BangerMonitor) self = NULL;
+  BangerChannel *channel = NULL;
   g_autofree char *program = banger_program_path ("banger-vmm");
   /* It looks for the agent beside itself. */
   g_autofree char *folder = g_path_get_dirname (program);
@@ -153,17 +241,19 @@ banger_monitor_spawn (BangerService *service, const char *id, GError **error)
   BangerRunFd fds[2] = { { -1, 0 }, { 2, 2 } };
   BangerRunSpec spec = { .argv = argv, .env = env, .fds = fds, .n_fds = 2, .own_session = TRUE };
 
-  self->service = service;
-  self->id = g_strdup (id);
-  self->accelerator = "";
-  self->channel = banger_channel_pair (&child_fd, error);
-  if (self->channel == NULL)
+  channel = banger_channel_pair (&child_fd, error);
+  if (channel == NULL)
     return NULL;
+  self = monitor_new (service, id, channel);
   fds[0].source = child_fd;
-  if (!banger_run_spawn (&spec, &self->pid, error))
+  if (!banger_run_spawn (&spec, &self->child, error))
     return NULL;
-  self->alive = TRUE;
-  self->child_watch = g_child_watch_add (self->pid, on_child_exit, self);
+  watch_process (self, &self->process, syscall (SYS_pidfd_open, self->child, 0));
+  if (self->process.pidfd < 0) {
+    banger_set_error_errno (error, errno, NULL, "vm %s: its monitor cannot be watched", id);
+    kill (self->child, SIGKILL);
+    return NULL;
+  }
   return g_steal_pointer (&self);
 }
 
@@ -176,11 +266,9 @@ banger_monitor_connect (BangerService *service, const char *id, GError **error)
 
   if (channel == NULL)
     return NULL;
-  self = g_new0 (BangerMonitor, 1);
-  self->service = service;
-  self->id = g_strdup (id);
-  self->accelerator = "";
-  self->channel = channel;
+  self = monitor_new (service, id, channel);
+  watch_process (self, &self->process,
+                 banger_monitor_open_process (banger_channel_peer_pid (channel), id));
   return self;
 }
 
@@ -193,11 +281,12 @@ on_reaped (GPid pid, int wait_status, gpointer data)
 void
 banger_monitor_free (BangerMonitor *self)
 {
-  g_clear_handle_id (&self->child_watch, g_source_remove);
-  if (self->alive)
-    g_child_watch_add (self->pid, on_reaped, NULL);
-  if (self->channel != NULL)
-    banger_channel_close (self->channel);
+  g_clear_handle_id (&self->leave_timer, g_source_remove);
+  clear_process (&self->process);
+  clear_process (&self->vmm);
+  if (self->child != 0)
+    g_child_watch_add (self->child, on_reaped, NULL);
+  banger_channel_close (self->channel);
   g_clear_object (&self->channel);
   g_clear_error (&self->failure);
   g_free (self->id);
@@ -225,12 +314,15 @@ banger_monitor_accelerator (BangerMonitor *self)
 }
 
 void
-banger_monitor_set_accelerator (BangerMonitor *self, GVariant *facts)
+banger_monitor_take_facts (BangerMonitor *self, GVariant *facts)
 {
   const char *word = NULL;
+  gint32 pid = 0;
 
   g_variant_lookup (facts, "accelerator", "&s", &word);
   self->accelerator = known_accelerator (word);
+  if (self->vmm.pidfd < 0 && g_variant_lookup (facts, "pid", "i", &pid) && pid > 0)
+    watch_process (self, &self->vmm, banger_monitor_open_vmm (pid, self->id));
 }
 
 static void
@@ -252,6 +344,6 @@ banger_monitor_kill (BangerMonitor *self)
   if (banger_channel_is_open (self->channel))
     banger_channel_call_async (self->channel, "kill", NULL, NULL, 5000, NULL, on_kill_answered,
                                g_strdup (self->id));
-  else if (self->alive)
-    kill (self->pid, SIGKILL);
+  else
+    send_kill (&self->process);
 }

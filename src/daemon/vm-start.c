@@ -174,6 +174,9 @@ on_boot_cancelled (GCancellable *cancellable, gpointer data)
   BangerVm *vm = data;
 
   vm->end_wanted = TRUE;
+  /* Nobody else is to begin with what this job takes away. */
+  if (vm->job == NULL)
+    vm->job = vm->booting;
   if (vm->monitor != NULL)
     banger_monitor_kill (vm->monitor);
 }
@@ -185,8 +188,7 @@ await_boot (BangerVm *vm, BangerJob *job)
   vm->booting = job;
   banger_vm_announce (vm);
   banger_job_stage (job, "booting");
-  if (!banger_job_is_cancelled (job)
-      && (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED)) {
+  if (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED) {
     banger_vm_boot_done (vm);
     return;
   }
@@ -206,12 +208,14 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (BangerMessage) answer
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
-  if (answer == NULL || !store_running (vm, &error)) {
+  /* An end that was asked for meanwhile is on its way. */
+  if (answer == NULL || g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error)
+      || !store_running (vm, &error)) {
     vm->record->state = BANGER_VM_STARTING;
     fail (start, error);
     return;
   }
-  banger_monitor_set_accelerator (vm->monitor, answer->args);
+  banger_monitor_take_facts (vm->monitor, answer->args);
   start_free (start);
   await_boot (vm, job);
 }
@@ -293,6 +297,14 @@ on_preflight (GObject *source, GAsyncResult *result, gpointer data)
   send_start (start);
 }
 
+static void
+on_former_left (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Start *start = data;
+
+  banger_doctor_check_async (start->vm->service->mode, NULL, on_preflight, start);
+}
+
 void
 banger_vm_run_start (BangerVm *vm, BangerJob *job)
 {
@@ -303,7 +315,7 @@ banger_vm_run_start (BangerVm *vm, BangerJob *job)
   start->fds = g_unix_fd_list_new ();
   g_variant_dict_init (&start->args, NULL);
   banger_job_stage (job, "kernel");
-  banger_doctor_check_async (vm->service->mode, NULL, on_preflight, start);
+  banger_vm_wait_end_async (vm, on_former_left, start);
 }
 
 static BangerJob *
@@ -326,15 +338,30 @@ banger_vm_boot_done (BangerVm *vm)
   banger_job_finish (job, NULL);
 }
 
+static void
+on_boot_left (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Failed *failed = data;
+  BangerVm *vm = failed->vm;
+  BangerJob *job = failed->job;
+
+  if (vm->job == job)
+    vm->job = NULL;
+  if (is_create (job) && banger_job_is_cancelled (job) && vm->job == NULL)
+    banger_vm_remove (vm, job, failed->error);
+  else
+    banger_job_finish (job, failed->error);
+}
+
 void
 banger_vm_boot_failed (BangerVm *vm, GError *error)
 {
-  BangerJob *job = take_booting (vm);
+  Failed *failed = g_new0 (Failed, 1);
 
-  if (is_create (job) && banger_job_is_cancelled (job) && vm->job == NULL)
-    banger_vm_remove (vm, job, error);
-  else
-    banger_job_finish (job, error);
+  failed->vm = vm;
+  failed->job = take_booting (vm);
+  failed->error = error;
+  banger_vm_wait_end_async (vm, on_boot_left, failed);
 }
 
 static gboolean

@@ -234,5 +234,7 @@ banger_vm_delete (BangerCall *call)
   vm->end_wanted = TRUE;
   if (vm->monitor != NULL)
     banger_monitor_kill (vm->monitor);
+  else if (vm->leaving != NULL)
+    banger_monitor_end (vm->leaving);
   banger_vm_wait_end_async (vm, on_ended_for_delete, stop);
 }

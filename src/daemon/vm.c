@@ -89,6 +89,7 @@ void
 banger_vm_free (BangerVm *self)
 {
   g_clear_pointer (&self->monitor, banger_monitor_free);
+  g_clear_pointer (&self->leaving, banger_monitor_free);
   g_object_unref (self->iface);
   g_ptr_array_unref (self->end_tasks);
   g_clear_error (&self->end_failure);
@@ -222,8 +223,7 @@ on_ended (BangerMonitor *monitor, const GError *failure, gpointer data)
   GError *why_not_up = self->booting != NULL ? boot_error (self, fault) : NULL;
 
   self->health = BANGER_HEALTH_UNKNOWN;
-  g_clear_pointer (&self->monitor, banger_monitor_free);
-  banger_vm_release_run (self);
+  self->leaving = g_steal_pointer (&self->monitor);
   switch (self->record->state) {
   case BANGER_VM_RUNNING:
   case BANGER_VM_PAUSED:
@@ -239,10 +239,22 @@ on_ended (BangerMonitor *monitor, const GError *failure, gpointer data)
   self->end_wanted = FALSE;
   if (why_not_up != NULL)
     banger_vm_boot_failed (self, why_not_up);
+  /* Its console goes with it: nobody need be given the rest. */
+  if (self->record->state == BANGER_VM_DELETING)
+    banger_monitor_end (self->leaving);
+}
+
+static void
+on_left (BangerMonitor *monitor, gpointer data)
+{
+  BangerVm *self = data;
+
+  g_clear_pointer (&self->leaving, banger_monitor_free);
+  banger_vm_release_run (self);
   end_waits (self);
 }
 
-static const BangerMonitorEvents events = { on_stage, on_health, on_ended };
+static const BangerMonitorEvents events = { on_stage, on_health, on_ended, on_left };
 
 void
 banger_vm_attach (BangerVm *self, BangerMonitor *monitor)
@@ -258,7 +270,7 @@ banger_vm_wait_end_async (BangerVm *self, GAsyncReadyCallback callback, gpointer
 {
   GTask *task = g_task_new (NULL, NULL, callback, data);
 
-  if (self->monitor != NULL) {
+  if (self->monitor != NULL || self->leaving != NULL) {
     g_ptr_array_add (self->end_tasks, task);
     return;
   }

@@ -10,14 +10,15 @@ struct _BangerVm {
   BangerVmRecord *record; /* as the store has it */
   char *path;
   GDBusInterfaceSkeleton *iface;
-  BangerMonitor *monitor; /* while one lives */
+  BangerMonitor *monitor; /* while a guest runs, or is on its way */
+  BangerMonitor *leaving; /* one whose guest has ended, until no process is left */
   BangerJob *job;         /* that works on it alone, or NULL */
   BangerJob *booting;     /* create or start that waits for a running guest to be healthy */
   BangerHealth health;
   gboolean end_wanted; /* a job of ours ends it: whatever ends the guest now is no fault */
   gulong on_boot_cancel;
   GError *end_failure;  /* how the monitor ended while a job held the VM */
-  GPtrArray *end_tasks; /* of GTask: they wait for the end of the monitor */
+  GPtrArray *end_tasks; /* of GTask: they wait until no monitor is left */
 };
 
 /* Takes @record, which the store has, and puts the VM on the bus. */
@@ -42,12 +43,13 @@ gboolean banger_vm_check_running (BangerVm *vm, GError **error);
 
 /* Takes @monitor as that of this VM and follows it. */
 void banger_vm_attach (BangerVm *vm, BangerMonitor *monitor);
-/* Ends once the monitor has ended and what it held is released; at once if there is none. */
+/* Ends once no process of a monitor is left and what it held is released; at once if there is none.
+ * The state changes before: when the guest has ended. */
 void banger_vm_wait_end_async (BangerVm *vm, GAsyncReadyCallback callback, gpointer data);
 
 /* Gives back what a start took from the host, once the monitor has gone. */
 void banger_vm_release_run (BangerVm *vm);
 
 /* Removes all that the VM has on the host, then its rows, then withdraws it. Takes the error that
- * @job ends with (NULL: it is done). Its monitor must have ended. */
+ * @job ends with (NULL: it is done). No monitor may be left. */
 void banger_vm_remove (BangerVm *vm, BangerJob *job, GError *outcome);

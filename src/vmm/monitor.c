@@ -85,6 +85,7 @@ on_running (gpointer data, const char *accelerator)
   tell_stage (self, "booting");
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "accelerator", "s", accelerator);
+  g_variant_dict_insert (&dict, "pid", "i", self->driver->klass->pid (self->driver));
   if (self->start_serial != 0
       && !banger_channel_reply (self->starter, self->start_serial, g_variant_dict_end (&dict), NULL,
                                 &error))

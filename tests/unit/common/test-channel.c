@@ -280,7 +280,11 @@ test_long_path (void)
   channel = banger_channel_connect (path, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (banger_channel_peer_uid (channel), ==, getuid ());
+  g_assert_cmpint (banger_channel_peer_pid (channel), ==, getpid ());
   g_assert_true (banger_remove_tree_at (AT_FDCWD, top, &error));
+  banger_channel_close (channel);
+  g_assert_cmpuint (banger_channel_peer_uid (channel), ==, (uid_t)-1);
+  g_assert_cmpint (banger_channel_peer_pid (channel), ==, 0);
   g_clear_object (&channel);
   channel = banger_channel_connect (path, &error);
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
