@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Nobody is served yet, so files are removed without a thread. What cannot be removed fails the
+ * Nobody is served yet, so files are removed without a thread, and the end of a killed monitor is
+ * waited for (banger_monitor_kill_process says how long at most): callers wait for the name. There
+ * is work only for what a service before us left unfinished. What cannot be removed fails the
  * start: a service that runs beside leftovers would hide them.
  */
 #include "reconcile.h"
@@ -214,9 +216,11 @@ static void
 note_end (BangerVm *vm)
 {
   BangerVmState before = vm->record->state;
-  g_autoptr (GError) failure = NULL;
+  GError *failure = NULL;
 
-  banger_monitor_kill_process (vm->record->id, TRUE);
+  /* No look at all processes for each VM that just is not running. */
+  if (banger_store_has_intent (vm->service->store, BANGER_INTENT_MONITOR, vm->record->id))
+    banger_monitor_kill_process (vm->record->id, TRUE);
   banger_vm_release_run (vm);
   if (before == BANGER_VM_STOPPED || before == BANGER_VM_FAILED)
     return;
@@ -225,8 +229,7 @@ note_end (BangerVm *vm)
                       "start it again", "vm '%s': its start was interrupted", vm->record->name);
   else if (before != BANGER_VM_STOPPING)
     failure = banger_exit_record_read (vm->service, vm->record->id, vm->record->name);
-  banger_vm_set_state (vm, failure != NULL ? BANGER_VM_FAILED : BANGER_VM_STOPPED,
-                       g_steal_pointer (&failure));
+  banger_vm_set_state (vm, failure != NULL ? BANGER_VM_FAILED : BANGER_VM_STOPPED, failure);
 }
 
 static void
@@ -250,7 +253,7 @@ adopt (BangerVm *vm, GVariant *facts)
   g_autoptr (GVariant) health = g_variant_lookup_value (facts, "health", G_VARIANT_TYPE_VARDICT);
   const char *word = NULL;
 
-  banger_monitor_set_accelerator (vm->monitor, facts);
+  banger_monitor_take_facts (vm->monitor, facts);
   if (health != NULL && g_variant_lookup (health, "health", "&s", &word))
     banger_health_from_string (word, &vm->health);
   /* A stop that was interrupted goes on in the monitor; the VM is there until it ends. */
