@@ -49,10 +49,24 @@ on_name_acquired (GDBusConnection *connection, const char *name, gpointer data)
   banger_doctor_check_async (self->service->mode, NULL, on_findings, self);
 }
 
+/* The bus has gone: the session is over, or the host shuts down. Nobody can ask us any more; VMs
+ * run on. */
+static void
+on_bus_closed (GDBusConnection *connection, gboolean remote_peer_vanished, GError *error,
+               gpointer data)
+{
+  Daemon *self = data;
+
+  g_main_loop_quit (self->loop);
+}
+
 static void
 on_name_lost (GDBusConnection *connection, const char *name, gpointer data)
 {
-  give_up (data, "the name " BANGER_BUS_NAME " is taken, or this user may not have it");
+  Daemon *self = data;
+
+  if (!g_dbus_connection_is_closed (self->service->connection))
+    give_up (data, "the name " BANGER_BUS_NAME " is taken, or this user may not have it");
 }
 
 static void
@@ -105,8 +119,11 @@ serve (BangerMode mode)
   g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
   Daemon self = { .loop = loop };
 
-  if (connection != NULL)
+  if (connection != NULL) {
+    g_dbus_connection_set_exit_on_close (connection, FALSE);
+    g_signal_connect (connection, "closed", G_CALLBACK (on_bus_closed), &self);
     service = banger_service_new (mode, connection, &error);
+  }
   if (service == NULL) {
     g_autofree char *message = NULL;
 
@@ -120,6 +137,7 @@ serve (BangerMode mode)
   g_unix_signal_add (SIGINT, on_signal, &self);
   banger_reconcile_async (service, on_reconciled, &self);
   g_main_loop_run (loop);
+  g_signal_handlers_disconnect_by_data (connection, &self);
   g_clear_handle_id (&self.name_id, g_bus_unown_name);
   g_dbus_connection_flush_sync (connection, NULL, NULL);
   return self.status;
