@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -60,6 +61,14 @@ class Banger(Session):
             raise CommandFailed("%s.%s: %s" % (interface, name, result.stderr.strip()))
         return json.loads(result.stdout)["data"]
 
+    def stages(self):
+        """{kind of job: [its stages in their order]}, as bangerd lists them."""
+        found = {}
+        for line in self.run("bangerd", "--list-stages").stdout.splitlines():
+            kind, stage = line.split()
+            found.setdefault(kind, []).append(stage)
+        return found
+
     def import_kernel(self, name="cloud"):
         return self.banger("kernel", "import", name, fixtures.kernel_deb(),
                            seconds=SECONDS["import"])
@@ -81,21 +90,10 @@ class Banger(Session):
     def wait_for_state(self, name, state, seconds=SECONDS["command"]):
         """Waits for signals of the VM until its state is @state."""
         path = self.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", name, "0")[0]
-        watch = self.popen("gdbus", "monitor", "--session", "--dest", BUS_NAME,
-                           "--object-path", path)
-        deadline = threading.Timer(seconds, watch.kill)
-        deadline.start()
-        try:
-            # The first line says that it listens; then no change is missed.
-            for _ in watch.stdout:
-                if self.property(path, "VM", "State") == state:
-                    return
-        finally:
-            deadline.cancel()
-            watch.kill()
-            watch.wait()
-            watch.stdout.close()
-        raise AssertionError("vm %s: %s, not %s" % (name, self.property(path, "VM", "State"), state))
+        with PropertyWatch(self, seconds) as watch:
+            now = self.property(path, "VM", "State")
+            if now != state and not watch.wait_for("State", state, path):
+                raise AssertionError("vm %s: %s, not %s" % (name, now, state))
 
     def leftovers(self):
         """What is there beyond an idle service's own, as {what: [names]}."""
@@ -104,6 +102,44 @@ class Banger(Session):
         found["processes"] = [p for p in found.get("processes", [])
                               if p.split(" ", 1)[0] != str(own)]
         return {what: names for what, names in found.items() if names}
+
+
+class PropertyWatch:
+    """Sees objects' properties change as that is announced on the bus. Use as a context manager."""
+
+    def __init__(self, session, seconds=SECONDS["busybox"] + SECONDS["import"]):
+        self.process = subprocess.Popen(
+            ["busctl", "--user", "--json=short", "--match=type='signal'", "monitor"],
+            env=session.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        self.deadline = threading.Timer(seconds, self.process.kill)
+        self.deadline.start()
+        # It says this once the bus has made it a monitor, so nothing is missed from here on.
+        for line in self.process.stdout:
+            if line.startswith(b"Monitoring"):
+                break
+
+    def wait_for(self, name, value, path=None):
+        """Path of the object whose property @name becomes @value, of any or that at @path; None
+        where a job ends first (unless @path is given), or the time is over."""
+        for line in self.process.stdout:
+            message = json.loads(line)
+            if message.get("member") == "JobFinished" and not path:
+                return None
+            if message.get("member") == "PropertiesChanged" and path in (None, message["path"]):
+                changed = message["payload"]["data"][1]
+                if changed.get(name, {}).get("data") == value:
+                    return message["path"]
+        return None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.deadline.cancel()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 class BangerTest(unittest.TestCase):
