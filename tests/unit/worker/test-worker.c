@@ -63,13 +63,15 @@ start_worker (int channel, PrepareFunc prepare)
   g_autofree char *program = banger_program_path ("banger-worker");
   char path[] = "PATH=/usr/bin:/bin";
   char *const env[] = { path, NULL };
+  /* Another user may not get through the folders that the tree lies in. */
+  banger_autofd int executable = open (program, O_PATH | O_CLOEXEC);
   pid_t pid = fork ();
 
   if (pid == 0) {
     dup2 (channel, STDIN_FILENO);
     if (prepare != NULL)
       prepare ();
-    execve (program, (char *const[]){ program, NULL }, env);
+    fexecve (executable, (char *const[]){ program, NULL }, env);
     _exit (126);
   }
   return pid;
