@@ -5,12 +5,14 @@
 #include "landlock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define FILES_MAX 256
 #define ADDRESS_SPACE_MAX (4ULL << 30)
@@ -36,8 +38,6 @@ static const char *const allowed[] = {
   "dup",
   "dup2",
   "dup3",
-  "fcntl",
-  "fcntl64",
   "pipe",
   "pipe2",
   "poll",
@@ -95,7 +95,7 @@ static const char *const allowed[] = {
   "madvise",
   "msync",
   "mincore",
-  /* processes of our own; clone has a rule below */
+  /* processes of our own; clone, tgkill and prlimit64 have rules below */
   "fork",
   "vfork",
   "execve",
@@ -103,8 +103,6 @@ static const char *const allowed[] = {
   "waitid",
   "exit",
   "exit_group",
-  "kill",
-  "tgkill",
   "getpid",
   "getppid",
   "gettid",
@@ -122,7 +120,6 @@ static const char *const allowed[] = {
   "getrlimit",
   "ugetrlimit",
   "setrlimit",
-  "prlimit64",
   "getrusage",
   "getpriority",
   "times",
@@ -195,9 +192,43 @@ static const char *const deadly[] = {
   "pidfd_getfd",
 };
 
-static const unsigned long ioctls[] = { FICLONE, FIONREAD, TCGETS };
-static const int prctls[]
-    = { PR_SET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_CAPBSET_READ };
+/* Allowed with one value of one argument. Of fcntl nothing that has the kernel send a signal to a
+ * process of one's choice (F_SETOWN with F_SETSIG), of prlimit64 only what is about the caller. */
+static const struct {
+  const char *name;
+  guint index;
+  guint32 value;
+} limited[] = {
+  { "ioctl", 1, FICLONE },
+  { "ioctl", 1, FIONREAD },
+  { "ioctl", 1, TCGETS },
+  { "prctl", 0, PR_SET_PDEATHSIG },
+  { "prctl", 0, PR_SET_NAME },
+  { "prctl", 0, PR_GET_NAME },
+  { "prctl", 0, PR_SET_NO_NEW_PRIVS },
+  { "prctl", 0, PR_CAPBSET_READ },
+  { "prlimit64", 0, 0 },
+  { "fcntl", 1, F_DUPFD },
+  { "fcntl", 1, F_DUPFD_CLOEXEC },
+  { "fcntl", 1, F_GETFD },
+  { "fcntl", 1, F_SETFD },
+  { "fcntl", 1, F_GETFL },
+  { "fcntl", 1, F_SETFL },
+  { "fcntl", 1, F_GETPIPE_SZ },
+  { "fcntl", 1, F_SETPIPE_SZ },
+  { "fcntl", 1, F_ADD_SEALS },
+  { "fcntl", 1, F_GET_SEALS },
+  { "fcntl64", 1, F_DUPFD },
+  { "fcntl64", 1, F_DUPFD_CLOEXEC },
+  { "fcntl64", 1, F_GETFD },
+  { "fcntl64", 1, F_SETFD },
+  { "fcntl64", 1, F_GETFL },
+  { "fcntl64", 1, F_SETFL },
+  { "fcntl64", 1, F_GETPIPE_SZ },
+  { "fcntl64", 1, F_SETPIPE_SZ },
+  { "fcntl64", 1, F_ADD_SEALS },
+  { "fcntl64", 1, F_GET_SEALS },
+};
 
 /* 0, or a negative errno, as libseccomp has it. */
 static int
@@ -213,6 +244,18 @@ add_names (scmp_filter_ctx filter, guint32 action, const char *const *names, gsi
   return 0;
 }
 
+/* Allows @name where argument @index is @value. */
+static int
+add_limited (scmp_filter_ctx filter, const char *name, guint index, guint32 value)
+{
+  int number = seccomp_syscall_resolve_name (name);
+
+  if (number == __NR_SCMP_ERROR)
+    return 0;
+  return seccomp_rule_add (filter, SCMP_ACT_ALLOW, number, 1,
+                           SCMP_CMP32 (index, SCMP_CMP_EQ, value));
+}
+
 static int
 add_rules (scmp_filter_ctx filter)
 {
@@ -220,12 +263,12 @@ add_rules (scmp_filter_ctx filter)
 
   if (result == 0)
     result = add_names (filter, SCMP_ACT_KILL_PROCESS, deadly, G_N_ELEMENTS (deadly));
-  for (gsize i = 0; result == 0 && i < G_N_ELEMENTS (ioctls); i++)
-    result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (ioctl), 1,
-                               SCMP_A1_32 (SCMP_CMP_EQ, ioctls[i]));
-  for (gsize i = 0; result == 0 && i < G_N_ELEMENTS (prctls); i++)
-    result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (prctl), 1,
-                               SCMP_A0_32 (SCMP_CMP_EQ, prctls[i]));
+  for (gsize i = 0; result == 0 && i < G_N_ELEMENTS (limited); i++)
+    result = add_limited (filter, limited[i].name, limited[i].index, limited[i].value);
+  /* So abort() ends the worker as it should; a program that it runs ends by a fault instead. Nobody
+   * else can be sent a signal: Landlock forbids that only from ABI 6 on. */
+  if (result == 0)
+    result = add_limited (filter, "tgkill", 0, (guint32)getpid ());
   if (result == 0)
     result = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (clone), 1,
                                SCMP_A0 (SCMP_CMP_MASKED_EQ, NEW_NAMESPACES, 0));

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -167,6 +168,59 @@ probe_ptrace (void)
 }
 
 static int
+probe_kill_parent (void)
+{
+  return kill (getppid (), 0) < 0 ? errno : 0;
+}
+
+static int
+probe_tgkill_parent (void)
+{
+  return syscall (SYS_tgkill, getppid (), getppid (), 0) < 0 ? errno : 0;
+}
+
+static int
+probe_queue_parent (void)
+{
+  return sigqueue (getppid (), 0, (union sigval){ 0 }) < 0 ? errno : 0;
+}
+
+/* The kernel would send the signal for it, when data comes. */
+static int
+probe_own_by_parent (void)
+{
+  return fcntl (given_fd, F_SETOWN, getppid ()) < 0 ? errno : 0;
+}
+
+static int
+probe_choose_signal (void)
+{
+  return fcntl (given_fd, F_SETSIG, SIGKILL) < 0 ? errno : 0;
+}
+
+static int
+probe_limit_parent (void)
+{
+  struct rlimit limit;
+
+  return prlimit (getppid (), RLIMIT_NOFILE, NULL, &limit) < 0 ? errno : 0;
+}
+
+static int
+probe_own_limit (void)
+{
+  struct rlimit limit;
+
+  return prlimit (0, RLIMIT_NOFILE, NULL, &limit) < 0 ? errno : 0;
+}
+
+static int
+probe_abort (void)
+{
+  abort ();
+}
+
+static int
 probe_mount (void)
 {
   return mount ("none", "/tmp", "tmpfs", 0, NULL) < 0 ? errno : 0;
@@ -222,6 +276,23 @@ test_other_processes (void)
 }
 
 static void
+test_signals (void)
+{
+  int status = 0;
+
+  assert_denied (probe_kill_parent, EPERM);
+  assert_denied (probe_tgkill_parent, EPERM);
+  assert_denied (probe_queue_parent, EPERM);
+  assert_denied (probe_own_by_parent, EPERM);
+  assert_denied (probe_choose_signal, EPERM);
+  assert_denied (probe_limit_parent, EPERM);
+  assert_denied (probe_own_limit, 0);
+  status = run_probe (probe_abort);
+  g_assert_true (WIFSIGNALED (status));
+  g_assert_cmpint (WTERMSIG (status), ==, SIGABRT);
+}
+
+static void
 test_kernel (void)
 {
   assert_killed (probe_mount);
@@ -256,6 +327,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sandbox/files", test_files);
   g_test_add_func ("/sandbox/given-files", test_given_files);
   g_test_add_func ("/sandbox/other-processes", test_other_processes);
+  g_test_add_func ("/sandbox/signals", test_signals);
   g_test_add_func ("/sandbox/kernel", test_kernel);
   result = g_test_run ();
   unlink (outside);
