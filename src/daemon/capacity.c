@@ -1,33 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "capacity.h"
 
+#include "meminfo.h"
 #include "vm.h"
 
-#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-/* A field of /proc/meminfo in bytes: proc_meminfo(5) gives kB. 0 if it is not there. */
-static guint64
-meminfo (const char *text, const char *field)
-{
-  const char *line = strstr (text, field);
-
-  return line != NULL ? g_ascii_strtoull (line + strlen (field), NULL, 10) * 1024 : 0;
-}
-
-static char *
-read_meminfo (void)
-{
-  char *text = NULL;
-
-  return g_file_get_contents ("/proc/meminfo", &text, NULL, NULL) ? text : g_strdup ("");
-}
 
 GVariant *
 banger_capacity_describe (BangerService *service)
 {
-  g_autofree char *text = read_meminfo ();
   struct statvfs disk = { 0 };
   guint64 used = 0;
   guint running = 0;
@@ -47,8 +29,8 @@ banger_capacity_describe (BangerService *service)
   fstatvfs (service->state_fd, &disk);
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "cpus", "u", (guint)sysconf (_SC_NPROCESSORS_ONLN));
-  g_variant_dict_insert (&dict, "memory-total-bytes", "t", meminfo (text, "MemTotal:"));
-  g_variant_dict_insert (&dict, "memory-available-bytes", "t", meminfo (text, "MemAvailable:"));
+  g_variant_dict_insert (&dict, "memory-total-bytes", "t", banger_meminfo ("MemTotal"));
+  g_variant_dict_insert (&dict, "memory-available-bytes", "t", banger_meminfo ("MemAvailable"));
   g_variant_dict_insert (&dict, "memory-used-by-vms-bytes", "t", used);
   g_variant_dict_insert (&dict, "disk-total-bytes", "t", (guint64)disk.f_blocks * disk.f_frsize);
   g_variant_dict_insert (&dict, "disk-available-bytes", "t",
@@ -60,8 +42,7 @@ banger_capacity_describe (BangerService *service)
 gboolean
 banger_capacity_check (BangerService *service, guint64 memory_bytes, GError **error)
 {
-  g_autofree char *text = read_meminfo ();
-  guint64 available = meminfo (text, "MemAvailable:");
+  guint64 available = banger_meminfo ("MemAvailable");
   g_autofree char *cause = NULL;
 
   if (available == 0 || memory_bytes <= available)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "findings.h"
 
+#include "meminfo.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
-#include <string.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -158,29 +158,15 @@ add_disk_space (GVariantBuilder *findings, const char *state_path)
                       "images, kernels and the disks of VMs lie there", fix);
 }
 
-/* MemAvailable of /proc/meminfo in bytes; source: proc(5). */
-static gboolean
-read_available_memory (guint64 *bytes)
-{
-  g_autofree char *text = banger_read_file_at (AT_FDCWD, "/proc/meminfo", 65536, NULL, NULL);
-  const char *line = text != NULL ? strstr (text, "\nMemAvailable:") : NULL;
-
-  if (line == NULL)
-    return FALSE;
-  *bytes = g_ascii_strtoull (line + strlen ("\nMemAvailable:"), NULL, 10) * 1024;
-  return TRUE;
-}
-
 static void
 add_memory (GVariantBuilder *findings)
 {
-  guint64 available = 0;
-  gboolean known = read_available_memory (&available);
+  guint64 available = banger_meminfo ("MemAvailable");
   g_autofree char *found = NULL;
-  gboolean enough = known && available >= MEMORY_WANTED;
+  gboolean enough = available >= MEMORY_WANTED;
 
-  found = known ? g_strdup_printf ("%.1f GiB available", (double)available / GIB)
-                : g_strdup ("/proc/meminfo does not say what is available");
+  found = available > 0 ? g_strdup_printf ("%.1f GiB available", (double)available / GIB)
+                        : g_strdup ("/proc/meminfo does not say what is available");
   banger_finding_add (findings, "memory", enough ? BANGER_FINDING_OK : BANGER_FINDING_WARNING,
                       found, "each VM takes its memory from the host's",
                       enough ? NULL : "stop what is not needed, or give VMs less memory");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The doctor's findings where a test plays banger-vmm, and what they refuse. */
 #include "daemon/doctor.h"
+#include "daemon/meminfo.h"
 
 #include "common/common.h"
 
@@ -297,6 +298,21 @@ test_preflight (void)
   g_assert_null (banger_error_hint (error));
 }
 
+/* A field is a whole word: "Mem" and "Total" name none. */
+static void
+test_meminfo (void)
+{
+  guint64 total = banger_meminfo ("MemTotal"), available = banger_meminfo ("MemAvailable");
+
+  g_assert_cmpuint (total, >, 1 << 20);
+  g_assert_cmpuint (total % 1024, ==, 0);
+  g_assert_cmpuint (available, >, 0);
+  g_assert_cmpuint (available, <, total);
+  g_assert_cmpuint (banger_meminfo ("Mem"), ==, 0);
+  g_assert_cmpuint (banger_meminfo ("Total"), ==, 0);
+  g_assert_cmpuint (banger_meminfo (""), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -315,6 +331,7 @@ main (int argc, char **argv)
   g_test_add ("/doctor/host", Fixture, NULL, set_up, test_host, tear_down);
   g_test_add ("/doctor/system", Fixture, NULL, set_up, test_system_mode, tear_down);
   g_test_add ("/doctor/shared", Fixture, NULL, set_up, test_look_is_shared, tear_down);
+  g_test_add_func ("/doctor/meminfo", test_meminfo);
   g_test_add_func ("/doctor/preflight", test_preflight);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
