@@ -7,6 +7,7 @@
 #include "files.h"
 #include "job.h"
 #include "manager.h"
+#include "places.h"
 #include "vm.h"
 
 #include <errno.h>
@@ -78,6 +79,7 @@ banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error
       = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)banger_asset_free);
   self->jobs
       = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)banger_job_free);
+  self->workers_running = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
   self->workers_waiting = g_queue_new ();
   if (!open_state (self, error))
     return NULL;
@@ -104,6 +106,7 @@ banger_service_free (BangerService *self)
   g_hash_table_unref (self->kernels);
   g_hash_table_unref (self->jobs);
   g_queue_free (self->workers_waiting);
+  g_array_unref (self->workers_running);
   g_clear_object (&self->auth);
   g_clear_pointer (&self->store, banger_store_close);
   g_object_unref (self->connection);

@@ -28,8 +28,8 @@ typedef struct {
   GHashTable *images;  /* id to BangerAsset */
   GHashTable *kernels; /* id to BangerAsset */
   GHashTable *jobs;    /* id to BangerJob */
-  guint workers_running;
-  GQueue *workers_waiting; /* of BangerWorkerRun */
+  GArray *workers_running; /* of BangerPlace */
+  GQueue *workers_waiting; /* of GTask, see worker-client.c */
 } BangerService;
 
 /* Takes the lock, opens the store, makes the folders and exports the Manager; objects come with

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "worker-client.h"
 
+#include "places.h"
+
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -12,7 +14,8 @@ typedef struct {
   GUnixFDList *fds;
   BangerChannel *channel;
   GPid pid;
-  gboolean running; /* holds one of the places */
+  BangerPlace place;
+  gboolean running; /* holds its place */
   gboolean alive;   /* the process was started and not reaped */
   int wait_status;
   GVariant *done;  /* arguments of "done" */
@@ -67,7 +70,7 @@ complete (GTask *task)
   g_cancellable_disconnect (cancellable, run->on_cancel);
   run->on_cancel = 0;
   if (run->running)
-    run->service->workers_running--;
+    banger_places_leave (run->service->workers_running, &run->place);
   run->running = FALSE;
   if (g_cancellable_is_cancelled (cancellable)) {
     GError *error = NULL;
@@ -147,7 +150,7 @@ start (GTask *task)
   Run *run = g_task_get_task_data (task);
 
   run->running = TRUE;
-  run->service->workers_running++;
+  g_array_append_val (run->service->workers_running, run->place);
   if (!spawn (task, run, &run->failure)) {
     if (run->channel != NULL)
       banger_channel_close (run->channel);
@@ -159,11 +162,31 @@ start (GTask *task)
   g_clear_object (&run->fds);
 }
 
+/* Takes the first of those who wait that has a free place; NULL if none has. */
+static GTask *
+take_startable (BangerService *service)
+{
+  gboolean shared = service->mode == BANGER_MODE_SYSTEM;
+
+  for (GList *link = service->workers_waiting->head; link != NULL; link = link->next) {
+    GTask *task = link->data;
+    Run *run = g_task_get_task_data (task);
+
+    if (!banger_places_free (service->workers_running, &run->place, shared))
+      continue;
+    g_queue_delete_link (service->workers_waiting, link);
+    return task;
+  }
+  return NULL;
+}
+
 static void
 start_next (BangerService *service)
 {
-  if (service->workers_running < BANGER_WORKERS_MAX && !g_queue_is_empty (service->workers_waiting))
-    start (g_queue_pop_head (service->workers_waiting));
+  GTask *task = NULL;
+
+  while ((task = take_startable (service)) != NULL)
+    start (task);
 }
 
 static gboolean
@@ -191,7 +214,11 @@ banger_worker_run_async (BangerService *service, BangerJob *job, const char *ver
 {
   GTask *task = g_task_new (NULL, NULL, callback, data);
   Run *run = g_new0 (Run, 1);
+  BangerAuthObject owner = { 0 };
 
+  banger_job_describe (job, &owner);
+  run->place.import = g_str_has_prefix (verb, "import-");
+  run->place.uid = owner.owner_uid;
   run->service = service;
   run->job = job;
   run->verb = g_strdup (verb);

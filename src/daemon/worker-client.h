@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Runs one banger-worker for a job, a few at a time. */
+/* Runs one banger-worker for a job, a few at a time (places.h). */
 #pragma once
 
 #include "job.h"
 
 #include <gio/gunixfdlist.h>
 
-/* As many workers run at once; more wait. */
-#define BANGER_WORKERS_MAX 4
-
-/* Sends @verb with @args (floating is taken) and @fds. What the worker reports goes to @job; the
+/* Sends @verb with @args (floating is taken) and @fds, once there is a place; until then the job
+ * stays in the stage it is in, with no progress. What the worker reports goes to @job; the
  * job's Cancel kills the worker. The end comes after the process has ended, so that nobody writes
  * to the files any more. */
 void

@@ -171,6 +171,33 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(self.alice.event(), ["job", job, "import-image", image, "cancelled"])
         self.assertEqual(self.objects(self.root, "image"), set())
 
+    def test_nobody_holds_all_places(self):
+        """Archives that never end take a user's own places; others, and what waits, go on."""
+        fifo = self.home / "fifo"
+        os.mkfifo(fifo, 0o600)
+        self.addCleanup(fifo.unlink)
+        os.chown(fifo, UIDS["alice"], UIDS["alice"])
+        writer = os.open(fifo, os.O_RDWR)
+        self.addCleanup(os.close, writer)
+        slow = [self.begin_import("slow%d" % number, fifo) for number in range(2)]
+        waiting, job = self.begin_import("waiting")
+        self.root.wait(self.root.send("watch"))
+        answer = self.root.call(ROOT, "Manager.ImportImage",
+                                "('roots', handle 0, %s)" % NO_OPTIONS, files=[self.tar])
+        self.assertIsNone(answer.error, answer)
+        self.assertEqual(self.root.event()[2::2], ["import-image", "done"])
+        self.assertEqual(self.alice.event()[2::2], ["import-image", "done"])
+        self.assertEqual(self.property(job, "Job", "State"), "'running'")
+        self.assertEqual(self.property(job, "Job", "Stage"), "'receiving'")
+        self.assertEqual(self.property(job, "Job", "Progress"), "-1.0")
+        self.assertEqual(self.word(self.alice, slow[0][1], "Job.Cancel"), "ok")
+        ends = [self.alice.event() for _ in range(2)]
+        self.assertCountEqual(ends, [
+            ["job", slow[0][1], "import-image", slow[0][0], "cancelled"],
+            ["job", job, "import-image", waiting, "done"]])
+        self.assertEqual(self.word(self.alice, slow[1][1], "Job.Cancel"), "ok")
+        self.assertEqual(self.alice.event()[4], "cancelled")
+
     def test_owner_deletes_whatever_polkit_says(self):
         image = self.import_image("mine")
         answer = self.alice.call(image, "Image.Delete")

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "places.h"
+
+gboolean
+banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean shared)
+{
+  guint all = 0, own = 0;
+
+  for (guint i = 0; i < taken->len; i++) {
+    const BangerPlace *place = &g_array_index (taken, BangerPlace, i);
+
+    if (place->import != wanted->import)
+      continue;
+    all++;
+    own += place->uid == wanted->uid;
+  }
+  return all < BANGER_PLACES_ALL && (!shared || own < BANGER_PLACES_UID);
+}
+
+void
+banger_places_leave (GArray *taken, const BangerPlace *place)
+{
+  for (guint i = 0; i < taken->len; i++) {
+    const BangerPlace *other = &g_array_index (taken, BangerPlace, i);
+
+    if (other->import == place->import && other->uid == place->uid) {
+      g_array_remove_index_fast (taken, i);
+      return;
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How many workers run at once. What reads bytes that somebody sends can last as long as they
+ * please, so imports have places of their own, and where users share a service none of them can
+ * hold all. */
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+/* Of each sort, for all and for one uid of a system's service. */
+#define BANGER_PLACES_ALL 4
+#define BANGER_PLACES_UID 2
+
+typedef struct {
+  gboolean import; /* else a job that nobody's slowness can stop */
+  uid_t uid;
+} BangerPlace;
+
+/* Whether @wanted may start beside @taken (GArray of BangerPlace). @shared: several users may call
+ * this service. */
+gboolean banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean shared);
+/* Gives back one place like @place. */
+void banger_places_leave (GArray *taken, const BangerPlace *place);

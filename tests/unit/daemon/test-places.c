@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who may start a worker beside those that run. */
+#include "daemon/places.h"
+
+static const BangerPlace alice_import = { TRUE, 1000 }, bob_import = { TRUE, 1001 },
+                         carol_import = { TRUE, 1002 }, alice_quick = { FALSE, 1000 };
+
+static void
+take (GArray *taken, const BangerPlace *place, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    g_array_append_val (taken, *place);
+}
+
+/* Nobody holds all places of a service that others share. */
+static void
+test_share (void)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  take (taken, &alice_import, BANGER_PLACES_UID - 1);
+  g_assert_true (banger_places_free (taken, &alice_import, TRUE));
+  take (taken, &alice_import, 1);
+  g_assert_false (banger_places_free (taken, &alice_import, TRUE));
+  g_assert_true (banger_places_free (taken, &bob_import, TRUE));
+  take (taken, &bob_import, BANGER_PLACES_UID);
+  g_assert_false (banger_places_free (taken, &carol_import, TRUE));
+}
+
+static void
+test_own_service (void)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  take (taken, &alice_import, BANGER_PLACES_ALL - 1);
+  g_assert_true (banger_places_free (taken, &alice_import, FALSE));
+  take (taken, &alice_import, 1);
+  g_assert_false (banger_places_free (taken, &alice_import, FALSE));
+}
+
+static void
+test_quick_beside_imports (void)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  take (taken, &alice_import, BANGER_PLACES_ALL);
+  g_assert_true (banger_places_free (taken, &alice_quick, TRUE));
+  g_assert_true (banger_places_free (taken, &alice_quick, FALSE));
+  take (taken, &alice_quick, BANGER_PLACES_ALL);
+  g_assert_false (banger_places_free (taken, &alice_quick, FALSE));
+}
+
+static void
+test_leave (void)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  take (taken, &alice_import, 2);
+  take (taken, &bob_import, 1);
+  banger_places_leave (taken, &alice_import);
+  g_assert_cmpuint (taken->len, ==, 2);
+  g_assert_true (banger_places_free (taken, &alice_import, TRUE));
+  banger_places_leave (taken, &alice_quick);
+  g_assert_cmpuint (taken->len, ==, 2);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/places/share", test_share);
+  g_test_add_func ("/places/own-service", test_own_service);
+  g_test_add_func ("/places/quick-beside-imports", test_quick_beside_imports);
+  g_test_add_func ("/places/leave", test_leave);
+  return g_test_run ();
+}
