@@ -236,6 +236,8 @@ class SystemTest(HostTest):
         path, image = self.carol.path("t1"), self.carol.json("image", "show", "tiny")["id"]
         for user in (self.bob, self.erin):
             with self.subTest(user=user.name):
+                result = user.banger("image", "import", "other", FILES["tiny"], "--json", status=None)
+                self.assertRegex(result.stdout, r"org\.banger\.Banger1\.Error\.NotAuthorized\w*\"")
                 self.assert_denied(user, ROOT, "Manager.CreateVM", "t2",
                                    "%s/image/%s" % (ROOT, image), "{}")
                 self.assert_denied(user, path, "VM.Exec", "['id']", "{}")
