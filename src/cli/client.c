@@ -401,6 +401,15 @@ banger_props_flag (GVariant *properties, const char *key)
   return g_variant_lookup (properties, key, "b", &value) && value;
 }
 
+const char **
+banger_props_strings (GVariant *properties, const char *key)
+{
+  const char **values = NULL;
+
+  g_variant_lookup (properties, key, "^a&s", &values);
+  return values;
+}
+
 double
 banger_props_double (GVariant *properties, const char *key)
 {

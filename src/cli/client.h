@@ -65,6 +65,8 @@ char *banger_objects_name (GVariant *objects, const char *path, const char *inte
 const char *banger_props_string (GVariant *properties, const char *key);
 guint64 banger_props_number (GVariant *properties, const char *key); /* u or t */
 gboolean banger_props_flag (GVariant *properties, const char *key);
+/* NULL where it is absent or of another type; g_free. */
+const char **banger_props_strings (GVariant *properties, const char *key);
 double banger_props_double (GVariant *properties, const char *key);
 
 /* The path of the object of @kind with that name or id. NotFound names near misses. */

@@ -50,6 +50,7 @@ static void
 add_job (JsonBuilder *json, GVariant *properties)
 {
   g_autoptr (GVariant) error = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
+  g_autofree const char **notes = banger_props_strings (properties, "Notes");
   const char *id = NULL, *kind = object_of (properties, &id);
   double fraction = banger_props_double (properties, "Progress");
 
@@ -67,6 +68,7 @@ add_job (JsonBuilder *json, GVariant *properties)
   banger_json_number (json, "started_by_uid", banger_props_number (properties, "StartedByUid"));
   banger_json_flag (json, "cancelable", banger_props_flag (properties, "Cancelable"));
   add_timings (json, properties);
+  banger_json_strings (json, "notes", notes);
   banger_json_error (json, "error", error);
 }
 
@@ -140,9 +142,18 @@ banger_job_list (BangerClient *client, BangerArgs *args, GError **error)
   return BANGER_EXIT_OK;
 }
 
+/* A row, unless there is nothing to say. */
+static void
+add_row (BangerTable *table, const char *head, const char *text)
+{
+  if (text != NULL && *text != '\0')
+    banger_table_add (table, g_strdup (head), g_strdup (text), NULL);
+}
+
 static void
 print_job (GVariant *properties)
 {
+  g_autofree const char **notes = banger_props_strings (properties, "Notes");
   g_autoptr (BangerTable) table = banger_table_new (NULL);
   g_autoptr (GVariant) timings
       = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
@@ -150,12 +161,9 @@ print_job (GVariant *properties)
       = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
   g_autoptr (GError) error = banger_error_from_variant (dictionary);
 
-  banger_table_add (table, g_strdup (_ ("job:")), g_strdup (banger_props_string (properties, "Id")),
-                    NULL);
-  banger_table_add (table, g_strdup (_ ("kind:")),
-                    g_strdup (banger_props_string (properties, "Kind")), NULL);
-  banger_table_add (table, g_strdup (_ ("state:")),
-                    g_strdup (banger_props_string (properties, "State")), NULL);
+  add_row (table, _ ("job:"), banger_props_string (properties, "Id"));
+  add_row (table, _ ("kind:"), banger_props_string (properties, "Kind"));
+  add_row (table, _ ("state:"), banger_props_string (properties, "State"));
   for (gsize i = 0; timings != NULL && i < g_variant_n_children (timings); i++) {
     const char *stage = NULL;
     guint64 began = 0, took = 0;
@@ -166,10 +174,12 @@ print_job (GVariant *properties)
     banger_table_add (table, g_strdup (i == 0 ? _ ("stages:") : ""),
                       g_strdup_printf ("%-11s %9s", stage, took != 0 ? time : "…"), NULL);
   }
+  for (guint i = 0; notes != NULL && notes[i] != NULL; i++)
+    add_row (table, _ ("note:"), notes[i]);
   if (error != NULL) {
-    banger_table_add (table, g_strdup (_ ("error:")), g_strdup (error->message), NULL);
-    banger_table_add (table, g_strdup (_ ("cause:")), g_strdup (banger_error_cause (error)), NULL);
-    banger_table_add (table, g_strdup (_ ("hint:")), g_strdup (banger_error_hint (error)), NULL);
+    add_row (table, _ ("error:"), error->message);
+    add_row (table, _ ("cause:"), banger_error_cause (error));
+    add_row (table, _ ("hint:"), banger_error_hint (error));
   }
   banger_table_print (table);
 }

@@ -53,6 +53,23 @@ banger_json_string (JsonBuilder *json, const char *key, const char *value)
 }
 
 void
+banger_json_strings (JsonBuilder *json, const char *key, const char *const *values)
+{
+  json_builder_set_member_name (json, key);
+  if (values == NULL) {
+    json_builder_add_null_value (json);
+    return;
+  }
+  json_builder_begin_array (json);
+  for (guint i = 0; values[i] != NULL; i++) {
+    g_autofree char *valid = g_utf8_make_valid (values[i], -1);
+
+    json_builder_add_string_value (json, valid);
+  }
+  json_builder_end_array (json);
+}
+
+void
 banger_json_number (JsonBuilder *json, const char *key, guint64 value)
 {
   json_builder_set_member_name (json, key);

@@ -36,6 +36,8 @@ JsonBuilder *banger_json_new (void);
 void banger_json_print (JsonBuilder *json);
 char *banger_json_format (JsonBuilder *json);
 void banger_json_string (JsonBuilder *json, const char *key, const char *value); /* NULL: null */
+/* An array; NULL: null. */
+void banger_json_strings (JsonBuilder *json, const char *key, const char *const *values);
 void banger_json_number (JsonBuilder *json, const char *key, guint64 value);
 void banger_json_flag (JsonBuilder *json, const char *key, gboolean value);
 /* RFC 3339; null for 0. */

@@ -31,6 +31,7 @@ struct _BangerWatch {
   gboolean told; /* what a second Ctrl-C does */
   const char *current;
   BangerProgress *progress;
+  GStrv notes; /* of the current job */
 };
 
 static void
@@ -62,9 +63,14 @@ show_properties (BangerWatch *watch, GVariant *properties)
 {
   g_autoptr (GVariant) timings
       = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+  GStrv notes = NULL;
   const char *stage = NULL;
   double fraction = -1;
 
+  if (g_variant_lookup (properties, "Notes", "^as", &notes)) {
+    g_strfreev (watch->notes);
+    watch->notes = notes;
+  }
   g_variant_lookup (properties, "Stage", "&s", &stage);
   g_variant_lookup (properties, "Progress", "d", &fraction);
   banger_progress_update (watch->progress, stage, fraction, timings);
@@ -152,6 +158,7 @@ banger_watch_free (BangerWatch *watch)
   g_object_unref (watch->cancellable);
   g_clear_error (&watch->look_error);
   g_clear_pointer (&watch->progress, banger_progress_free);
+  g_strfreev (watch->notes);
   g_hash_table_unref (watch->finished);
   g_ptr_array_unref (watch->jobs);
   g_free (watch);
@@ -355,6 +362,16 @@ wait_for_timings (BangerWatch *watch)
   g_clear_error (&watch->look_error);
 }
 
+static void
+print_notes (BangerWatch *watch)
+{
+  for (guint i = 0; watch->notes != NULL && watch->notes[i] != NULL; i++) {
+    g_autofree char *shown = banger_text_escape (watch->notes[i], -1);
+
+    g_printerr ("%s %s\n", _ ("note:"), shown);
+  }
+}
+
 gboolean
 banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError **error)
 {
@@ -364,6 +381,7 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
   gboolean ok = FALSE;
 
   watch->current = path;
+  g_clear_pointer (&watch->notes, g_strfreev);
   watch->progress = banger_progress_new (watch->mode, job->label);
   look (watch);
   wait_for_end (watch, job);
@@ -384,6 +402,7 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
     *usec = total_time (banger_progress_timings (watch->progress), began);
   banger_progress_end (watch->progress, ok);
   g_clear_pointer (&watch->progress, banger_progress_free);
+  print_notes (watch);
   watch->current = NULL;
   return ok;
 }

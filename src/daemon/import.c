@@ -4,6 +4,7 @@
 #include "asset.h"
 #include "doctor.h"
 #include "files.h"
+#include "notes.h"
 #include "worker-client.h"
 
 #include <string.h>
@@ -200,6 +201,7 @@ on_worker_done (GObject *source, GAsyncResult *result, gpointer data)
     undo (import, error);
     return;
   }
+  banger_notes_announce (import->service, import->job, done);
   banger_job_commit (import->job);
   banger_job_stage (import->job, "stored");
   banger_files_sync_async (import->service, import->kind, import->asset->record->id, on_synced,

@@ -24,10 +24,10 @@ typedef struct {
   int lock_fd;
   GDBusObjectManagerServer *objects;
   GDBusInterfaceSkeleton *manager;
-  GHashTable *vms;     /* id to BangerVm */
-  GHashTable *images;  /* id to BangerAsset */
-  GHashTable *kernels; /* id to BangerAsset */
-  GHashTable *jobs;    /* id to BangerJob */
+  GHashTable *vms;         /* id to BangerVm */
+  GHashTable *images;      /* id to BangerAsset */
+  GHashTable *kernels;     /* id to BangerAsset */
+  GHashTable *jobs;        /* id to BangerJob */
   GArray *workers_running; /* of BangerPlace */
   GQueue *workers_waiting; /* of GTask, see worker-client.c */
 } BangerService;

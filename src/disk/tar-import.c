@@ -11,7 +11,7 @@
 
 /* What may follow the end of an archive: padding to the end of a tape's record. */
 #define TRAILER_MAX (64u << 20)
-#define NOTES_MAX 20
+#define NOTES_MAX 19 /* and a last one: how many more */
 #define HINT "give a tar archive, plain or compressed with gzip, bzip2, xz, zstd, lzip, lz4 or lzma"
 
 typedef struct {

@@ -231,6 +231,45 @@ class Json(CliTest):
             self.assertIsInstance(timing["duration_us"], int)
             self.assertRegex(timing["began_at"], r"\.\d{6}Z$")
 
+    def test_notes(self):
+        """What an import leaves out is said: at its end, and by the job while it is there."""
+        path = self.session.base / "odd.tar"
+        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+            for number in range(25):
+                entry = tarfile.TarInfo("etc/odd\033%d" % number)
+                entry.pax_headers = {"SCHILY.xattr.darwin.thing": "1"}
+                tar.addfile(entry)
+        result = self.session.import_image("odd", path)
+        said = re.findall("(?m)^note: (.*)$", result.stderr)
+        self.assertEqual(len(said), 20)
+        self.assertRegex(said[0], r"^'.*etc/odd\\x1b0': an extended attribute .* was left out$")
+        self.assertEqual(said[-1], "and 6 more")
+        job = next(j for j in self.session.json("job", "list")["jobs"] if j["notes"])
+        self.assertEqual(job["notes"], said)
+        shown = self.session.banger("job", "show", job["id"]).stdout
+        self.assertEqual(re.findall("(?m)^note: *(.*)$", shown), said)
+        self.assertNotIn("\033", result.stderr + shown)
+
+    def test_rows_of_an_error(self):
+        """Its cause and hint, but no row that has nothing in it: who cancels needs neither."""
+        process, write = self.start_endless()
+        self.addCleanup(os.close, write)
+        job, = self.running_jobs()
+        self.session.banger("job", "cancel", job)
+        process.wait()
+        shown = self.session.banger("job", "show", job).stdout
+        self.assertRegex(shown, "(?m)^error: +import-image: was cancelled$")
+        self.assertNotRegex(shown, "(?m)^(cause|hint):")
+        self.assertNotRegex(shown, "(?m)^[a-z]+: *$")
+        cut = self.session.base / "short.tar"
+        cut.write_bytes(archive(bytes(100000))[:50000])
+        self.session.banger("image", "import", "short", cut, status=1)
+        job = next(j["id"] for j in self.session.json("job", "list")["jobs"]
+                   if j["state"] == "failed")
+        shown = self.session.banger("job", "show", job).stdout
+        for row in ("error", "cause", "hint"):
+            self.assertRegex(shown, "(?m)^%s: +[^ ]" % row)
+
     def test_errors(self):
         result = self.session.run("banger", "vm", "show", "nobody", "--json")
         error = json.loads(result.stdout)["error"]

@@ -98,12 +98,16 @@ test_json_values (void)
   banger_json_time (json, "created_at", 1767323045);
   banger_json_time (json, "started_at", 0);
   banger_json_string (json, "image", NULL);
+  banger_json_strings (json, "labels", (const char *const[]){ "a", NULL });
+  banger_json_strings (json, "names", NULL);
   banger_json_flag (json, "shared", TRUE);
   text = banger_json_format (json);
   g_assert_nonnull (strstr (text, "\"size_bytes\" : 9007199254740993,"));
   g_assert_nonnull (strstr (text, "\"created_at\" : \"2026-01-02T03:04:05Z\""));
   g_assert_nonnull (strstr (text, "\"started_at\" : null"));
   g_assert_nonnull (strstr (text, "\"image\" : null"));
+  g_assert_nonnull (strstr (text, "\"labels\" : [\n    \"a\"\n  ]"));
+  g_assert_nonnull (strstr (text, "\"names\" : null"));
   g_assert_nonnull (strstr (text, "\"shared\" : true"));
   g_assert_true (g_str_has_suffix (text, "}\n"));
 }
