@@ -27,7 +27,8 @@ count_status (GVariant *findings, const char *status)
 static void
 findings_as_json (GVariant *findings)
 {
-  static const char *const keys[] = { "id", "status", "found", "why", "fix" };
+  static const char *const keys[]
+      = { "id", "status", "found", "why", "fix", "version", "accelerator" };
   g_autoptr (JsonBuilder) json = banger_json_new ();
 
   banger_json_number (json, "errors", count_status (findings, "error"));
@@ -36,6 +37,7 @@ findings_as_json (GVariant *findings)
   json_builder_begin_array (json);
   for (gsize i = 0; i < g_variant_n_children (findings); i++) {
     g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    g_autofree const char **capabilities = banger_props_strings (finding, "capabilities");
 
     json_builder_begin_object (json);
     for (guint k = 0; k < G_N_ELEMENTS (keys); k++) {
@@ -44,6 +46,7 @@ findings_as_json (GVariant *findings)
       g_variant_lookup (finding, keys[k], "&s", &value);
       banger_json_string (json, keys[k], value);
     }
+    banger_json_strings (json, "capabilities", capabilities);
     json_builder_end_object (json);
   }
   json_builder_end_array (json);

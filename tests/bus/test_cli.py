@@ -164,7 +164,14 @@ class Statuses(CliTest):
         errors = [f for f in report["findings"] if f["status"] == "error"]
         self.assertEqual(report["errors"], len(errors))
         self.assertEqual(result.returncode, 8 if errors else 0)
-        self.assertIn("kvm", [f["id"] for f in report["findings"]])
+        found = {f["id"]: f for f in report["findings"]}
+        self.assertIn(found["kvm"]["accelerator"], ("kvm", "tcg", None))
+        self.assertIsNone(found["landlock"]["accelerator"])
+        self.assertIsNone(found["landlock"]["capabilities"])
+        if found["qemu"]["status"] == "ok":
+            self.assertRegex(found["qemu"]["version"], r"^\d+\.\d+")
+            self.assertIsInstance(found["qemu"]["capabilities"], list)
+            self.assertIn(found["kvm"]["accelerator"], ("kvm", "tcg"))
 
     def test_several_names(self):
         """One wrong name does not keep the others from being done."""
