@@ -19,7 +19,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerWatch, banger_watch_free)
  * 'foo'"; @undone: what is so after it was cancelled. */
 void banger_watch_add (BangerWatch *watch, const char *job, const char *label, const char *undone);
 
-/* Waits for the end of a noted job and shows its stages, then what the service says of it. Fails with the job's error; Cancelled if
- * it was undone, or, with a second Ctrl-C, if it is left to go on. @usec (may be NULL): how long
- * it took from here. */
+/* Waits for the end of a noted job and shows its stages, then what the service says of it. Fails
+ * with the job's error; Cancelled if it was undone, or, with a second Ctrl-C, if it is left to go
+ * on. @usec (may be NULL): how long it took from here. */
 gboolean banger_watch_wait (BangerWatch *watch, const char *job, guint64 *usec, GError **error);
