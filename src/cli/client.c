@@ -267,6 +267,26 @@ banger_client_call (BangerClient *client, const char *path, const char *interfac
   return call.reply;
 }
 
+int
+banger_client_call_fd (BangerClient *client, const char *path, const char *interface,
+                       const char *method, GVariant *args, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = NULL;
+  g_autoptr (GVariant) reply
+      = banger_client_call (client, path, interface, method, args, "(h)", NULL, &fds, error);
+  gint32 handle = -1;
+
+  if (reply == NULL)
+    return -1;
+  g_variant_get (reply, "(h)", &handle);
+  if (fds == NULL || handle < 0 || handle >= g_unix_fd_list_get_length (fds)) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
+                      _ ("the service sent no descriptor"));
+    return -1;
+  }
+  return g_unix_fd_list_get (fds, handle, error);
+}
+
 char *
 banger_client_call_job (BangerClient *client, const char *path, const char *interface,
                         const char *method, GVariant *options, GError **error)

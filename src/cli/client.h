@@ -34,6 +34,9 @@ const char *banger_client_owner (BangerClient *client);
 GVariant *banger_client_call (BangerClient *client, const char *path, const char *interface,
                               const char *method, GVariant *args, const char *reply_type,
                               GUnixFDList *fds, GUnixFDList **out_fds, GError **error);
+/* As above for a method that answers with one descriptor; -1 with an error. */
+int banger_client_call_fd (BangerClient *client, const char *path, const char *interface,
+                           const char *method, GVariant *args, GError **error);
 /* As above for a method that takes options only and answers with the path of a job. */
 char *banger_client_call_job (BangerClient *client, const char *path, const char *interface,
                               const char *method, GVariant *options, GError **error);

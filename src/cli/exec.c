@@ -100,27 +100,6 @@ start_frame (BangerArgs *args, gboolean terminal, GError **error)
   return frame;
 }
 
-static int
-open_agent (BangerClient *client, const char *vm, GError **error)
-{
-  g_autoptr (GUnixFDList) fds = NULL;
-  g_autoptr (GVariant) reply = NULL;
-  gint32 handle = -1;
-
-  reply = banger_client_call (client, vm, BANGER_IFACE_VM, "OpenAgent",
-                              g_variant_new ("(u@a{sv})", BANGER_AGENT_PORT, banger_no_args ()),
-                              "(h)", NULL, &fds, error);
-  if (reply == NULL)
-    return -1;
-  g_variant_get (reply, "(h)", &handle);
-  if (fds == NULL) {
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
-                      _ ("the service sent no descriptor"));
-    return -1;
-  }
-  return g_unix_fd_list_get (fds, handle, error);
-}
-
 static gboolean
 unreachable (GError **error, const char *cause)
 {
@@ -195,7 +174,9 @@ banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error)
   vm = banger_client_find (client, BANGER_OBJECT_VM, words[0], error);
   if (vm == NULL)
     return 0;
-  fd = open_agent (client, vm, error);
+  fd = banger_client_call_fd (client, vm, BANGER_IFACE_VM, "OpenAgent",
+                              g_variant_new ("(u@a{sv})", BANGER_AGENT_PORT, banger_no_args ()),
+                              error);
   if (fd < 0)
     return g_error_matches (*error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE)
                ? BANGER_EXIT_TRANSPORT

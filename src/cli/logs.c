@@ -10,26 +10,13 @@
 static int
 open_log (BangerClient *client, const char *vm, gboolean follow, GError **error)
 {
-  g_autoptr (GUnixFDList) fds = NULL;
-  g_autoptr (GVariant) reply = NULL;
   GVariantDict options;
-  gint32 handle = -1;
 
   g_variant_dict_init (&options, NULL);
   if (follow)
     g_variant_dict_insert (&options, "follow", "b", TRUE);
-  reply = banger_client_call (client, vm, BANGER_IFACE_VM, "OpenLog",
-                              g_variant_new ("(@a{sv})", g_variant_dict_end (&options)), "(h)",
-                              NULL, &fds, error);
-  if (reply == NULL)
-    return -1;
-  g_variant_get (reply, "(h)", &handle);
-  if (fds == NULL) {
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
-                      _ ("the service sent no descriptor"));
-    return -1;
-  }
-  return g_unix_fd_list_get (fds, handle, error);
+  return banger_client_call_fd (client, vm, BANGER_IFACE_VM, "OpenLog",
+                                g_variant_new ("(@a{sv})", g_variant_dict_end (&options)), error);
 }
 
 static gboolean

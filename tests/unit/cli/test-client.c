@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Calls that answer with a descriptor, to a service that may answer with anything. */
+#include "cli/client.h"
+
+#include <fcntl.h>
+#include <gio/gunixfdlist.h>
+#include <unistd.h>
+
+/* Answers each method call with the handle that its member names and, but for "None", one
+ * descriptor. Runs in the connection's own thread. */
+static GDBusMessage *
+answer (GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data)
+{
+  const char *member = g_dbus_message_get_member (message);
+  g_autoptr (GDBusMessage) reply = NULL;
+
+  if (!incoming || g_dbus_message_get_message_type (message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
+    return message;
+  reply = g_dbus_message_new_method_reply (message);
+  g_dbus_message_set_body (reply, g_variant_new ("(h)", g_strcmp0 (member, "Beyond") == 0 ? 1 : 0));
+  if (g_strcmp0 (member, "None") != 0) {
+    g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+    banger_autofd int fd = open ("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    g_assert_cmpint (g_unix_fd_list_append (fds, fd, NULL), ==, 0);
+    g_dbus_message_set_unix_fd_list (reply, fds);
+  }
+  g_dbus_connection_send_message (connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+  g_object_unref (message);
+  return NULL;
+}
+
+static GDBusConnection *
+start_service (GTestDBus *bus)
+{
+  GError *error = NULL;
+  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
+      g_test_dbus_get_bus_address (bus),
+      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT
+          | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+      NULL, NULL, &error);
+  g_autoptr (GVariant) reply = NULL;
+
+  g_assert_no_error (error);
+  reply = g_dbus_connection_call_sync (connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                       "org.freedesktop.DBus", "RequestName",
+                                       g_variant_new ("(su)", BANGER_BUS_NAME, 0), NULL,
+                                       G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
+  g_assert_no_error (error);
+  g_dbus_connection_add_filter (connection, answer, NULL, NULL);
+  return connection;
+}
+
+static int
+call (BangerClient *client, const char *member, GError **error)
+{
+  return banger_client_call_fd (client, BANGER_ROOT_PATH, BANGER_IFACE_VM, member, NULL, error);
+}
+
+static void
+test_descriptor (void)
+{
+  static const char *const broken[] = { "None", "Beyond" };
+  g_autoptr (GTestDBus) bus = g_test_dbus_new (G_TEST_DBUS_NONE);
+  g_autoptr (GDBusConnection) service = NULL;
+  g_autoptr (GError) error = NULL;
+  BangerClient *client = NULL;
+  banger_autofd int fd = -1;
+
+  g_test_dbus_up (bus);
+  service = start_service (bus);
+  client = banger_client_new (TRUE, FALSE);
+  g_assert_true (banger_client_connect_passive (client, &error));
+  fd = call (client, "One", &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (fcntl (fd, F_GETFD), ==, FD_CLOEXEC);
+  for (guint i = 0; i < G_N_ELEMENTS (broken); i++) {
+    g_autoptr (GError) refused = NULL;
+
+    g_assert_cmpint (call (client, broken[i], &refused), ==, -1);
+    g_assert_error (refused, BANGER_ERROR, BANGER_ERROR_FAILED);
+  }
+  banger_client_free (client);
+  g_dbus_connection_close_sync (service, NULL, NULL);
+  g_clear_object (&service);
+  g_test_dbus_down (bus);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *daemon = g_find_program_in_path ("dbus-daemon");
+
+  if (daemon == NULL) {
+    g_print ("1..0 # SKIP dbus-daemon is not installed\n");
+    return 0;
+  }
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/client/descriptor", test_descriptor);
+  return g_test_run ();
+}
