@@ -178,6 +178,18 @@ static const BangerCommand asset_commands[] = {
     .run = banger_asset_show },
   { "image", "delete", "NAME...", 1, ANY, NAMES (IMAGE), wait_options, N_ ("delete images"), NULL,
     .run = banger_asset_delete },
+  { "image", "rename", "NAME NEW", 2, 2, ONE (IMAGE), NULL, N_ ("give an image another name"), NULL,
+    .run = banger_asset_rename },
+  { "image", "share", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("offer an image to everybody"),
+    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
+  { "image", "unshare", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("take back an image that was shared"),
+    N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
+        "either."),
+    .run = banger_asset_unshare },
+  { "image", "promote", "NAME", 1, 1, ONE (IMAGE), NULL,
+    N_ ("make an image the default for new VMs"),
+    N_ ("On the system's service it is everybody's default, so it must be shared."),
+    .run = banger_asset_promote },
   { "kernel",
     "import",
     "NAME [FILE]",
@@ -196,6 +208,19 @@ static const BangerCommand asset_commands[] = {
     .run = banger_asset_show },
   { "kernel", "delete", "NAME...", 1, ANY, NAMES (KERNEL), wait_options, N_ ("delete kernels"),
     NULL, .run = banger_asset_delete },
+  { "kernel", "rename", "NAME NEW", 2, 2, ONE (KERNEL), NULL, N_ ("give a kernel another name"),
+    NULL, .run = banger_asset_rename },
+  { "kernel", "share", "NAME", 1, 1, ONE (KERNEL), NULL, N_ ("offer a kernel to everybody"),
+    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
+  { "kernel", "unshare", "NAME", 1, 1, ONE (KERNEL), NULL,
+    N_ ("take back a kernel that was shared"),
+    N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
+        "either."),
+    .run = banger_asset_unshare },
+  { "kernel", "promote", "NAME", 1, 1, ONE (KERNEL), NULL,
+    N_ ("make a kernel the default for new VMs"),
+    N_ ("On the system's service it is everybody's default, so it must be shared."),
+    .run = banger_asset_promote },
 };
 
 static const BangerCommand other_commands[] = {

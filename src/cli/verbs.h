@@ -23,6 +23,10 @@ int banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error
 int banger_asset_list (BangerClient *client, BangerArgs *args, GError **error);
 int banger_asset_show (BangerClient *client, BangerArgs *args, GError **error);
 int banger_asset_delete (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_rename (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_share (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_unshare (BangerClient *client, BangerArgs *args, GError **error);
+int banger_asset_promote (BangerClient *client, BangerArgs *args, GError **error);
 
 int banger_job_list (BangerClient *client, BangerArgs *args, GError **error);
 int banger_job_show (BangerClient *client, BangerArgs *args, GError **error);

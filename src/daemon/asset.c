@@ -148,9 +148,12 @@ gboolean
 banger_asset_check_usable (BangerAsset *self, uid_t uid, GError **error)
 {
   if (uid != 0 && uid != self->record->owner_uid && !self->record->shared) {
+    g_autofree char *hint
+        = g_strdup_printf ("its owner can share it (banger %s share %s); or import one of your own",
+                           word (self), self->record->name);
+
     banger_set_error (error, BANGER_ERROR_NOT_AUTHORIZED, "admitted",
-                      "it belongs to another user and is not shared",
-                      "ask its owner to share it, or import one of your own",
+                      "it belongs to another user and is not shared", hint,
                       "%s '%s' cannot be used", word (self), self->record->name);
     return FALSE;
   }
@@ -294,7 +297,9 @@ handle_delete (BangerCall *call)
   }
   user = banger_asset_user (self);
   if (user != NULL) {
-    banger_set_error (&error, BANGER_ERROR_BUSY, "admitted", NULL, "delete that VM first",
+    g_autofree char *hint = g_strdup_printf ("banger vm delete %s", user->record->name);
+
+    banger_set_error (&error, BANGER_ERROR_BUSY, "admitted", NULL, hint,
                       "%s '%s' is used by vm '%s'", word (self), self->record->name,
                       user->record->name);
     banger_call_fail (call, error);
@@ -374,15 +379,16 @@ static void
 handle_promote (BangerCall *call)
 {
   BangerAsset *self = banger_call_asset (call);
+  g_autofree char *hint = NULL;
   GError *error = NULL;
 
   if (self == NULL)
     return;
+  hint = g_strdup_printf ("banger %s share %s", word (self), self->record->name);
   if (check_ready (self, &error) && call->service->mode == BANGER_MODE_SYSTEM
       && !self->record->shared)
-    banger_set_error (&error, BANGER_ERROR_WRONG_STATE, "admitted", "it is not shared",
-                      "share it first", "%s '%s' cannot be everybody's default", word (self),
-                      self->record->name);
+    banger_set_error (&error, BANGER_ERROR_WRONG_STATE, "admitted", "it is not shared", hint,
+                      "%s '%s' cannot be everybody's default", word (self), self->record->name);
   if (error != NULL
       || !banger_store_set_setting (call->service->store, banger_asset_setting (call->kind),
                                     self->record->id, &error)) {

@@ -173,6 +173,33 @@ class Statuses(CliTest):
             self.assertIsInstance(found["qemu"]["capabilities"], list)
             self.assertIn(found["kvm"]["accelerator"], ("kvm", "tcg"))
 
+    def test_change_an_image(self):
+        """Rename, share, unshare and promote: as they say, the service then has it."""
+        self.session.import_image("one", self.tar)
+        self.session.import_image("two", self.tar)
+        show = lambda name, what: self.session.json("image", "show", name)[what]
+        say = lambda *argv: self.session.banger("image", *argv).stdout
+        self.assertEqual(say("rename", "two", "three"), "image 'two' is now called 'three'\n")
+        self.assertEqual(self.status("image", "show", "two").returncode, 3)
+        self.assertEqual(self.status("image", "rename", "three", "one").returncode, 4)
+        self.assertEqual(self.status("image", "rename", "three", "Not a name").returncode, 2)
+        self.assertIs(show("three", "default"), False)
+        self.assertEqual(say("promote", "three"), "image 'three' is the default for new VMs now\n")
+        self.assertIs(show("three", "default"), True)
+        self.assertIs(show("one", "default"), False)
+        self.assertIs(show("three", "shared"), False)
+        self.assertEqual(say("share", "three"), "image 'three' is shared with everybody\n")
+        self.assertIs(show("three", "shared"), True)
+        self.assertEqual(say("unshare", "three"), "image 'three' is not shared any more\n")
+        self.assertIs(show("three", "shared"), False)
+        for noun in ("image", "kernel"):
+            for argv in (["rename", "nobody", "x"], ["share", "nobody"], ["unshare", "nobody"],
+                         ["promote", "nobody"]):
+                with self.subTest(noun=noun, argv=argv):
+                    result = self.status(noun, *argv)
+                    self.assertEqual(result.returncode, 3)
+                    self.assertIn("%s 'nobody'" % noun, result.stderr)
+
     def test_several_names(self):
         """One wrong name does not keep the others from being done."""
         self.session.import_image("one", self.tar)
@@ -429,6 +456,9 @@ class Completion(CliTest):
         self.assertEqual(self.offered("image", "delete", "alpine", "d"), ["debian"])
         self.assertEqual(self.offered("--session", "vm", "create", "--image", "al"), ["alpine"])
         self.assertEqual(self.offered("image", "show", "debian", ""), [])
+        self.assertEqual(self.offered("image", "rename", "d"), ["debian"])
+        self.assertEqual(self.offered("image", "rename", "debian", ""), [])
+        self.assertEqual(self.offered("image", "sha"), ["share"])
 
     def test_deadline(self):
         """A service that does not answer costs no more than the deadline."""

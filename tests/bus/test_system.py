@@ -125,6 +125,12 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(self.word(self.alice, image, "Image.Share", "false"), "ok")
         self.assertEqual(self.property(image, "Image", "Shared"), "false")
 
+    def test_hint_names_the_command(self):
+        image = self.import_image("mine")
+        answer = self.root.call(image, "Image.Promote", "(%s,)" % NO_OPTIONS)
+        self.assertEqual(answer.word, "WrongState", answer)
+        self.assertIn("hint: banger image share mine", answer.message)
+
     def test_refused_import_leaves_nothing(self):
         before = sorted((self.base / "state").rglob("*"))
         for user, word in (("bob", "NotAuthorizedCanObtain"), ("dave", "NotAuthorized")):
