@@ -249,6 +249,10 @@ hand_over (Boot *boot, AgentDaemonConfig *config)
   agent_cgroup_make (&config->cgroup);
   if (boot->state.init == AGENT_INIT_SYSTEMD)
     config->notify = agent_daemon_open_notify ();
+  /* The first line of the guest's log, which a quiet boot would leave empty. */
+  dprintf (STDERR_FILENO, "banger-agent: the root is mounted (%s); %s%s\n",
+           boot->conf.overlay ? "overlay" : "plain",
+           path != NULL ? "handing over to " : "the image has no init", path != NULL ? path : "");
   agent_state_reach (&boot->state, AGENT_STAGE_HANDOVER);
   if (boot->state.init == AGENT_INIT_NONE)
     agent_daemon_run (config);

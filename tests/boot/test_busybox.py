@@ -39,11 +39,13 @@ class BusyboxTest(BangerTest):
         self.assertEqual(health["init"]["data"], "none")
         result = self.session.guest("plain", "/bin/cat", "/root/from-image")
         self.assertEqual(result.stdout, "seed\n")
+        self.assertIn("the image has no init", self.session.banger("vm", "logs", "plain").stdout)
 
     def test_with_busybox_init(self):
         self.create("inited", "tiny-init")
         result = self.session.guest("inited", "/bin/readlink", "/proc/1/exe")
         self.assertEqual(result.stdout, "/bin/busybox\n")
+        self.assertIn("handing over to /", self.session.banger("vm", "logs", "inited").stdout)
 
     def test_boots_in_a_row(self):
         """Every one of many boots is healthy, two at a time; under load a guest's clock and
