@@ -39,6 +39,11 @@ class BusyboxTest(BangerTest):
         self.assertEqual(health["init"]["data"], "none")
         result = self.session.guest("plain", "/bin/cat", "/root/from-image")
         self.assertEqual(result.stdout, "seed\n")
+        status = self.session.guest("plain", "/bin/cat", "/proc/1/status").stdout
+        resident = next(int(line.split()[1]) for line in status.splitlines()
+                        if line.startswith("VmRSS:"))
+        self.assertLessEqual(resident, 1024, "kB that the agent holds")
+        print("# the agent holds %d kB" % resident)
         self.assertIn("the image has no init", self.session.banger("vm", "logs", "plain").stdout)
 
     def test_with_busybox_init(self):
