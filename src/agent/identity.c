@@ -13,26 +13,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX 65536
+/* Lists of hosts to block are of some megabytes. */
+#define FILE_MAX (16 << 20)
+#define FSTAB_MAX 32768
 
-/* A whole small file below @root with a NUL; NULL if it is not there. */
-static char *
-read_in (int root, const char *path)
+/* A whole file below @root with a NUL; NULL if it is not there. False if there is something that
+ * cannot be read whole, which then is not to be replaced. */
+static bool
+read_in (int root, const char *path, char **text)
 {
-  int fd = agent_open_in (root, path, O_RDONLY);
-  char *text = fd >= 0 ? malloc (FILE_MAX + 1) : NULL;
+  int fd = agent_open_in (root, path, O_RDONLY | O_NONBLOCK);
+  bool good = fd >= 0 || errno == ENOENT;
+  struct stat info;
   size_t length = 0;
   ssize_t n = 1;
 
-  while (text != NULL && n > 0 && length < FILE_MAX) {
-    n = read (fd, text + length, FILE_MAX - length);
+  *text = NULL;
+  if (fd < 0)
+    return good;
+  if (fstat (fd, &info) == 0 && S_ISREG (info.st_mode) && info.st_size <= FILE_MAX)
+    *text = malloc ((size_t)info.st_size + 1);
+  while (*text != NULL && n > 0 && length < (size_t)info.st_size) {
+    n = read (fd, *text + length, (size_t)info.st_size - length);
     length += n > 0 ? (size_t)n : 0;
   }
-  if (fd >= 0)
-    close (fd);
-  if (text != NULL)
-    text[length] = '\0';
-  return text;
+  close (fd);
+  if (*text != NULL)
+    (*text)[length] = '\0';
+  if (*text == NULL || n >= 0)
+    return *text != NULL;
+  free (*text);
+  *text = NULL;
+  return false;
 }
 
 /* Replaces the file @name of the root's /etc as one step; a link there is replaced, not followed.
@@ -77,11 +89,10 @@ has_word (const char *text, const char *word)
 static bool
 add_to_hosts (int root, const char *hostname)
 {
-  char *text = read_in (root, "/etc/hosts");
-  char *longer = NULL;
-  bool good = true;
+  char *text, *longer = NULL;
+  bool good = read_in (root, "/etc/hosts", &text);
 
-  if (text == NULL || !has_word (text, hostname)) {
+  if (good && (text == NULL || !has_word (text, hostname))) {
     const char *before = text != NULL ? text : "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
     size_t length = strlen (before);
     const char *newline = length > 0 && before[length - 1] != '\n' ? "\n" : "";
@@ -97,10 +108,10 @@ add_to_hosts (int root, const char *hostname)
 void
 agent_write_hostname (const AgentBootConf *conf, AgentState *state, int root)
 {
-  char *before = read_in (root, "/etc/hostname");
-  char line[80];
   bool good = sethostname (conf->hostname, strlen (conf->hostname)) == 0;
+  char *before, line[80];
 
+  read_in (root, "/etc/hostname", &before);
   snprintf (line, sizeof line, "%s\n", conf->hostname);
   if (before == NULL || strcmp (before, line) != 0)
     good = write_etc (root, "hostname", line, 0644) && good;
@@ -128,10 +139,10 @@ agent_write_resolver (const AgentBootConf *conf, AgentState *state, int root)
 void
 agent_write_machine_id (int root, bool fresh)
 {
-  char *before = read_in (root, "/etc/machine-id");
   uint8_t id[16];
-  char line[34];
+  char *before, line[34];
 
+  read_in (root, "/etc/machine-id", &before);
   if (before != NULL && (fresh || before[0] == '\0' || strncmp (before, "uninit", 6) == 0)
       && getrandom (id, sizeof id, 0) == sizeof id) {
     /* As systemd makes them: a UUID of version 4 (RFC 4122, 4.4). */
@@ -169,12 +180,13 @@ is_foreign (const char *line)
 void
 agent_trim_fstab (int root)
 {
-  char *before = read_in (root, "/etc/fstab");
   AgentText after = { 0 };
   bool changed = false;
+  char *before;
 
-  if (before != NULL && strlen (before) < FILE_MAX / 2) {
-    after.size = FILE_MAX * 2;
+  read_in (root, "/etc/fstab", &before);
+  if (before != NULL && strlen (before) < FSTAB_MAX) {
+    after.size = FSTAB_MAX * 8;
     after.text = malloc (after.size);
   }
   for (char *at = before, *end; after.text != NULL && *at != '\0'; at = end) {

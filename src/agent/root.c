@@ -3,6 +3,7 @@
 
 #include "inits.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
@@ -18,6 +19,7 @@
 #define UPPER_DIR UPPER "/upper"
 #define WORK_DIR UPPER "/work"
 #define MOUNTS_MAX 128
+#define FOLDERS_DEPTH_MAX 8
 
 bool
 agent_mount_kernel (void)
@@ -120,7 +122,66 @@ mount_at (const char *source, int dir, unsigned long flags)
   return mount (source, target, NULL, flags, NULL) == 0;
 }
 
+static bool
+is_dots (const char *name)
+{
+  return strcmp (name, ".") == 0 || strcmp (name, "..") == 0;
+}
+
+static bool
+copy_folder (int from, int to, const char *name, unsigned depth)
+{
+  int inner = openat (from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  int copy = -1;
+  struct stat info;
+  bool good = inner >= 0 && fstat (inner, &info) == 0;
+
+  if (good && to >= 0) {
+    good = (mkdirat (to, name, 0700) == 0 || errno == EEXIST)
+           && fchownat (to, name, info.st_uid, info.st_gid, AT_SYMLINK_NOFOLLOW) == 0
+           && fchmodat (to, name, info.st_mode & 07777, 0) == 0
+           && (copy = openat (to, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) >= 0;
+  }
+  good = good && agent_copy_folders (inner, copy, depth + 1);
+  if (inner >= 0)
+    close (inner);
+  if (copy >= 0)
+    close (copy);
+  return good;
+}
+
+bool
+agent_copy_folders (int from, int to, unsigned depth)
+{
+  int fd = openat (from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
+  struct dirent *entry;
+  bool good = dir != NULL && depth < FOLDERS_DEPTH_MAX;
+
+  while (good && (entry = readdir (dir)) != NULL)
+    good = is_dots (entry->d_name) || copy_folder (fd, to, entry->d_name, depth);
+  if (dir != NULL)
+    closedir (dir);
+  else if (fd >= 0)
+    close (fd);
+  return good;
+}
+
 /* The upper disk's own folder for @path, made as the image has it. */
+static int
+make_source (int target, int binds, const char *path, const struct stat *info)
+{
+  int source = agent_make_dir_in (binds, path, 0755);
+  char from[64];
+
+  snprintf (from, sizeof from, "/proc/self/fd/%d", source);
+  if (source >= 0
+      && (chown (from, info->st_uid, info->st_gid) != 0 || chmod (from, info->st_mode & 07777) != 0
+          || !agent_copy_folders (target, source, 0)))
+    errno = 0; /* the folder serves all the same */
+  return source;
+}
+
 static bool
 bind_from_upper (int root, int binds, const char *path)
 {
@@ -132,16 +193,16 @@ bind_from_upper (int root, int binds, const char *path)
 
   if (target >= 0 && fstat (target, &info) == 0) {
     source = agent_open_in (binds, path, O_PATH | O_DIRECTORY);
-    if (source < 0) {
-      source = agent_make_dir_in (binds, path, 0755);
+    if (source < 0 && !agent_copy_folders (target, -1, 0)) {
+      dprintf (STDERR_FILENO, "banger-agent: %s stays on the overlay: the image has files there\n",
+               path);
+      good = true;
+    } else {
+      if (source < 0)
+        source = make_source (target, binds, path, &info);
       snprintf (from, sizeof from, "/proc/self/fd/%d", source);
-      if (source >= 0
-          && (chown (from, info.st_uid, info.st_gid) != 0
-              || chmod (from, info.st_mode & 07777) != 0))
-        errno = 0; /* the folder serves all the same */
+      good = source >= 0 && mount_at (from, target, MS_BIND);
     }
-    snprintf (from, sizeof from, "/proc/self/fd/%d", source);
-    good = source >= 0 && mount_at (from, target, MS_BIND);
   }
   if (source >= 0)
     close (source);

@@ -26,3 +26,6 @@ void agent_mount_basics (void);
 void agent_unmount_all (void);
 /* Opens the folder @path below @root, made if it is not there (@mode). -1 with errno. */
 int agent_make_dir_in (int root, const char *path, mode_t mode);
+/* Makes in @to (-1: only looks) the folders that @from holds, with owners and modes. False if @from
+ * holds anything that is not a folder. */
+bool agent_copy_folders (int from, int to, unsigned depth);

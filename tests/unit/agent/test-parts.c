@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define KEY "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -368,6 +370,80 @@ test_make_dir (Tree *tree, gconstpointer data)
   g_assert_cmpint (agent_make_dir_in (tree->fd, "/file/x", 0700), ==, -1);
 }
 
+/* In a UTS namespace of its own: what is named is the guest, not this machine. */
+static gboolean
+name_guest (Tree *tree, AgentState *state)
+{
+  AgentBootConf conf = { .hostname = "guest" };
+
+  if (unshare (CLONE_NEWUTS) != 0) {
+    g_test_skip ("needs root: another UTS namespace");
+    return FALSE;
+  }
+  agent_write_hostname (&conf, state, tree->fd);
+  return TRUE;
+}
+
+static void
+test_long_hosts (Tree *tree, gconstpointer data)
+{
+  g_autoptr (GString) hosts = g_string_new (NULL);
+  g_autofree char *text = NULL;
+  AgentState state = { 0 };
+
+  for (int i = 0; i < 20000; i++)
+    g_string_append_printf (hosts, "0.0.0.0 bad%d.example\n", i);
+  tree_add (tree, "etc/hosts", hosts->str, 0644);
+  if (!name_guest (tree, &state))
+    return;
+  text = tree_read (tree, "etc/hosts");
+  g_string_append (hosts, "127.0.1.1\tguest\n");
+  g_assert_cmpstr (text, ==, hosts->str);
+  g_assert_false (state.problems[AGENT_PROBLEM_HOSTNAME]);
+}
+
+/* What cannot be read whole is neither waited for nor replaced. */
+static void
+test_odd_hosts (Tree *tree, gconstpointer data)
+{
+  g_autofree char *path = g_build_filename (tree->path, "etc/hosts", NULL);
+  AgentState state = { 0 };
+  struct stat info;
+
+  tree_add (tree, "etc/hostname", "guest\n", 0644);
+  g_assert_cmpint (mkfifo (path, 0644), ==, 0);
+  if (!name_guest (tree, &state))
+    return;
+  g_assert_true (state.problems[AGENT_PROBLEM_HOSTNAME]);
+  g_assert_cmpint (lstat (path, &info), ==, 0);
+  g_assert_true (S_ISFIFO (info.st_mode));
+}
+
+static void
+test_copy_folders (Tree *tree, gconstpointer data)
+{
+  g_autofree char *inner = g_build_filename (tree->path, "image/storage/layers", NULL);
+  g_autofree char *upper = g_build_filename (tree->path, "upper", NULL);
+  g_autofree char *copy = g_build_filename (tree->path, "upper/storage/layers", NULL);
+  int from, to;
+  struct stat info;
+
+  g_assert_cmpint (g_mkdir_with_parents (inner, 0755), ==, 0);
+  g_assert_cmpint (chmod (inner, 01770), ==, 0);
+  g_assert_cmpint (g_mkdir (upper, 0755), ==, 0);
+  from = agent_open_in (tree->fd, "/image", O_PATH | O_DIRECTORY);
+  to = agent_open_in (tree->fd, "/upper", O_PATH | O_DIRECTORY);
+  g_assert_true (agent_copy_folders (from, -1, 0));
+  g_assert_cmpint (stat (copy, &info), ==, -1);
+  g_assert_true (agent_copy_folders (from, to, 0));
+  g_assert_cmpint (stat (copy, &info), ==, 0);
+  g_assert_cmpuint (info.st_mode & 07777, ==, 01770);
+  tree_link (tree, "/file", "image/storage/layers/link");
+  g_assert_false (agent_copy_folders (from, -1, 0));
+  close (from);
+  close (to);
+}
+
 #define ADD(name, func) g_test_add ("/agent/" name, Tree, NULL, set_up, func, tear_down)
 
 int
@@ -387,5 +463,8 @@ main (int argc, char **argv)
   ADD ("machine-id", test_machine_id);
   ADD ("resolver", test_resolver);
   ADD ("make-dir", test_make_dir);
+  ADD ("hosts/long", test_long_hosts);
+  ADD ("hosts/odd", test_odd_hosts);
+  ADD ("copy-folders", test_copy_folders);
   return g_test_run ();
 }
