@@ -8,3 +8,6 @@
 #define BANGER_VCPUS_MAX 288
 #define BANGER_MEMORY_MIN (G_GUINT64_CONSTANT (64) << 20)
 #define BANGER_MEMORY_MAX (G_GUINT64_CONSTANT (1) << 40)
+/* Of each disk that a VM may write. The largest is what src/disk can make. */
+#define BANGER_DISK_MIN (G_GUINT64_CONSTANT (16) << 20)
+#define BANGER_DISK_MAX (G_GUINT64_CONSTANT (256) << 30)

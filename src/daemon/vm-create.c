@@ -14,8 +14,6 @@
 
 #define MIB (G_GUINT64_CONSTANT (1) << 20)
 #define GIB (G_GUINT64_CONSTANT (1) << 30)
-#define DISK_MIN (16 * MIB)
-#define DISK_MAX (16 * 1024 * GIB)
 #define LABELS_MAX 64
 #define LABEL_MAX 256
 
@@ -113,12 +111,54 @@ banger_vm_record_from_options (GVariant *options, GError **error)
   }
   if (!check_size ("memory-bytes", record->memory_bytes, BANGER_MEMORY_MIN, BANGER_MEMORY_MAX,
                    error)
-      || !check_size ("disk-bytes", record->disk_bytes, DISK_MIN, DISK_MAX, error)
-      || !check_size ("work-bytes", record->work_bytes, DISK_MIN, DISK_MAX, error)
+      || !check_size ("disk-bytes", record->disk_bytes, BANGER_DISK_MIN, BANGER_DISK_MAX, error)
+      || !check_size ("work-bytes", record->work_bytes, BANGER_DISK_MIN, BANGER_DISK_MAX, error)
       || !check_word (options, "root", "overlay", error)
       || !check_word (options, "backend", "qemu", error) || !take_labels (record, options, error))
     return NULL;
   return g_steal_pointer (&record);
+}
+
+/* The one that the caller may use, where there is only one; @several where there are more. */
+static BangerAsset *
+only_usable (BangerCall *call, BangerObjectKind kind, gboolean *several)
+{
+  BangerAsset *found = NULL;
+  GHashTableIter iter;
+  gpointer asset = NULL;
+
+  g_hash_table_iter_init (&iter, kind == BANGER_OBJECT_KERNEL ? call->service->kernels
+                                                              : call->service->images);
+  while (g_hash_table_iter_next (&iter, NULL, &asset)) {
+    if (!banger_asset_check_usable (asset, call->uid, NULL))
+      continue;
+    *several = found != NULL;
+    if (*several)
+      return NULL;
+    found = asset;
+  }
+  return found;
+}
+
+static BangerAsset *
+default_asset (BangerCall *call, BangerObjectKind kind, GError **error)
+{
+  BangerAsset *asset = banger_service_default (call->service, kind);
+  const char *word = banger_object_kind_to_string (kind);
+  g_autofree char *hint = NULL;
+  gboolean several = FALSE;
+
+  if (asset == NULL)
+    asset = only_usable (call, kind, &several);
+  if (asset != NULL)
+    return asset;
+  hint = several ? g_strdup_printf ("banger vm create --%s NAME", word)
+                 : g_strdup_printf ("banger %s import", word);
+  banger_set_error (error, BANGER_ERROR_NOT_FOUND, "admitted",
+                    several ? "there is no default one, and more than one that you may use"
+                            : "there is no default one, and none that you may use",
+                    hint, "no %s was named", word);
+  return NULL;
 }
 
 static BangerAsset *
@@ -127,12 +167,7 @@ choose_asset (BangerCall *call, BangerObjectKind kind, const char *path, GError 
   BangerAsset *asset = NULL;
 
   if (g_str_equal (path, "/")) {
-    asset = banger_service_default (call->service, kind);
-    if (asset == NULL)
-      banger_set_error (error, BANGER_ERROR_NOT_FOUND, "admitted", "there is no default one",
-                        kind == BANGER_OBJECT_KERNEL ? "banger kernel import"
-                                                     : "banger image import",
-                        "no %s was named", banger_object_kind_to_string (kind));
+    asset = default_asset (call, kind, error);
   } else {
     asset = banger_service_asset (call->service, kind, banger_object_path_id (path, kind));
     if (asset == NULL)

@@ -127,7 +127,7 @@ class SessionTest(unittest.TestCase):
         image = self.path_of("small")
         for option in ("'vcpus': <uint32 0>", "'vcpus': <uint32 100000>",
                        "'memory-bytes': <uint64 1048576>", "'memory-bytes': <uint64 134217729>",
-                       "'disk-bytes': <uint64 0>", "'work-bytes': <uint64 1>",
+                       "'disk-bytes': <uint64 0>", "'disk-bytes': <uint64 274878955520>", "'work-bytes': <uint64 1>",
                        "'labels': <{'': 'x'}>", "'labels': <{'a\\u001b[m': 'x'}>",
                        "'labels': <{'a': 'x\\u001b[2J'}>", "'labels': <{'a': 'x\\ny'}>",
                        "'labels': <{'a': '%s'}>" % ("x" * 257)):

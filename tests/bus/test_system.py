@@ -131,6 +131,21 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(answer.word, "WrongState", answer)
         self.assertIn("hint: banger image share mine", answer.message)
 
+    def test_the_only_image_need_not_be_named(self):
+        """Without a default the one that the caller may use is taken, and never a foreign one."""
+        def create(caller):
+            answer = caller.call(ROOT, "Manager.CreateVM", "('', objectpath '/', %s)" % NO_OPTIONS)
+            self.assertEqual(answer.word, "NotFound", answer)
+            return answer.message
+
+        self.import_image("mine")
+        self.assertIn("no kernel was named", create(self.alice))
+        self.import_image("other")
+        self.assertIn("no image was named cause: there is no default one, and more than one",
+                      create(self.alice))
+        self.assertIn("no image was named cause: there is no default one, and none",
+                      create(self.caller("erin")))
+
     def test_refused_import_leaves_nothing(self):
         before = sorted((self.base / "state").rglob("*"))
         for user, word in (("bob", "NotAuthorizedCanObtain"), ("dave", "NotAuthorized")):
