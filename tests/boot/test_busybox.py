@@ -46,6 +46,18 @@ class BusyboxTest(BangerTest):
         print("# the agent holds %d kB" % resident)
         self.assertIn("the image has no init", self.session.banger("vm", "logs", "plain").stdout)
 
+    def test_what_is_bound(self):
+        """What the image has is seen where folders come from the upper disk, files most of all."""
+        self.create("bound")
+        kept = self.session.guest("bound", "/bin/cat", "/var/lib/docker/from-image")
+        self.assertEqual(kept.stdout, "kept\n")
+        mounts = self.session.guest("bound", "/bin/cat", "/proc/mounts").stdout.splitlines()
+        targets = {line.split()[1]: line.split()[2] for line in mounts}
+        self.assertNotIn("/var/lib/docker", targets)
+        self.assertEqual(targets.get("/var/lib/containers"), "ext4")
+        listed = self.session.guest("bound", "/bin/ls", "/var/lib/containers")
+        self.assertEqual(listed.stdout, "storage\n")
+
     def test_with_busybox_init(self):
         self.create("inited", "tiny-init")
         result = self.session.guest("inited", "/bin/readlink", "/proc/1/exe")
