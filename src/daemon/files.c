@@ -97,18 +97,21 @@ sync_fd (int fd, const char *name, GError **error)
 static gboolean
 sync_files (int dirfd, GError **error)
 {
-  DIR *dir = fdopendir (openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  banger_autofd int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
   gboolean done = dir != NULL;
 
   if (!done)
     banger_set_error_errno (error, errno, NULL, "cannot list a folder");
+  else
+    banger_steal_fd (&fd); /* closedir closes it */
   for (struct dirent *entry = NULL; done && (entry = readdir (dir)) != NULL;) {
-    banger_autofd int fd = -1;
+    banger_autofd int file = -1;
 
     if (entry->d_type != DT_REG)
       continue;
-    fd = openat (dirfd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    done = sync_fd (fd, entry->d_name, error);
+    file = openat (dirfd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    done = sync_fd (file, entry->d_name, error);
   }
   if (dir != NULL)
     closedir (dir);
