@@ -266,14 +266,12 @@ on_leave (gpointer data)
 }
 
 static BangerJobState
-end_state (BangerJob *self, const GError *error)
+end_state (const GError *error)
 {
   if (error == NULL)
     return BANGER_JOB_DONE;
-  if (banger_job_is_cancelled (self)
-      || g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
-    return BANGER_JOB_CANCELLED;
-  return BANGER_JOB_FAILED;
+  return g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED) ? BANGER_JOB_CANCELLED
+                                                                       : BANGER_JOB_FAILED;
 }
 
 static void
@@ -301,7 +299,7 @@ banger_job_finish (BangerJob *self, GError *error)
   g_autoptr (GError) ours = banger_error_adopt (error);
 
   banger_error_set_stage (&ours, self->record->stage);
-  self->record->state = end_state (self, ours);
+  self->record->state = end_state (ours);
   end_timing (self);
   write_record (self);
   announce_end (self, ours);

@@ -39,5 +39,6 @@ void banger_job_stage (BangerJob *job, const char *stage);
 void banger_job_progress (BangerJob *job, double fraction);
 /* It can no longer be cancelled. */
 void banger_job_commit (BangerJob *job);
-/* Ends it, NULL: done. Takes @error; after a Cancel an error means `cancelled`. */
+/* Ends it, NULL: done. Takes @error: Cancelled says that all is undone, any other that it failed,
+ * whether a Cancel was asked for or not. */
 void banger_job_finish (BangerJob *job, GError *error);

@@ -33,7 +33,7 @@ start_free (Start *start)
 static void
 finish_failed (BangerVm *vm, BangerJob *job, GError *error)
 {
-  gboolean cancelled = banger_job_is_cancelled (job);
+  gboolean cancelled = g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED);
 
   if (is_create (job)) {
     banger_vm_remove (vm, job, error);
@@ -208,9 +208,12 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (BangerMessage) answer
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
-  /* An end that was asked for meanwhile is on its way. */
-  if (answer == NULL || g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error)
-      || !store_running (vm, &error)) {
+  /* An end that was asked for meanwhile is on its way, and is what a broken channel comes from. */
+  if (banger_job_is_cancelled (job)) {
+    g_clear_error (&error);
+    g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error);
+  }
+  if (error != NULL || !store_running (vm, &error)) {
     vm->record->state = BANGER_VM_STARTING;
     fail (start, error);
     return;
@@ -347,7 +350,8 @@ on_boot_left (GObject *source, GAsyncResult *result, gpointer data)
 
   if (vm->job == job)
     vm->job = NULL;
-  if (is_create (job) && banger_job_is_cancelled (job) && vm->job == NULL)
+  if (is_create (job) && vm->job == NULL
+      && g_error_matches (failed->error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
     banger_vm_remove (vm, job, failed->error);
   else
     banger_job_finish (job, failed->error);

@@ -209,9 +209,14 @@ boot_error (BangerVm *self, const GError *failure)
 
   if (failure != NULL)
     return g_error_copy (failure);
-  banger_set_error (&error, self->end_wanted ? BANGER_ERROR_CANCELLED : BANGER_ERROR_FAILED, NULL,
-                    self->end_wanted ? "it was stopped" : "the guest switched itself off",
-                    "banger vm logs", "vm '%s': ended before it was healthy", self->record->name);
+  if (banger_job_is_cancelled (self->booting))
+    banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "vm '%s': was cancelled",
+                      self->record->name);
+  else
+    banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
+                      self->end_wanted ? "it was stopped" : "the guest switched itself off",
+                      self->end_wanted ? "banger vm start" : "banger vm logs",
+                      "vm '%s': ended before it was healthy", self->record->name);
   return error;
 }
 

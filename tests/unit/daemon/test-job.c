@@ -339,10 +339,22 @@ test_cancel (Fixture *fixture, gconstpointer data)
   assert_property (fixture, job, "State", "cancelling");
   cancel (fixture, job, NULL); /* it is under way */
   g_assert_cmpuint (fixture->finished_signals, ==, 0);
-  /* Whatever the work fails with then. */
-  banger_job_finish (job, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "the peer has gone"));
+  banger_job_finish (job, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED, "it was asked"));
   assert_property (fixture, job, "State", "cancelled");
   g_assert_cmpuint (fixture->finished_signals, ==, 1);
+}
+
+/* `cancelled` promises that all is undone: what could not be undone is a failure. */
+static void
+test_failed_though_cancelled (Fixture *fixture, gconstpointer data)
+{
+  BangerJob *job = begin (fixture, "create", TRUE);
+  GError *error = NULL;
+
+  cancel (fixture, job, NULL);
+  banger_set_error (&error, BANGER_ERROR_NO_SPACE, NULL, NULL, NULL, "cannot be removed");
+  banger_job_finish (job, error);
+  assert_finished (fixture, job, "failed", BANGER_BUS_NAME ".Error.NoSpace");
 }
 
 /* Too late to cancel is no lie: what is done is done. */
@@ -416,6 +428,7 @@ main (int argc, char **argv)
   ADD ("progress-is-sane", test_progress_is_sane);
   ADD ("failure", test_failure);
   ADD ("cancel", test_cancel);
+  ADD ("failed-though-cancelled", test_failed_though_cancelled);
   ADD ("done-though-cancelled", test_done_though_cancelled);
   ADD ("not-cancelable", test_not_cancelable);
   ADD ("interrupted", test_interrupted);
