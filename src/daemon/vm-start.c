@@ -2,6 +2,7 @@
 #include "vm-start.h"
 
 #include "asset.h"
+#include "capacity.h"
 #include "doctor.h"
 #include "files.h"
 
@@ -400,7 +401,9 @@ banger_vm_start (BangerCall *call)
   if (vm == NULL)
     return;
   job = banger_job_new (call->service, "start", BANGER_OBJECT_VM, call->id, call->uid, TRUE);
-  if (!banger_vm_check_free (vm, &error) || !admit_start (vm, job, &error)) {
+  if (!banger_vm_check_free (vm, &error)
+      || !banger_capacity_check (call->service, vm->record->memory_bytes, &error)
+      || !admit_start (vm, job, &error)) {
     banger_call_fail (call, error);
     return;
   }

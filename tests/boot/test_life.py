@@ -259,6 +259,29 @@ class LifeTest(BangerTest):
                 client.stdout.close()
         return self.session.property(job, "Job", "State"), refused
 
+    def test_killed_while_it_boots(self):
+        """Nobody cancelled the create: it has failed, says why, and its VM is kept."""
+        with PropertyWatch(self.session) as watch:
+            client = self.session.popen("banger", "vm", "create", "ends", "--image", "tiny",
+                                        "--memory", "128M")
+            self.addCleanup(client.stdout.close)
+            job = watch.wait_for("Stage", "booting")
+            self.session.banger("vm", "kill", "ends")
+            self.assertNotEqual(client.wait(SECONDS["command"]), 0)
+        self.assertEqual(self.session.property(job, "Job", "State"), "failed")
+        self.assertEqual(self.session.property(job, "Job", "Error")["cause"]["data"],
+                         "it was stopped")
+        path = self.session.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", "ends", "0")[0]
+        self.assertEqual(self.state(path), "stopped")
+
+    def test_start_without_memory_for_it(self):
+        most = 1 << 20  # MiB: what a VM may have, and no host of ours has
+        self.session.banger("vm", "create", "huge", "--image", "tiny", "--no-start",
+                            "--memory", "%dM" % most)
+        path = self.session.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", "huge", "0")[0]
+        self.assertIn("NoSpace", self.gdbus_error(path, "VM.Start", "{}"))
+        self.assertEqual(self.state(path), "stopped")
+
     def cancel(self, job):
         """What the service says against it; "" if it took it."""
         try:
