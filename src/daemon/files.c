@@ -20,6 +20,23 @@ banger_files_folder (BangerObjectKind kind)
   }
 }
 
+GPtrArray *
+banger_files_list (int dirfd, const char *name)
+{
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
+  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
+  struct dirent *entry = NULL;
+
+  while (dir != NULL && (entry = readdir (dir)) != NULL) {
+    if (entry->d_name[0] != '.')
+      g_ptr_array_add (names, g_strdup (entry->d_name));
+  }
+  if (dir != NULL)
+    closedir (dir);
+  return names;
+}
+
 char *
 banger_files_path (BangerService *service, BangerObjectKind kind, const char *id, const char *name)
 {

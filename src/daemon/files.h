@@ -6,6 +6,8 @@
 
 /* "images", "kernels", "vms". */
 const char *banger_files_folder (BangerObjectKind kind);
+/* Names in the folder @name of @dirfd, without hidden ones; none if it is not there. */
+GPtrArray *banger_files_list (int dirfd, const char *name);
 /* The full path of a file of an object. */
 char *
 banger_files_path (BangerService *service, BangerObjectKind kind, const char *id, const char *name);

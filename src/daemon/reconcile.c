@@ -12,10 +12,6 @@
 #include "job.h"
 #include "vm.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-
 #define HELLO_MS 5000
 
 typedef struct {
@@ -141,29 +137,11 @@ is_known (BangerService *service, BangerObjectKind kind, const char *id)
   return banger_service_asset (service, kind, id) != NULL;
 }
 
-/* Names in the folder @name of @dirfd, none if it is not there. */
-static GPtrArray *
-list_folder (int dirfd, const char *name)
-{
-  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
-  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
-  struct dirent *entry = NULL;
-
-  while (dir != NULL && (entry = readdir (dir)) != NULL) {
-    if (entry->d_name[0] != '.')
-      g_ptr_array_add (names, g_strdup (entry->d_name));
-  }
-  if (dir != NULL)
-    closedir (dir);
-  return names;
-}
-
 /* Folders of the state that no row refers to. */
 static gboolean
 remove_strays (BangerService *service, BangerObjectKind kind, GError **error)
 {
-  g_autoptr (GPtrArray) names = list_folder (service->state_fd, banger_files_folder (kind));
+  g_autoptr (GPtrArray) names = banger_files_list (service->state_fd, banger_files_folder (kind));
 
   for (guint i = 0; i < names->len; i++) {
     if (is_known (service, kind, names->pdata[i]))
@@ -179,7 +157,7 @@ remove_strays (BangerService *service, BangerObjectKind kind, GError **error)
 static gboolean
 remove_stray_runs (BangerService *service, GError **error)
 {
-  g_autoptr (GPtrArray) names = list_folder (service->runtime_fd, "vms");
+  g_autoptr (GPtrArray) names = banger_files_list (service->runtime_fd, "vms");
 
   for (guint i = 0; i < names->len; i++) {
     if (!is_known (service, BANGER_OBJECT_VM, names->pdata[i])

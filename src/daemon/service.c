@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Before anything else is touched: two services must never share a state. */
@@ -27,6 +28,34 @@ take_lock (BangerService *self, GError **error)
   if (flock (self->lock_fd, LOCK_EX | LOCK_NB) < 0) {
     banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another bangerd runs with this state", NULL,
                       "%s cannot be taken", self->state_path);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Without its database everything in the state would look like something left over, and be removed.
+ * An empty database is one that SQLite has just made, here or in a start that was cut short. */
+static gboolean
+check_database (BangerService *self, GError **error)
+{
+  const BangerObjectKind kinds[] = { BANGER_OBJECT_IMAGE, BANGER_OBJECT_KERNEL, BANGER_OBJECT_VM };
+  struct stat info;
+
+  if (fstatat (self->state_fd, "state.db", &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_size > 0)
+    return TRUE;
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    const char *folder = banger_files_folder (kinds[i]);
+    g_autoptr (GPtrArray) names = banger_files_list (self->state_fd, folder);
+    g_autofree char *cause = NULL;
+
+    if (names->len == 0)
+      continue;
+    cause = g_strdup_printf ("its database state.db is missing or empty, but there is something in "
+                             "the folder %s",
+                             folder);
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause,
+                      "put the database back, or move the folders images, kernels and vms away",
+                      "the state at %s cannot be used", self->state_path);
     return FALSE;
   }
   return TRUE;
@@ -53,7 +82,7 @@ open_state (BangerService *self, GError **error)
   g_autofree char *database = g_build_filename (self->state_path, "state.db", NULL);
 
   self->state_fd = banger_make_dirs (self->state_path, 0700, error);
-  if (self->state_fd < 0 || !take_lock (self, error))
+  if (self->state_fd < 0 || !take_lock (self, error) || !check_database (self, error))
     return FALSE;
   self->store = banger_store_open (database, error);
   if (self->store == NULL || !make_folders (self, error))

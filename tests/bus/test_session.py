@@ -328,6 +328,26 @@ class SessionTest(unittest.TestCase):
         with self.assertRaises(CommandFailed):
             self.manager("GetCapacity", "a{sv}", "0")
 
+    def test_lost_database_removes_nothing(self):
+        self.import_image("small")
+        path = self.path_of("small")
+        self.restart()
+        database, aside = self.session.state / "state.db", self.session.base / "aside"
+        database.rename(aside)
+        for present in (False, True):
+            with self.subTest(empty_file=present):
+                if present:
+                    database.touch()
+                before = sorted(self.session.state.rglob("*"))
+                result = self.session.run("bangerd", "--session", timeout=20)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(str(self.session.state), result.stderr)
+                self.assertIn("state.db", result.stderr)
+                self.assertIn("hint: put the database back", result.stderr)
+                self.assertEqual(sorted(self.session.state.rglob("*")), before)
+        aside.rename(database)
+        self.assertEqual(self.session.property(path, "Image", "State"), "ready")
+
     def test_command_line(self):
         self.assertNotEqual(self.session.run("bangerd", timeout=20).returncode, 0)
         self.assertNotEqual(self.session.run("bangerd", "--frobnicate", timeout=20).returncode, 0)
