@@ -75,7 +75,7 @@ on_reconciled (GObject *source, GAsyncResult *result, gpointer data)
   Daemon *self = data;
   g_autoptr (GError) error = NULL;
 
-  if (!banger_reconcile_finish (result, &error)) {
+  if (!banger_reconcile_finish (result, &error) || !banger_service_export (self->service, &error)) {
     g_autofree char *message = banger_error_dbus_message (error);
 
     give_up (self, message);

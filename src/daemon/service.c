@@ -116,11 +116,17 @@ banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error
   self->manager = banger_interface_new (self, BANGER_OBJECT_MANAGER, NULL);
   banger_manager_init (self);
   self->objects = g_dbus_object_manager_server_new (BANGER_ROOT_PATH);
-  /* An object manager does not serve an interface at its own path. */
-  if (!g_dbus_interface_skeleton_export (self->manager, connection, BANGER_ROOT_PATH, error))
-    return NULL;
-  g_dbus_object_manager_server_set_connection (self->objects, connection);
   return g_steal_pointer (&self);
+}
+
+gboolean
+banger_service_export (BangerService *self, GError **error)
+{
+  /* An object manager does not serve an interface at its own path. */
+  if (!g_dbus_interface_skeleton_export (self->manager, self->connection, BANGER_ROOT_PATH, error))
+    return FALSE;
+  g_dbus_object_manager_server_set_connection (self->objects, self->connection);
+  return TRUE;
 }
 
 void

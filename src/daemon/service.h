@@ -32,9 +32,12 @@ typedef struct {
   GQueue *workers_waiting; /* of GTask, see worker-client.c */
 } BangerService;
 
-/* Takes the lock, opens the store, makes the folders and exports the Manager; objects come with
- * banger_reconcile_async. Busy if another bangerd holds this state. */
+/* Takes the lock, opens the store and makes the folders; objects come with banger_reconcile_async.
+ * Busy if another bangerd holds this state, Failed if it lost its database. */
 BangerService *banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error);
+/* Puts the Manager and all objects on the bus, where they can be called by our unique name: not
+ * before they are reconciled. */
+gboolean banger_service_export (BangerService *service, GError **error);
 void banger_service_free (BangerService *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerService, banger_service_free)
 

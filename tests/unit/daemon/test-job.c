@@ -75,6 +75,8 @@ set_up (Fixture *fixture, gconstpointer data)
   fixture->stages = g_string_new (NULL);
   fixture->service = banger_service_new (BANGER_MODE_SESSION, fixture->connection, &error);
   g_assert_no_error (error);
+  g_assert_true (banger_service_export (fixture->service, &error));
+  g_assert_no_error (error);
   g_dbus_connection_signal_subscribe (fixture->client, NULL, "org.freedesktop.DBus.Properties",
                                       "PropertiesChanged", NULL, BANGER_IFACE_JOB,
                                       G_DBUS_SIGNAL_FLAGS_NONE, on_changed, fixture, NULL);
@@ -389,11 +391,18 @@ test_interrupted (Fixture *fixture, gconstpointer data)
   BangerJob *job = begin (fixture, "create", TRUE);
   g_autofree char *id = g_strdup (banger_job_id (job));
   g_autoptr (GPtrArray) records = NULL;
+  g_autofree char *refused = NULL;
   g_autoptr (GError) error = NULL;
 
   banger_job_stage (job, "disks");
   banger_service_free (fixture->service);
   fixture->service = banger_service_new (BANGER_MODE_SESSION, fixture->connection, &error);
+  g_assert_no_error (error);
+  /* Nothing can be called before all is known. */
+  g_assert_null (call (fixture, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "GetCapacity",
+                       g_variant_new ("(a{sv})", NULL), &refused));
+  g_assert_true (g_str_has_prefix (refused, "org.freedesktop.DBus.Error.Unknown"));
+  g_assert_true (banger_service_export (fixture->service, &error));
   g_assert_no_error (error);
   records = banger_store_list_jobs (fixture->service->store, &error);
   g_assert_no_error (error);
