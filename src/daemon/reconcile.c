@@ -12,7 +12,8 @@
 #include "job.h"
 #include "vm.h"
 
-#define HELLO_MS 5000
+/* So long the start waits for monitors: what most of them answer is known before the first call. */
+#define SLOW_MS 2000
 
 typedef struct {
   BangerService *service;
@@ -220,10 +221,31 @@ end_one (GTask *task)
   g_object_unref (task);
 }
 
+/* A monitor that is asked. It may be slow for as long as it likes, and its VM may go meanwhile. */
 typedef struct {
-  GTask *task;
-  BangerVm *vm;
+  BangerService *service;
+  char *vm_id;
+  GTask *task; /* of the start, until that goes on without it */
+  guint timer;
 } Probe;
+
+static void
+let_go (Probe *probe)
+{
+  GTask *task = g_steal_pointer (&probe->task);
+
+  g_clear_handle_id (&probe->timer, g_source_remove);
+  if (task != NULL)
+    end_one (task);
+}
+
+static void
+probe_free (Probe *probe)
+{
+  let_go (probe);
+  g_free (probe->vm_id);
+  g_free (probe);
+}
 
 static void
 adopt (BangerVm *vm, GVariant *facts)
@@ -231,38 +253,82 @@ adopt (BangerVm *vm, GVariant *facts)
   g_autoptr (GVariant) health = g_variant_lookup_value (facts, "health", G_VARIANT_TYPE_VARDICT);
   const char *word = NULL;
 
-  banger_monitor_take_facts (vm->monitor, facts);
   if (health != NULL && g_variant_lookup (health, "health", "&s", &word))
     banger_health_from_string (word, &vm->health);
+  /* Whoever works on it by now says what it is. */
+  if (vm->job != NULL) {
+    banger_vm_announce (vm);
+    return;
+  }
+  /* The service that started it ended before it could note when. */
+  if (vm->record->state == BANGER_VM_STARTING)
+    vm->record->started_at = g_get_real_time () / G_USEC_PER_SEC;
   /* A stop that was interrupted goes on in the monitor; the VM is there until it ends. */
   banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
 }
 
 static void
-on_hello (GObject *source, GAsyncResult *result, gpointer data)
+on_probed_left (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autofree Probe *probe = data;
-  BangerVm *vm = probe->vm;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (BangerMessage) answer
-      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+  Probe *probe = data;
+  BangerVm *vm = banger_service_vm (probe->service, probe->vm_id);
+
+  if (vm != NULL && vm->job == NULL && vm->monitor == NULL)
+    note_end (vm);
+  probe_free (probe);
+}
+
+static gboolean
+is_running (const BangerVm *vm, GVariant *facts)
+{
   const char *id = NULL, *state = NULL;
 
-  if (answer != NULL) {
-    g_variant_lookup (answer->args, "id", "&s", &id);
-    g_variant_lookup (answer->args, "state", "&s", &state);
+  g_variant_lookup (facts, "id", "&s", &id);
+  g_variant_lookup (facts, "state", "&s", &state);
+  return g_strcmp0 (id, vm->record->id) == 0
+         && (g_strcmp0 (state, "running") == 0 || g_strcmp0 (state, "stopping") == 0);
+}
+
+static void
+on_hello (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Probe *probe = data;
+  BangerChannel *channel = BANGER_CHANNEL (source);
+  BangerVm *vm = banger_service_vm (probe->service, probe->vm_id);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer = banger_channel_call_finish (channel, result, &error);
+
+  if (vm == NULL || vm->monitor == NULL || banger_monitor_channel (vm->monitor) != channel) {
+    g_debug ("vm %s ended while its monitor was asked", probe->vm_id);
+    probe_free (probe);
+    return;
   }
-  if (vm->monitor == NULL) {
-    g_debug ("vm '%s' ended while it was asked", vm->record->name);
-  } else if (g_strcmp0 (id, vm->record->id) == 0
-             && (g_strcmp0 (state, "running") == 0 || g_strcmp0 (state, "stopping") == 0)) {
+  if (answer != NULL)
+    banger_monitor_take_facts (vm->monitor, answer->args);
+  if (answer != NULL && is_running (vm, answer->args)) {
     adopt (vm, answer->args);
-  } else {
-    /* It does not answer, or its start was cut short and nobody will finish it. */
-    g_clear_pointer (&vm->monitor, banger_monitor_free);
-    note_end (vm);
+    probe_free (probe);
+    return;
   }
-  end_one (probe->task);
+  /* It has gone, is not what it should be, or its start was cut short and nobody will finish it. */
+  if (banger_channel_is_open (channel))
+    banger_monitor_kill_process (probe->vm_id, FALSE);
+  banger_vm_wait_end_async (vm, on_probed_left, probe);
+}
+
+/* It lives, so its VM is not ended for this; what of it is known already is said. */
+static gboolean
+on_slow (gpointer data)
+{
+  Probe *probe = data;
+  BangerVm *vm = banger_service_vm (probe->service, probe->vm_id);
+
+  probe->timer = 0;
+  g_message ("vm %s: its monitor is slow to answer", probe->vm_id);
+  if (vm->record->state == BANGER_VM_STOPPING || vm->record->state == BANGER_VM_PAUSED)
+    banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
+  let_go (probe);
+  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -277,11 +343,13 @@ probe_vm (BangerVm *vm, GTask *task)
     return;
   }
   probe = g_new0 (Probe, 1);
+  probe->service = vm->service;
+  probe->vm_id = g_strdup (vm->record->id);
   probe->task = g_object_ref (task);
-  probe->vm = vm;
+  probe->timer = g_timeout_add (SLOW_MS, on_slow, probe);
   reconcile->pending++;
   banger_vm_attach (vm, monitor);
-  banger_channel_call_async (banger_monitor_channel (monitor), "hello", NULL, NULL, HELLO_MS, NULL,
+  banger_channel_call_async (banger_monitor_channel (monitor), "hello", NULL, NULL, 0, NULL,
                              on_hello, probe);
 }
 

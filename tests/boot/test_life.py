@@ -3,6 +3,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 import unittest
@@ -62,6 +63,46 @@ class LifeTest(BangerTest):
         self.session.banger("vm", "stop", "keeps", "--timeout", "60", seconds=SECONDS["stop"])
         self.assertEqual(self.state(path), "stopped")
         self.assertEqual(self.session.processes("banger-vmm", "qemu"), {})
+
+    def test_slow_monitor_is_waited_for(self):
+        path = self.create("slow")
+        monitor = self.monitor()
+        os.kill(monitor, signal.SIGSTOP)
+        try:
+            self.end_service(signal.SIGKILL)
+            self.assertEqual(self.state(path), "running")
+            self.assertEqual(self.session.property(path, "VM", "Health"), "unknown")
+            with PropertyWatch(self.session) as watch:
+                os.kill(monitor, signal.SIGCONT)
+                self.assertEqual(watch.wait_for("Health", "healthy", path), path)
+        finally:
+            os.kill(monitor, signal.SIGCONT)
+        self.assertEqual(self.monitor(), monitor)
+        self.assertEqual(self.session.guest("slow", "/bin/echo", "here").stdout, "here\n")
+
+    def test_slow_monitor_that_ends(self):
+        path = self.create("slow")
+        monitor = self.monitor()
+        os.kill(monitor, signal.SIGSTOP)
+        self.end_service(signal.SIGKILL)
+        self.assertEqual(self.state(path), "running")
+        with PropertyWatch(self.session) as watch:
+            self.session.kill(monitor)
+            self.assertEqual(watch.wait_for("State", "failed", path), path)
+
+    def rewrite_state(self, state, started_at):
+        """What the store says of the only VM, while no service runs."""
+        with sqlite3.connect(self.session.state / "state.db") as db:
+            db.execute("UPDATE vms SET state = ?, started_at = ?", (state, started_at))
+        db.close()
+
+    def test_started_at_of_an_interrupted_start(self):
+        path = self.create("late")
+        self.end_service(signal.SIGKILL)
+        self.rewrite_state("starting", 0)
+        self.assertEqual(self.state(path), "running")
+        self.assertAlmostEqual(self.session.property(path, "VM", "StartedAt"), time.time(),
+                               delta=SECONDS["command"])
 
     def test_vm_that_ended_meanwhile(self):
         path = self.create("gone")
