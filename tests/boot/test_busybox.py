@@ -57,6 +57,11 @@ class BusyboxTest(BangerTest):
         self.assertEqual(targets.get("/var/lib/containers"), "ext4")
         listed = self.session.guest("bound", "/bin/ls", "/var/lib/containers")
         self.assertEqual(listed.stdout, "storage\n")
+        self.session.guest("bound", "/bin/touch", "/var/lib/containers/mine")
+        self.session.banger("vm", "stop", "bound", seconds=SECONDS["busybox"])
+        self.session.banger("vm", "start", "bound", seconds=SECONDS["busybox"])
+        listed = self.session.guest("bound", "/bin/ls", "/var/lib/containers")
+        self.assertEqual(listed.stdout, "mine\nstorage\n")
 
     def test_with_busybox_init(self):
         self.create("inited", "tiny-init")
