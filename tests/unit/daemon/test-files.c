@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The folders of objects, and what is said when they cannot be read. */
+#include "daemon/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static void
+on_done (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(GAsyncResult **)data = g_object_ref (result);
+}
+
+static gboolean
+sync_object (BangerService *service, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  banger_files_sync_async (service, BANGER_OBJECT_VM, "object", on_done, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  return banger_files_finish (result, NULL, error);
+}
+
+/* With one descriptor after the other the work gets further, and each time says the true reason. */
+static void
+test_sync_says_why (void)
+{
+  g_autofree char *base = g_dir_make_tmp ("banger-test-XXXXXX", NULL);
+  BangerService service = { .state_path = base };
+  g_autoptr (GError) error = NULL;
+  banger_autofd int object = -1;
+  struct rlimit limit = { 0 }, low = { 0 };
+  guint refused = 0;
+
+  service.state_fd = open (base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  object = banger_files_make_dir (&service, BANGER_OBJECT_VM, "object", &error);
+  g_assert_no_error (error);
+  banger_clear_fd (&object);
+  g_assert_true (sync_object (&service, &error)); /* GLib has its own descriptors now */
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+  for (gboolean done = FALSE; !done; refused += !done) {
+    low = limit;
+    low.rlim_cur = service.state_fd + 1 + refused;
+    g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &low), ==, 0);
+    done = sync_object (&service, &error);
+    g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &limit), ==, 0);
+    if (!done)
+      g_assert_cmpstr (banger_error_cause (error), ==, g_strerror (EMFILE));
+    g_clear_error (&error);
+  }
+  g_assert_cmpuint (refused, >=, 3); /* the folder above, the folder, and its list */
+  close (service.state_fd);
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
+}
+
+static void
+test_list (void)
+{
+  g_autofree char *base = g_dir_make_tmp ("banger-test-XXXXXX", NULL);
+  banger_autofd int fd = open (base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_autoptr (GPtrArray) none = banger_files_list (fd, "vms");
+  banger_autofd int vms = banger_make_dir_at (fd, "vms", 0700, NULL);
+  banger_autofd int hidden = banger_make_dir_at (vms, ".hidden", 0700, NULL);
+  banger_autofd int shown = banger_make_dir_at (vms, "shown", 0700, NULL);
+  g_autoptr (GPtrArray) names = banger_files_list (fd, "vms");
+
+  g_assert_true (hidden >= 0 && shown >= 0);
+  g_assert_cmpuint (none->len, ==, 0);
+  g_assert_cmpuint (names->len, ==, 1);
+  g_assert_cmpstr (names->pdata[0], ==, "shown");
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/files/sync-says-why", test_sync_says_why);
+  g_test_add_func ("/files/list", test_list);
+  return g_test_run ();
+}
