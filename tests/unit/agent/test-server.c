@@ -407,7 +407,7 @@ static void
 test_exec_tty (Peer **p, gconstpointer data)
 {
   const char *records[]
-      = { "arg=sh", "arg=-c", "arg=tty; stty size; read x; stty size; exit 3", "tty=30x90", NULL };
+      = { "arg=sh", "arg=-c", "arg=stty size; tty; read x; stty size; exit 3", "tty=30x90", NULL };
   const guint8 size[4] = { 0, 40, 0, 100 };
   Peer *peer = *p;
   PeerStream *stream = start_records (peer, records);
