@@ -7,6 +7,7 @@
 
 /* The agent reads no more: docs/internals.md. */
 #define TEXT_MAX 65536
+#define KEY_LINE (sizeof "key=\n" - 1 + 2 * sizeof ((BangerBootConfig *)NULL)->key)
 
 /* One line of one value: a value with a line break would be another line to the agent. */
 static gboolean
@@ -67,14 +68,25 @@ check (const BangerBootConfig *config, GError **error)
 static void
 append_fixed (GString *text, const BangerBootConfig *config)
 {
-  g_string_append (text, "version=1\nkey=");
-  for (gsize i = 0; i < sizeof config->key; i++)
-    g_string_append_printf (text, "%02x", config->key[i]);
-  g_string_append_printf (text, "\nhostname=%s\ntransport=%s\n", config->hostname,
+  g_string_append_printf (text, "version=1\nhostname=%s\ntransport=%s\n", config->hostname,
                           config->transport);
   if (config->doorbell != 0)
     g_string_append_printf (text, "doorbell=%u\n", config->doorbell);
   g_string_append_printf (text, "root=%s\n", config->overlay ? "overlay" : "plain");
+}
+
+/* Comes last, into room that is there: a text that grew would leave copies of the key behind. */
+static void
+append_key (GString *text, const BangerBootConfig *config)
+{
+  const gsize length = text->len;
+
+  g_string_set_size (text, length + KEY_LINE);
+  g_string_truncate (text, length);
+  g_string_append (text, "key=");
+  for (gsize i = 0; i < sizeof config->key; i++)
+    g_string_append_printf (text, "%02x", config->key[i]);
+  g_string_append_c (text, '\n');
 }
 
 char *
@@ -95,10 +107,11 @@ banger_boot_config_format (const BangerBootConfig *config, GError **error)
       || !append_list (text, "nameserver", config->nameservers, error)
       || !append_optional (text, "search", config->search, error))
     return NULL;
-  if (text->len > TEXT_MAX) {
+  if (text->len + KEY_LINE > TEXT_MAX) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                       "boot configuration: longer than %d bytes", TEXT_MAX);
     return NULL;
   }
+  append_key (text, config);
   return g_string_free (g_steal_pointer (&text), FALSE);
 }

@@ -25,8 +25,8 @@ typedef struct {
   const char *search;
 } BangerBootConfig;
 
-/* The text of boot.conf. InvalidArgument if a value holds a newline or a hostname is not a label.
- */
+/* The text of boot.conf, for the caller to wipe: it ends with the key. InvalidArgument if a value
+ * holds a newline or a hostname is not a label. */
 char *banger_boot_config_format (const BangerBootConfig *config, GError **error);
 
 /* A sealed memory file: boot modules, agent and boot.conf as concatenated newc archives. Reads the

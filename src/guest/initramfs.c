@@ -101,28 +101,37 @@ append_own_archive (int target, int agent_fd, const char *text, GError **error)
          && banger_cpio_finish (&cpio, error);
 }
 
+/* The archives in @fd, which is then sealed. */
+static gboolean
+fill (int fd, int boot_modules_fd, int agent_fd, const char *text, GError **error)
+{
+  if (!append_boot_modules (fd, boot_modules_fd, error)
+      || !append_own_archive (fd, agent_fd, text, error))
+    return FALSE;
+  if (lseek (fd, 0, SEEK_SET) < 0
+      || fcntl (fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+    banger_set_error_errno (error, errno, NULL, "initramfs: cannot seal it");
+    return FALSE;
+  }
+  return TRUE;
+}
+
 int
 banger_initramfs_new (int boot_modules_fd, int agent_fd, const BangerBootConfig *config,
                       GError **error)
 {
   g_autofree char *text = banger_boot_config_format (config, error);
   banger_autofd int fd = -1;
+  gboolean filled = FALSE;
 
   if (text == NULL)
     return -1;
   fd = memfd_create ("banger-initramfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) {
+  if (fd < 0)
     banger_set_error_errno (error, errno, NULL, "initramfs: cannot make a memory file");
-    return -1;
-  }
-  if (!append_boot_modules (fd, boot_modules_fd, error)
-      || !append_own_archive (fd, agent_fd, text, error))
-    return -1;
+  else
+    filled = fill (fd, boot_modules_fd, agent_fd, text, error);
+  /* It holds the key. */
   explicit_bzero (text, strlen (text));
-  if (lseek (fd, 0, SEEK_SET) < 0
-      || fcntl (fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
-    banger_set_error_errno (error, errno, NULL, "initramfs: cannot seal it");
-    return -1;
-  }
-  return banger_steal_fd (&fd);
+  return filled ? banger_steal_fd (&fd) : -1;
 }
