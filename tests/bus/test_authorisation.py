@@ -200,6 +200,8 @@ class Agent(Case):
         for _ in range(16):
             caller.begin_call(self.START, "VM.Start", interactive=True)
         self.assertEqual(agent.event()[0], "begin")
+        # What one connection sent is taken in order: all of the questions are open after this.
+        self.assertEqual(caller.call(ROOT, "Manager.Check").word, "Allowed")
         self.assertEqual(agent.call(self.START, "VM.Start").word, "Busy")
         self.assertEqual(agent.call(self.START, "VM.Stop").word, "Allowed")
         alice = self.caller("alice")
