@@ -10,3 +10,4 @@
 #include "paths.h"
 #include "run.h"
 #include "states.h"
+#include "version.h"

@@ -26,6 +26,29 @@ static const char *const job_states[] = {
   [BANGER_JOB_CANCELLED] = "cancelled", [BANGER_JOB_INTERRUPTED] = "interrupted",
 };
 
+static const char *const restarts[] = {
+  [BANGER_RESTART_NEVER] = "never",
+  [BANGER_RESTART_ON_FAILURE] = "on-failure",
+  [BANGER_RESTART_ALWAYS] = "always",
+};
+
+static const char *const roots[] = {
+  [BANGER_ROOT_OVERLAY] = "overlay",
+  [BANGER_ROOT_CLONE] = "clone",
+};
+
+static const char *const networks[] = {
+  [BANGER_NETWORK_NONE] = "none",
+  [BANGER_NETWORK_USER] = "user",
+};
+
+static const char *const exit_reasons[] = {
+  [BANGER_EXIT_NONE] = "",         [BANGER_EXIT_SHUTDOWN] = "shutdown",
+  [BANGER_EXIT_KILLED] = "killed", [BANGER_EXIT_REBOOT] = "reboot",
+  [BANGER_EXIT_PANIC] = "panic",   [BANGER_EXIT_VMM_FAILED] = "vmm-failed",
+  [BANGER_EXIT_LOST] = "lost",
+};
+
 #define DEFINE_WORDS(name, Type, table)                              \
   const char *banger_##name##_to_string (Type value)                 \
   {                                                                  \
@@ -46,3 +69,7 @@ DEFINE_WORDS (vm_state, BangerVmState, vm_states)
 DEFINE_WORDS (health, BangerHealth, healths)
 DEFINE_WORDS (asset_state, BangerAssetState, asset_states)
 DEFINE_WORDS (job_state, BangerJobState, job_states)
+DEFINE_WORDS (restart, BangerRestart, restarts)
+DEFINE_WORDS (root, BangerRoot, roots)
+DEFINE_WORDS (network, BangerNetwork, networks)
+DEFINE_WORDS (exit_reason, BangerExitReason, exit_reasons)

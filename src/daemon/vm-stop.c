@@ -128,7 +128,6 @@ banger_vm_stop (BangerCall *call)
   vm->end_wanted = TRUE;
   banger_job_stage (job, "asking");
   ask (vm, timeout);
-  banger_job_stage (job, "waiting");
   stop->timer = g_timeout_add_seconds (timeout + GRACE_SECONDS, on_overdue, stop);
   banger_vm_wait_end_async (vm, on_stopped, stop);
 }

@@ -4,6 +4,8 @@
  * it was released.
  *
  *   1  0.1  VMs with labels, images, kernels, jobs, intents, settings
+ *   2  0.2  VMs: root, network, published ports, restart policy, autostart, changes that wait for a
+ *           restart, how they ended last. Images: defaults of commands
  */
 #include "database.h"
 
@@ -42,6 +44,18 @@ static const char *const migrations[] = {
   "  object_id TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '',"
   "  UNIQUE (kind, object_id)) STRICT;"
   "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+  /* 2 */
+  "ALTER TABLE vms ADD COLUMN root TEXT NOT NULL DEFAULT 'overlay';"
+  "ALTER TABLE vms ADD COLUMN network TEXT NOT NULL DEFAULT 'none';"
+  "ALTER TABLE vms ADD COLUMN published TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE vms ADD COLUMN restart TEXT NOT NULL DEFAULT 'never';"
+  "ALTER TABLE vms ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE vms ADD COLUMN next_start_at INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE vms ADD COLUMN autostart INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE vms ADD COLUMN pending TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE vms ADD COLUMN last_exit TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE images ADD COLUMN defaults TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE kernels ADD COLUMN defaults TEXT NOT NULL DEFAULT '';",
 };
 
 int

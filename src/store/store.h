@@ -41,6 +41,15 @@ typedef struct {
   guint64 memory_bytes;
   guint64 disk_bytes;
   guint64 work_bytes;
+  BangerRoot root;
+  BangerNetwork network;
+  char **published; /* as the property on the bus; never NULL */
+  BangerRestart restart;
+  guint restarts;       /* by the restart policy, since somebody started it */
+  gint64 next_start_at; /* UTC seconds; 0: the restart policy has nothing to do */
+  gboolean autostart;
+  char **pending; /* keys of Set that wait for a restart; never NULL */
+  BangerExitReason last_exit;
   GHashTable *labels; /* string to string; never NULL */
   gint64 created_at;  /* UTC seconds */
   gint64 started_at;  /* UTC seconds; 0: never */
@@ -55,8 +64,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerVmRecord, banger_vm_record_free)
 /* All of them, oldest first; elements are freed with the array. */
 GPtrArray *banger_store_list_vms (BangerStore *store, GError **error);
 gboolean banger_store_add_vm (BangerStore *store, const BangerVmRecord *record, GError **error);
-/* Writes what can change: state, started_at, failure, failed_at. */
+/* Writes all but id, owner, image, backend, root, creation and labels. */
 gboolean banger_store_update_vm (BangerStore *store, const BangerVmRecord *record, GError **error);
+gboolean
+banger_store_update_vm_labels (BangerStore *store, const BangerVmRecord *record, GError **error);
 gboolean banger_store_remove_vm (BangerStore *store, const char *id, GError **error);
 
 /* Images and kernels */
@@ -72,7 +83,8 @@ typedef struct {
   char *digest;
   guint64 size_bytes;
   guint64 allocated_bytes;
-  gint64 created_at; /* UTC seconds */
+  GVariant *defaults; /* of an image (a{sv}, as the property on the bus); never NULL */
+  gint64 created_at;  /* UTC seconds */
 } BangerAssetRecord;
 
 BangerAssetRecord *banger_asset_record_new (BangerObjectKind kind);
@@ -82,7 +94,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerAssetRecord, banger_asset_record_free)
 GPtrArray *banger_store_list_assets (BangerStore *store, BangerObjectKind kind, GError **error);
 gboolean
 banger_store_add_asset (BangerStore *store, const BangerAssetRecord *record, GError **error);
-/* Writes all but id, owner and creation. */
+/* Writes all but id, owner, defaults and creation. */
 gboolean
 banger_store_update_asset (BangerStore *store, const BangerAssetRecord *record, GError **error);
 /* Busy while a VM refers to it. */
@@ -145,6 +157,8 @@ gboolean banger_store_has_intent (BangerStore *store, BangerIntentKind kind, con
 
 #define BANGER_SETTING_DEFAULT_IMAGE "default-image"
 #define BANGER_SETTING_DEFAULT_KERNEL "default-kernel"
+/* The boot of the host for which VMs with autostart were started (the kernel's boot id). */
+#define BANGER_SETTING_AUTOSTARTED "autostarted"
 
 /* NULL without an error if it is not set. */
 char *banger_store_get_setting (BangerStore *store, const char *key, GError **error);

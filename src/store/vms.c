@@ -7,6 +7,8 @@ banger_vm_record_new (void)
   BangerVmRecord *record = g_new0 (BangerVmRecord, 1);
 
   record->labels = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  record->published = g_new0 (char *, 1);
+  record->pending = g_new0 (char *, 1);
   return record;
 }
 
@@ -19,6 +21,8 @@ banger_vm_record_free (BangerVmRecord *record)
   g_free (record->kernel_id);
   g_free (record->backend);
   g_hash_table_unref (record->labels);
+  g_strfreev (record->published);
+  g_strfreev (record->pending);
   g_clear_error (&record->failure);
   g_free (record);
 }
@@ -56,6 +60,31 @@ read_labels (BangerStore *self, BangerVmRecord *record, GError **error)
   return !failed;
 }
 
+static gboolean
+read_words (BangerVmRecord *record, BangerStatement *row, int column, GError **error)
+{
+  const char *word[4];
+
+  for (int i = 0; i < 4; i++)
+    word[i] = (const char *)sqlite3_column_text (row, column + i);
+  if (banger_root_from_string (word[0], &record->root)
+      && banger_network_from_string (word[1], &record->network)
+      && banger_restart_from_string (word[2], &record->restart)
+      && banger_exit_reason_from_string (word[3], &record->last_exit))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
+                    "vm '%s': the store holds the words '%s', '%s', '%s', '%s'", record->name,
+                    word[0], word[1], word[2], word[3]);
+  return FALSE;
+}
+
+static void
+read_lines (char ***lines, BangerStatement *row, int column)
+{
+  g_strfreev (*lines);
+  *lines = g_strsplit ((const char *)sqlite3_column_text (row, column), "\n", -1);
+}
+
 static BangerVmRecord *
 record_from_row (BangerStore *self, BangerStatement *row, GError **error)
 {
@@ -81,6 +110,13 @@ record_from_row (BangerStore *self, BangerStatement *row, GError **error)
   record->started_at = sqlite3_column_int64 (row, 12);
   record->failed_at = sqlite3_column_int64 (row, 13);
   record->failure = failure_from_row (row, 14);
+  if (!read_words (record, row, 19, error))
+    return NULL;
+  record->restarts = sqlite3_column_int64 (row, 23);
+  record->next_start_at = sqlite3_column_int64 (row, 24);
+  record->autostart = sqlite3_column_int (row, 25) != 0;
+  read_lines (&record->published, row, 26);
+  read_lines (&record->pending, row, 27);
   return read_labels (self, record, error) ? g_steal_pointer (&record) : NULL;
 }
 
@@ -93,7 +129,8 @@ banger_store_list_vms (BangerStore *self, GError **error)
       self, error,
       "SELECT id, name, owner_uid, state, image_id, kernel_id, backend, vcpus, memory_bytes,"
       " disk_bytes, work_bytes, created_at, started_at, failed_at, failure_name, failure_message,"
-      " failure_stage, failure_cause, failure_hint FROM vms ORDER BY created_at, id",
+      " failure_stage, failure_cause, failure_hint, root, network, restart, last_exit, restarts,"
+      " next_start_at, autostart, published, pending FROM vms ORDER BY created_at, id",
       "");
   gboolean failed = FALSE;
 
@@ -110,22 +147,12 @@ banger_store_list_vms (BangerStore *self, GError **error)
 }
 
 static gboolean
-insert_vm (BangerStore *self, const BangerVmRecord *record, GError **error)
+insert_labels (BangerStore *self, const BangerVmRecord *record, GError **error)
 {
   g_autofree char *what = g_strdup_printf ("vm '%s'", record->name);
   GHashTableIter iter;
   gpointer key = NULL, value = NULL;
 
-  if (!banger_store_run (
-          self, error, what,
-          "INSERT INTO vms (id, name, owner_uid, state, image_id, kernel_id, backend, vcpus,"
-          " memory_bytes, disk_bytes, work_bytes, created_at)"
-          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-          "ttittttiiiii", record->id, record->name, (gint64)record->owner_uid,
-          banger_vm_state_to_string (record->state), record->image_id, record->kernel_id,
-          record->backend, (gint64)record->vcpus, (gint64)record->memory_bytes,
-          (gint64)record->disk_bytes, (gint64)record->work_bytes, record->created_at))
-    return FALSE;
   g_hash_table_iter_init (&iter, record->labels);
   while (g_hash_table_iter_next (&iter, &key, &value)) {
     if (!banger_store_run (self, error, what,
@@ -134,6 +161,52 @@ insert_vm (BangerStore *self, const BangerVmRecord *record, GError **error)
       return FALSE;
   }
   return TRUE;
+}
+
+static gboolean
+update_vm (BangerStore *self, const BangerVmRecord *record, GError **error)
+{
+  const GError *failure = record->failure;
+  g_autofree char *what = g_strdup_printf ("vm '%s'", record->name);
+  g_autofree char *published = g_strjoinv ("\n", record->published);
+  g_autofree char *pending = g_strjoinv ("\n", record->pending);
+
+  return banger_store_run (
+             self, error, what,
+             "UPDATE vms SET name = ?, state = ?, kernel_id = ?, vcpus = ?, memory_bytes = ?,"
+             " disk_bytes = ?, work_bytes = ?, network = ?, published = ?, restart = ?,"
+             " restarts = ?, next_start_at = ?, autostart = ?, pending = ?, last_exit = ?,"
+             " started_at = ?, failed_at = ?, failure_name = ?, failure_message = ?,"
+             " failure_stage = ?, failure_cause = ?, failure_hint = ? WHERE id = ?",
+             "tttiiiitttiiittiitttttt", record->name, banger_vm_state_to_string (record->state),
+             record->kernel_id, (gint64)record->vcpus, (gint64)record->memory_bytes,
+             (gint64)record->disk_bytes, (gint64)record->work_bytes,
+             banger_network_to_string (record->network), published,
+             banger_restart_to_string (record->restart), (gint64)record->restarts,
+             record->next_start_at, (gint64)record->autostart, pending,
+             banger_exit_reason_to_string (record->last_exit), record->started_at,
+             record->failed_at, failure != NULL ? banger_error_dbus_name (failure) : NULL,
+             failure != NULL ? failure->message : NULL, banger_error_stage (failure),
+             banger_error_cause (failure), banger_error_hint (failure), record->id)
+         && banger_store_check_changed (self, what, error);
+}
+
+static gboolean
+insert_vm (BangerStore *self, const BangerVmRecord *record, GError **error)
+{
+  g_autofree char *what = g_strdup_printf ("vm '%s'", record->name);
+
+  return banger_store_run (
+             self, error, what,
+             "INSERT INTO vms (id, name, owner_uid, state, image_id, kernel_id, backend, root,"
+             " vcpus, memory_bytes, disk_bytes, work_bytes, created_at)"
+             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             "ttitttttiiiii", record->id, record->name, (gint64)record->owner_uid,
+             banger_vm_state_to_string (record->state), record->image_id, record->kernel_id,
+             record->backend, banger_root_to_string (record->root), (gint64)record->vcpus,
+             (gint64)record->memory_bytes, (gint64)record->disk_bytes, (gint64)record->work_bytes,
+             record->created_at)
+         && insert_labels (self, record, error) && update_vm (self, record, error);
 }
 
 gboolean
@@ -151,19 +224,27 @@ banger_store_add_vm (BangerStore *self, const BangerVmRecord *record, GError **e
 gboolean
 banger_store_update_vm (BangerStore *self, const BangerVmRecord *record, GError **error)
 {
-  const GError *failure = record->failure;
-  g_autofree char *what = g_strdup_printf ("vm '%s'", record->name);
+  return update_vm (self, record, error);
+}
 
-  return banger_store_run (
-             self, error, what,
-             "UPDATE vms SET state = ?, started_at = ?, failed_at = ?, failure_name = ?,"
-             " failure_message = ?, failure_stage = ?, failure_cause = ?, failure_hint = ?"
-             " WHERE id = ?",
-             "tiitttttt", banger_vm_state_to_string (record->state), record->started_at,
-             record->failed_at, failure != NULL ? banger_error_dbus_name (failure) : NULL,
-             failure != NULL ? failure->message : NULL, banger_error_stage (failure),
-             banger_error_cause (failure), banger_error_hint (failure), record->id)
-         && banger_store_check_changed (self, what, error);
+static gboolean
+replace_labels (BangerStore *self, const BangerVmRecord *record, GError **error)
+{
+  return banger_store_run (self, error, record->name, "DELETE FROM vm_labels WHERE vm_id = ?", "t",
+                           record->id)
+         && insert_labels (self, record, error);
+}
+
+gboolean
+banger_store_update_vm_labels (BangerStore *self, const BangerVmRecord *record, GError **error)
+{
+  g_autoptr (BangerTransaction) transaction = NULL;
+
+  if (self->in_transaction)
+    return replace_labels (self, record, error);
+  transaction = banger_store_begin (self, error);
+  return transaction != NULL && replace_labels (self, record, error)
+         && banger_transaction_commit (transaction, error);
 }
 
 gboolean

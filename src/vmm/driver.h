@@ -16,17 +16,6 @@ typedef enum {
   BANGER_CAPABILITY_DISCARD = 1 << 0,
 } BangerCapabilities;
 
-typedef enum {
-  BANGER_EXIT_SHUTDOWN,
-  BANGER_EXIT_KILLED,
-  BANGER_EXIT_REBOOT,
-  BANGER_EXIT_PANIC,
-  BANGER_EXIT_VMM_FAILED,
-} BangerExitReason;
-
-/* The words of docs/internals.md: "shutdown", "vmm-failed" and their like. */
-const char *banger_exit_reason_to_string (BangerExitReason reason);
-
 /* Called from the main loop. */
 typedef struct {
   /* The guest's CPUs run. */

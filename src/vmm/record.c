@@ -6,18 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const reasons[] = {
-  [BANGER_EXIT_SHUTDOWN] = "shutdown",     [BANGER_EXIT_KILLED] = "killed",
-  [BANGER_EXIT_REBOOT] = "reboot",         [BANGER_EXIT_PANIC] = "panic",
-  [BANGER_EXIT_VMM_FAILED] = "vmm-failed",
-};
-
-const char *
-banger_exit_reason_to_string (BangerExitReason reason)
-{
-  return reasons[reason];
-}
-
 gboolean
 banger_exit_record_write (int fd, BangerExitReason reason, int status, const GError *fault,
                           GError **error)
@@ -25,7 +13,7 @@ banger_exit_record_write (int fd, BangerExitReason reason, int status, const GEr
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autofree char *text = NULL;
 
-  g_key_file_set_string (file, "exit", "reason", reasons[reason]);
+  g_key_file_set_string (file, "exit", "reason", banger_exit_reason_to_string (reason));
   g_key_file_set_integer (file, "exit", "status", status);
   g_key_file_set_int64 (file, "exit", "at", g_get_real_time () / G_USEC_PER_SEC);
   if (fault != NULL)

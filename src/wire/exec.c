@@ -20,7 +20,7 @@ banger_exec_read_header (const uint8_t *header, BangerExecType *type, uint32_t *
   uint32_t size = (uint32_t)header[4] << 24 | (uint32_t)header[5] << 16 | (uint32_t)header[6] << 8
                   | header[7];
 
-  if (header[0] > BANGER_EXEC_SIGNAL || header[1] != 0 || header[2] != 0 || header[3] != 0
+  if (header[0] > BANGER_EXEC_STARTED || header[1] != 0 || header[2] != 0 || header[3] != 0
       || size > BANGER_EXEC_PAYLOAD_MAX)
     return false;
   *type = (BangerExecType)header[0];

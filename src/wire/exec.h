@@ -4,9 +4,11 @@
  * frames of a header of 8 bytes (u8 type, three zero bytes, u32 big-endian length) and a payload.
  *
  *   START   client, first: records "KEY=VALUE" with a NUL after each: arg (at least one, in
- *           order), env (K=V), cwd, user, tty (ROWSxCOLS: a terminal instead of pipes)
+ *           order), env (K=V), cwd, user, tty (ROWSxCOLS: a terminal instead of pipes),
+ *           and what docs/agent-protocol.md adds (shell, builtin, detach)
  *   STDIN   client: input; an empty one ends it       STDOUT, STDERR  agent: output
  *   SIGNAL  client: u32 number, to the process group  RESIZE  client: u16 rows, u16 columns
+ *   STARTED agent, last: u32 pid of a detached command
  *   EXIT    agent, last: u32 status, 128 plus the number if a signal ended it
  *   ERROR   agent, last: UTF-8 text: why the command could not be run
  */
@@ -28,6 +30,7 @@ typedef enum {
   BANGER_EXEC_START = 5,
   BANGER_EXEC_ERROR = 6,
   BANGER_EXEC_SIGNAL = 7,
+  BANGER_EXEC_STARTED = 8,
 } BangerExecType;
 
 void banger_exec_write_header (uint8_t *header, BangerExecType type, uint32_t length);

@@ -193,21 +193,21 @@ test_stages (Fixture *fixture, gconstpointer data)
 {
   gint64 began = g_get_monotonic_time (), before = g_get_real_time ();
   BangerJob *job = begin (fixture, "stop", FALSE);
-  static const char *const expected[] = { "asking", "waiting", "released" };
+  static const char *const expected[] = { "asking", "button", "released" };
   g_autoptr (GVariant) timings = NULL;
   guint64 sum = 0, last = before;
 
   banger_job_stage (job, "asking");
   g_usleep (20000);
-  banger_job_stage (job, "waiting");
+  banger_job_stage (job, "button");
   banger_job_stage (job, "asking");  /* was before */
   banger_job_stage (job, "booting"); /* is of other jobs */
-  banger_job_stage (job, "waiting");
-  g_assert_cmpstr (banger_job_stage_name (job), ==, "waiting");
+  banger_job_stage (job, "button");
+  g_assert_cmpstr (banger_job_stage_name (job), ==, "button");
   banger_job_stage (job, "released"); /* one may be left out */
   banger_job_finish (job, NULL);
   assert_finished (fixture, job, "done", NULL);
-  g_assert_cmpstr (fixture->stages->str, ==, " asking waiting released");
+  g_assert_cmpstr (fixture->stages->str, ==, " asking button released");
   timings = property (fixture, job, "Timings");
   g_assert_cmpuint (g_variant_n_children (timings), ==, G_N_ELEMENTS (expected));
   for (guint i = 0; i < G_N_ELEMENTS (expected); i++) {
