@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of commands: images and kernels. */
+#include "table.h"
+
+#include <glib/gi18n.h>
+
+static const BangerOption import_options[] = {
+  FLAG ("default", 0, N_ ("make it the default for new VMs")),
+  NO_WAIT,
+  FLAG ("quiet", 'q', N_ ("print the name only")),
+  JSON,
+  END,
+};
+
+static const BangerOption kernel_import_options[] = {
+  VALUE ("vmlinuz", 0, TEXT, FILE, N_ ("FILE"), N_ ("a bzImage or vmlinux, instead of a package")),
+  VALUE ("modules", 0, TEXT, FILE, N_ ("DIR|TAR"),
+         N_ ("its modules: a directory such as /lib/modules/6.1.0-1-amd64, or an archive")),
+  FLAG ("default", 0, N_ ("make it the default for new VMs")),
+  NO_WAIT,
+  FLAG ("quiet", 'q', N_ ("print the name only")),
+  JSON,
+  END,
+};
+
+const BangerCommand banger_commands_asset[] = {
+  { "image",
+    "import",
+    "NAME FILE|-",
+    2,
+    2,
+    { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILE },
+    import_options,
+    N_ ("make an image from a root file system's archive"),
+    N_ ("FILE is a tar archive of a root file system, plain or compressed; - reads standard "
+        "input. Ctrl-C cancels: nothing of the image is left then."),
+    .run = banger_image_import },
+  { "image", "list", "", 0, 0, NONE, banger_options_list, N_ ("list images"), NULL,
+    .run = banger_asset_list },
+  { "image", "show", "NAME", 1, 1, ONE (IMAGE), banger_options_show, N_ ("show an image"), NULL,
+    .run = banger_asset_show },
+  { "image", "delete", "NAME...", 1, ANY, NAMES (IMAGE), banger_options_wait, N_ ("delete images"),
+    NULL, .run = banger_asset_delete },
+  { "image", "rename", "NAME NEW", 2, 2, ONE (IMAGE), NULL, N_ ("give an image another name"), NULL,
+    .run = banger_asset_rename },
+  { "image", "share", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("offer an image to everybody"),
+    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
+  { "image", "unshare", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("take back an image that was shared"),
+    N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
+        "either."),
+    .run = banger_asset_unshare },
+  { "image", "promote", "NAME", 1, 1, ONE (IMAGE), NULL,
+    N_ ("make an image the default for new VMs"),
+    N_ ("On the system's service it is everybody's default, so it must be shared."),
+    .run = banger_asset_promote },
+  { "kernel",
+    "import",
+    "NAME [FILE]",
+    1,
+    2,
+    { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILE },
+    kernel_import_options,
+    N_ ("take a kernel with its modules"),
+    N_ ("FILE is a Debian linux-image package; - reads standard input. Instead of it, --vmlinuz "
+        "names a kernel and --modules its modules: a directory, named as the kernel's release, or "
+        "a tar archive with paths below lib/modules/RELEASE or RELEASE."),
+    .run = banger_kernel_import },
+  { "kernel", "list", "", 0, 0, NONE, banger_options_list, N_ ("list kernels"), NULL,
+    .run = banger_asset_list },
+  { "kernel", "show", "NAME", 1, 1, ONE (KERNEL), banger_options_show, N_ ("show a kernel"), NULL,
+    .run = banger_asset_show },
+  { "kernel", "delete", "NAME...", 1, ANY, NAMES (KERNEL), banger_options_wait,
+    N_ ("delete kernels"), NULL, .run = banger_asset_delete },
+  { "kernel", "rename", "NAME NEW", 2, 2, ONE (KERNEL), NULL, N_ ("give a kernel another name"),
+    NULL, .run = banger_asset_rename },
+  { "kernel", "share", "NAME", 1, 1, ONE (KERNEL), NULL, N_ ("offer a kernel to everybody"),
+    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
+  { "kernel", "unshare", "NAME", 1, 1, ONE (KERNEL), NULL,
+    N_ ("take back a kernel that was shared"),
+    N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
+        "either."),
+    .run = banger_asset_unshare },
+  { "kernel", "promote", "NAME", 1, 1, ONE (KERNEL), NULL,
+    N_ ("make a kernel the default for new VMs"),
+    N_ ("On the system's service it is everybody's default, so it must be shared."),
+    .run = banger_asset_promote },
+  { .verb = NULL },
+};
