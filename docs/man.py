@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A page of ours in Markdown as a manual page: man.py NAME SECTION VERSION FILE.md
+"""A page of ours in Markdown as a manual page: man.py NAME SECTION VERSION FILE.md…
 
-Knows what our pages use: headings, paragraphs, fenced code, tables, `code`."""
+The first heading is the page's summary. Knows what our pages use: headings, paragraphs, lists, fenced
+code, tables, `code`."""
 
 import re
 import sys
 from pathlib import Path
 
 
+def verbatim(text):
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga")
+    return "\\&" + text if text[:1] in (".", "'") else text
+
+
 def inline(text):
     text = text.replace("\\", "\\e").replace("-", "\\-")
     text = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", text)
     return "\\&" + text if text[:1] in (".", "'") else text
+
+
+RULE = re.compile(r"\|[-| ]+\|$")
 
 
 def table_row(line):
@@ -22,19 +31,21 @@ def table_row(line):
 def blocks(lines):
     """The roff of each line or run of lines."""
     code = False
-    for line in lines:
+    for line, following in zip(lines, lines[1:] + [""]):
         if line.startswith("```"):
             code = not code
             yield ".PP\n.RS 4\n.nf" if code else ".fi\n.RE"
         elif code:
-            yield inline(line.replace("`", "\\(ga")) if line else "\\&"
+            yield verbatim(line) if line else "\\&"
         elif line.startswith("#"):
             level, title = line.split(" ", 1)
             yield (".SH " if len(level) < 3 else ".SS ") + inline(title)
-        elif re.match(r"\|[-| ]+\|$", line):
-            continue
+        elif RULE.match(line) or RULE.match(following):
+            continue  # headings of columns are for tables that are seen as such
         elif line.startswith("|"):
             yield table_row(line)
+        elif line.startswith("- "):
+            yield ".IP \\(bu 2\n" + inline(line[2:])
         else:
             yield inline(line) if line else ".PP"
 
@@ -49,4 +60,5 @@ def page(name, section, version, text):
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8")
-    sys.stdout.write(page(*sys.argv[1:4], Path(sys.argv[4]).read_text(encoding="utf-8")))
+    TEXTS = [Path(name).read_text(encoding="utf-8") for name in sys.argv[4:]]
+    sys.stdout.write(page(*sys.argv[1:4], "\n".join(TEXTS)))
