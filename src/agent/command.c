@@ -33,6 +33,13 @@ parse_size (const char *text, uint16_t *rows, uint16_t *columns)
 }
 
 static const char *
+set_flag (bool *flag, const char *value)
+{
+  *flag = strcmp (value, "1") == 0;
+  return *flag ? NULL : "START has a record that can only be 1";
+}
+
+static const char *
 parse_record (AgentCommand *command, const char *key, char *value)
 {
   if (strcmp (key, "arg") == 0) {
@@ -49,6 +56,10 @@ parse_record (AgentCommand *command, const char *key, char *value)
     command->cwd = value;
   } else if (strcmp (key, "user") == 0) {
     command->user = value;
+  } else if (strcmp (key, "shell") == 0) {
+    return set_flag (&command->shell, value);
+  } else if (strcmp (key, "detach") == 0) {
+    return set_flag (&command->detach, value);
   } else if (strcmp (key, "tty") == 0) {
     command->tty = true;
     if (!parse_size (value, &command->rows, &command->columns))
@@ -80,7 +91,9 @@ agent_command_parse (AgentCommand *command, char *payload, size_t length)
       return fault;
     at = next;
   }
-  if (command->n_args == 0 || command->args[0][0] == '\0')
+  if (command->detach && command->tty)
+    return "a detached command has no terminal";
+  if (!command->shell && (command->n_args == 0 || command->args[0][0] == '\0'))
     return "there is no command";
   return NULL;
 }
@@ -102,6 +115,29 @@ add_default (AgentCommand *command, AgentText *text, const char *name, const cha
   command->env[command->n_env++] = at;
 }
 
+/* A name that begins with '-' makes a shell a login shell (POSIX knows no option for it). Whoever
+ * gives a shell parameters means $1 and on, so $0 is there too. */
+static void
+add_shell (AgentCommand *command)
+{
+  char *shell = command->account.shell, *slash = strrchr (shell, '/');
+  unsigned before = command->n_args > 0 ? 2 : 1, name = command->n_args > 1;
+
+  snprintf (command->login, sizeof command->login, "-%s", slash != NULL ? slash + 1 : shell);
+  if (name) {
+    memmove (command->args + 4, command->args + 1, (command->n_args - 1) * sizeof (char *));
+    command->args[3] = command->login + 1;
+  }
+  if (before == 2) {
+    command->args[2] = command->args[0];
+    command->args[1] = (char *)"-c";
+  }
+  command->args[0] = command->login;
+  command->n_args += before + name;
+  command->args[command->n_args] = NULL;
+  command->program = shell;
+}
+
 const char *
 agent_command_resolve (AgentCommand *command, const char *root)
 {
@@ -109,6 +145,9 @@ agent_command_resolve (AgentCommand *command, const char *root)
 
   if (!agent_user_find (root, command->user, &command->account))
     return "the image has no such user";
+  command->program = command->args[0];
+  if (command->shell)
+    add_shell (command);
   add_default (command, &text, "PATH", DEFAULT_PATH);
   add_default (command, &text, "HOME", command->account.home);
   add_default (command, &text, "USER", command->account.name);
@@ -178,8 +217,8 @@ run_child (AgentCommand *command, int cgroup, const int fds[3], int status)
   if (command->cwd == NULL && chdir (account->home) != 0 && chdir ("/") != 0)
     give_up (status, "", account->home, errno);
   environ = command->env;
-  execvp (command->args[0], command->args);
-  give_up (status, "", command->args[0], errno);
+  execvp (command->program, command->args);
+  give_up (status, "", command->program, errno);
 }
 
 static void
@@ -210,14 +249,15 @@ open_terminal (const AgentCommand *command, int *ours, int *theirs)
 static bool
 open_ends (const AgentCommand *command, int *ours, int *theirs)
 {
-  if (command->tty) {
-    if (!open_terminal (command, &ours[0], &theirs[0]))
-      return false;
+  bool piped = !command->tty && !command->detach;
+
+  if (command->detach)
+    theirs[0] = open ("/dev/null", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  else if (command->tty && open_terminal (command, &ours[0], &theirs[0]))
     ours[1] = fcntl (ours[0], F_DUPFD_CLOEXEC, 3);
-    theirs[1] = fcntl (theirs[0], F_DUPFD_CLOEXEC, 3);
-    theirs[2] = fcntl (theirs[0], F_DUPFD_CLOEXEC, 3);
-  }
-  for (int i = command->tty ? 3 : 0; i < 4; i++) {
+  for (int i = piped ? 3 : 1; i < 3; i++)
+    theirs[i] = fcntl (theirs[0], F_DUPFD_CLOEXEC, 3);
+  for (int i = piped ? 0 : 3; i < 4; i++) {
     int ends[2];
 
     if (pipe2 (ends, O_CLOEXEC) != 0)
@@ -227,7 +267,7 @@ open_ends (const AgentCommand *command, int *ours, int *theirs)
     if (fcntl (ours[i], F_SETFL, O_NONBLOCK) != 0)
       return false;
   }
-  return ours[1] >= 0 && theirs[1] >= 0 && theirs[2] >= 0;
+  return (command->detach || ours[1] >= 0) && theirs[0] >= 0 && theirs[1] >= 0 && theirs[2] >= 0;
 }
 
 const char *

@@ -12,29 +12,34 @@
 #define AGENT_ENV_DEFAULTS 8
 
 typedef struct {
-  char *args[AGENT_ARGS_MAX + 1]; /* NULL-terminated; they point into the payload */
+  /* NULL-terminated; they point into the payload. Once resolved, a shell's own are before them. */
+  char *args[AGENT_ARGS_MAX + 4];
   unsigned n_args;
   char *env[AGENT_ENV_MAX + AGENT_ENV_DEFAULTS + 1];
   unsigned n_env;
   const char *cwd;  /* NULL: the user's home */
   const char *user; /* "root" by default */
+  bool shell;       /* the user's login shell, which runs @args if there are any */
+  bool detach;      /* input is empty, output is dropped */
   bool tty;
   uint16_t rows;
   uint16_t columns;
   AgentUser account;
+  const char *program; /* once resolved */
+  char login[sizeof ((AgentUser *)0)->shell + 1];
   char defaults[1024]; /* where the environment of @account lies */
 } AgentCommand;
 
 /* Reads a START frame's @payload, which must outlive the command. NULL, or why it is wrong. */
 const char *agent_command_parse (AgentCommand *command, char *payload, size_t length);
-/* Finds the user and completes the environment. NULL, or why it cannot be. */
+/* Finds the user and completes arguments and environment. NULL, or why it cannot be. */
 const char *agent_command_resolve (AgentCommand *command, const char *root);
 
 typedef struct {
   pid_t pid;
   int in; /* for the command's input; with a terminal this and @out are its other side */
   int out;
-  int err;    /* -1 with a terminal */
+  int err;    /* -1 with a terminal; detached, @in and @out are -1 too */
   int status; /* the end once the command runs, or text why it does not */
 } AgentChild;
 

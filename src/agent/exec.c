@@ -29,7 +29,9 @@ struct AgentExec {
   AgentServer *server;
   AgentConn *conn; /* NULL: the client is gone, or has its answer */
   pid_t pid;       /* 0: not started, or reaped */
+  pid_t number;    /* what @pid was at first */
   bool tty;
+  bool detach;
   bool running; /* the command's program is executed */
   bool exited;  /* @status is set */
   uint32_t status;
@@ -42,6 +44,7 @@ struct AgentExec {
   size_t why_length;
   char *start; /* START's payload */
   uint32_t start_length;
+  bool ending;   /* the client has ended its input, the command has not been told */
   bool in_frame; /* a header has been read, @left bytes of its payload have not */
   BangerExecType type;
   uint32_t left;
@@ -152,6 +155,18 @@ fail (AgentExec *exec, const char *why)
   end (exec, BANGER_EXEC_ERROR, why, strlen (why));
 }
 
+/* A detached command runs: from here on it is nobody's, and reaped as any orphan is. */
+static void
+let_go (AgentExec *exec)
+{
+  uint32_t number = (uint32_t)exec->number;
+  uint8_t payload[4] = { (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
+                         (uint8_t)number };
+
+  exec->pid = 0;
+  end (exec, BANGER_EXEC_STARTED, payload, sizeof payload);
+}
+
 /* Sends what one output has; false if it has nothing now, or no more. */
 static bool
 pump_one (Output *output)
@@ -246,6 +261,10 @@ on_why (void *data, uint32_t events)
     fail (exec, exec->why_text);
     return;
   }
+  if (exec->detach) {
+    let_go (exec);
+    return;
+  }
   exec->running = true;
   for (int i = 0; i < 2; i++) {
     if (exec->out[i].fd >= 0)
@@ -273,6 +292,7 @@ start (AgentExec *exec)
   if (fault == NULL)
     fault = agent_command_start (command, exec->server->config.exec_cgroup, &child);
   exec->tty = fault == NULL && command->tty;
+  exec->detach = fault == NULL && command->detach;
   free (command);
   free (exec->start);
   exec->start = NULL;
@@ -280,19 +300,21 @@ start (AgentExec *exec)
     fail (exec, fault);
     return;
   }
-  exec->pid = child.pid;
+  exec->pid = exec->number = child.pid;
   exec->in = child.in;
   exec->out[0].fd = child.out;
   exec->out[1].fd = child.err;
   exec->why = child.status;
   exec->why_source = agent_source_new (loop, exec->why, EPOLLIN, on_why, exec);
-  exec->in_source = agent_source_new (loop, exec->in, 0, on_input_writable, exec);
-  if (exec->why_source == NULL || exec->in_source == NULL) {
+  if (exec->in >= 0)
+    exec->in_source = agent_source_new (loop, exec->in, 0, on_input_writable, exec);
+  if (exec->why_source == NULL || (exec->in >= 0 && exec->in_source == NULL)) {
     kill (exec->pid, SIGKILL);
     fail (exec, "there is no memory");
     return;
   }
-  agent_source_pause (exec->in_source);
+  if (exec->in_source != NULL)
+    agent_source_pause (exec->in_source);
 }
 
 /* How many bytes of input were taken; all of them if nobody reads any more. */
@@ -314,13 +336,27 @@ write_input (AgentExec *exec, const uint8_t *bytes, size_t length)
   return length;
 }
 
-static void
+/* False if the terminal cannot take the key now. */
+static bool
 end_input (AgentExec *exec)
 {
-  if (exec->tty)
-    write_input (exec, (const uint8_t *)END_OF_FILE, 1);
-  else
+  if (exec->tty && write_input (exec, (const uint8_t *)END_OF_FILE, 1) == 0)
+    return false;
+  if (!exec->tty)
     close_fd (&exec->in, &exec->in_source);
+  exec->ending = false;
+  return true;
+}
+
+/* On a terminal, what is in its foreground is meant, as its keys mean that. */
+static void
+send_signal (AgentExec *exec, int number)
+{
+  pid_t group = exec->pid;
+
+  if (exec->tty && exec->in >= 0 && (ioctl (exec->in, TIOCGPGRP, &group) != 0 || group <= 1))
+    group = exec->pid;
+  kill (-group, number);
 }
 
 /* SIGNAL and RESIZE: short frames, taken whole. */
@@ -334,7 +370,7 @@ take_order (AgentExec *exec, const uint8_t *payload)
     ioctl (exec->in, TIOCSWINSZ, &size);
   } else if (exec->type == BANGER_EXEC_SIGNAL && exec->pid > 0 && payload[0] == 0 && payload[1] == 0
              && payload[2] == 0 && payload[3] > 0 && payload[3] <= 64) {
-    kill (-exec->pid, payload[3]);
+    send_signal (exec, payload[3]);
   }
 }
 
@@ -357,8 +393,7 @@ take_header (AgentExec *exec, AgentStream *stream)
     return false;
   stream->ops->consume (stream, BANGER_EXEC_HEADER_SIZE);
   exec->in_frame = exec->left > 0;
-  if (exec->type == BANGER_EXEC_STDIN && exec->left == 0)
-    end_input (exec);
+  exec->ending = exec->type == BANGER_EXEC_STDIN && exec->left == 0;
   if (exec->type == BANGER_EXEC_START) {
     exec->start = malloc (exec->left);
     exec->start_length = exec->left;
@@ -402,7 +437,7 @@ agent_exec_input (AgentExec *exec)
     agent_conn_close (conn);
     return;
   }
-  while (stream->in.length > 0) {
+  while ((!exec->ending || end_input (exec)) && stream->in.length > 0) {
     bool starting = exec->start_length > 0 && exec->start == NULL && !exec->running;
 
     if (starting)

@@ -5,7 +5,8 @@
 
 #include "mutate.h"
 
-static const char seed[] = "arg=sh\0arg=-c\0arg=echo\0env=A=1\0cwd=/\0user=root\0tty=24x80";
+static const char first[] = "arg=sh\0arg=-c\0arg=echo\0env=A=1\0cwd=/\0user=root\0tty=24x80";
+static const char second[] = "shell=1\0arg=echo\0arg=more\0arg=most\0detach=1";
 
 static void
 check_header (Mutator *mutator)
@@ -36,14 +37,17 @@ main (int argc, char **argv)
     g_autofree char *payload = NULL;
 
     check_header (&mutator);
-    g_byte_array_append (bytes, (const guint8 *)seed, sizeof seed);
+    if (mutator_below (&mutator, 2) == 0)
+      g_byte_array_append (bytes, (const guint8 *)first, sizeof first);
+    else
+      g_byte_array_append (bytes, (const guint8 *)second, sizeof second);
     mutator_mutate (&mutator, bytes);
     /* Memory of exactly this size, so that a read beyond it is seen. */
     payload = g_memdup2 (bytes->data, bytes->len);
     if (agent_command_parse (command, payload, bytes->len) != NULL)
       continue;
     taken++;
-    g_assert_cmpuint (command->n_args, >, 0);
+    g_assert_true (command->n_args > 0 || command->shell);
     g_assert_null (command->args[command->n_args]);
     for (unsigned i = 0; i < command->n_args; i++)
       g_assert_true (command->args[i] > payload && command->args[i] < payload + bytes->len);
