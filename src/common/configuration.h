@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What people configure, as banger.conf(5) says: key files, read in this order, a later value
- * taking the place of an earlier one:
+ * taking the place of an earlier one: `banger.conf`, then what ends in `.conf` of the folder
+ * `banger.conf.d`, by name, of each of these folders:
  *
- *   system   /usr/lib/banger/banger.conf, /etc/banger/banger.conf, /etc/banger/banger.conf.d/*.conf
- *   session  the same, then $XDG_CONFIG_HOME/banger/banger.conf and banger.conf.d/*.conf
+ *   system   /usr/lib/banger (banger.conf alone), /etc/banger
+ *   session  the same, then $XDG_CONFIG_HOME/banger
  *
- * Files of a folder are read in the order of their names. A key or group that is not known, or a
- * value that is out of bounds, is InvalidArgument with file and line.
+ * A key or group that is not known, or a value that is out of bounds, is InvalidArgument with file
+ * and line.
  */
 #pragma once
 

@@ -69,7 +69,7 @@ asset_new (BangerService *service, BangerAssetRecord *record)
   if (record->kind == BANGER_OBJECT_IMAGE) {
     g_autofree char *rootfs = banger_files_path (service, record->kind, record->id, "rootfs.ext4");
 
-    g_object_set (self->iface, "rootfs-path", rootfs, NULL);
+    g_object_set (self->iface, "rootfs-path", rootfs, "defaults", record->defaults, NULL);
   }
   banger_asset_announce (self);
   return self;
@@ -254,6 +254,7 @@ copy_record (const BangerAssetRecord *record)
   copy->name = g_strdup (record->name);
   copy->release = g_strdup (record->release);
   copy->digest = g_strdup (record->digest);
+  copy->defaults = g_variant_ref (record->defaults);
   return copy;
 }
 

@@ -82,3 +82,16 @@ banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **
   }
   return TRUE;
 }
+
+gboolean
+banger_doctor_has (GVariant *findings, const char *id)
+{
+  for (gsize i = 0; i < g_variant_n_children (findings); i++) {
+    g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
+    const char *found = NULL, *status = NULL;
+
+    if (g_variant_lookup (finding, "id", "&s", &found) && g_str_equal (found, id))
+      return g_variant_lookup (finding, "status", "&s", &status) && g_str_equal (status, "ok");
+  }
+  return FALSE;
+}

@@ -18,3 +18,5 @@ GVariant *banger_doctor_check_finish (GAsyncResult *result, GError **error);
 /* HostNotReady with the words of the first finding in @findings that is an error and whose id is
  * one of @needs (NULL-terminated); TRUE if there is none. */
 gboolean banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **error);
+/* Whether the finding with @id is one of @findings, and ok. */
+gboolean banger_doctor_has (GVariant *findings, const char *id);

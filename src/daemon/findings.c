@@ -52,7 +52,7 @@ static const Program programs[] = {
   { "mke2fs", BANGER_FINDING_OK, FALSE, "makes file systems by hand; banger writes its own" },
   { "e2fsck", BANGER_FINDING_ERROR, FALSE, "checks each file system that banger wrote" },
   { "resize2fs", BANGER_FINDING_ERROR, FALSE, "grows a VM's disks to the size asked for" },
-  { "passt", BANGER_FINDING_OK, TRUE, "network without privileges; this version gives VMs none" },
+  { "passt", BANGER_FINDING_WARNING, TRUE, "gives VMs a network without privileges" },
   { "firecracker", BANGER_FINDING_OK, FALSE, "a second VMM beside QEMU; nothing needs it" },
 };
 

@@ -9,6 +9,7 @@
 #include "doctor.h"
 #include "import.h"
 #include "vm-create.h"
+#include "vm-options.h"
 #include "vm.h"
 
 void

@@ -97,6 +97,7 @@ banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error
   g_autoptr (BangerService) self = g_new0 (BangerService, 1);
 
   self->mode = mode;
+  self->config = banger_config_new (mode);
   self->connection = g_object_ref (connection);
   self->state_path = banger_state_path (mode);
   self->runtime_path = banger_runtime_path (mode);
@@ -148,6 +149,7 @@ banger_service_free (BangerService *self)
   banger_clear_fd (&self->runtime_fd);
   banger_clear_fd (&self->state_fd);
   banger_clear_fd (&self->lock_fd);
+  banger_config_free (self->config);
   g_free (self->state_path);
   g_free (self->runtime_path);
   g_free (self);

@@ -4,6 +4,7 @@
 
 #include "auth.h"
 #include "common/common.h"
+#include "common/configuration.h"
 #include "store/store.h"
 
 #include <gio/gio.h>
@@ -14,6 +15,7 @@ typedef struct _BangerJob BangerJob;
 
 typedef struct {
   BangerMode mode;
+  BangerConfig *config;
   GDBusConnection *connection;
   BangerAuth *auth;
   BangerStore *store;

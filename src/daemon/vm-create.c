@@ -5,6 +5,7 @@
 #include "capacity.h"
 #include "doctor.h"
 #include "files.h"
+#include "vm-options.h"
 #include "vm-start.h"
 #include "worker-client.h"
 
@@ -13,111 +14,12 @@
 #include <sys/stat.h>
 
 #define MIB (G_GUINT64_CONSTANT (1) << 20)
-#define GIB (G_GUINT64_CONSTANT (1) << 30)
-#define LABELS_MAX 64
-#define LABEL_MAX 256
-
-const BangerOption banger_vm_create_options[] = {
-  { "kernel", "o" },     { "vcpus", "u" }, { "memory-bytes", "t" }, { "disk-bytes", "t" },
-  { "work-bytes", "t" }, { "root", "s" },  { "labels", "a{ss}" },   { "backend", "s" },
-  { "start", "b" },      { NULL, NULL },
-};
 
 typedef struct {
   BangerVm *vm;
   BangerJob *job;
   gboolean start;
 } Create;
-
-static gboolean
-check_size (const char *option, guint64 value, guint64 least, guint64 most, GError **error)
-{
-  if (value >= least && value <= most && value % MIB == 0)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                    "option '%s' must be a whole number of MiB, from %" G_GUINT64_FORMAT
-                    " to %" G_GUINT64_FORMAT " MiB",
-                    option, least / MIB, most / MIB);
-  return FALSE;
-}
-
-static gboolean
-check_word (GVariant *options, const char *option, const char *only, GError **error)
-{
-  const char *word = only;
-
-  g_variant_lookup (options, option, "&s", &word);
-  if (g_str_equal (word, only))
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, "admitted", NULL, NULL,
-                    "option '%s': this version knows '%s' only", option, only);
-  return FALSE;
-}
-
-/* Labels are shown to everybody: nothing in them may move a cursor or begin a line. */
-static gboolean
-is_label_text (const char *text)
-{
-  for (const char *c = text; *c != '\0'; c = g_utf8_next_char (c)) {
-    if (!g_unichar_isprint (g_utf8_get_char (c)))
-      return FALSE;
-  }
-  return strlen (text) <= LABEL_MAX;
-}
-
-static gboolean
-take_labels (BangerVmRecord *record, GVariant *options, GError **error)
-{
-  g_autoptr (GVariant) labels
-      = g_variant_lookup_value (options, "labels", G_VARIANT_TYPE ("a{ss}"));
-  GVariantIter iter;
-  const char *key = NULL, *value = NULL;
-
-  if (labels == NULL)
-    return TRUE;
-  g_variant_iter_init (&iter, labels);
-  while (g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
-    if (*key == '\0' || !g_str_is_ascii (key) || !is_label_text (key) || !is_label_text (value)
-        || g_hash_table_size (record->labels) >= LABELS_MAX) {
-      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                        "option 'labels': at most %d labels of printable text, keys in ASCII, "
-                        "each up to %d bytes",
-                        LABELS_MAX, LABEL_MAX);
-      return FALSE;
-    }
-    g_hash_table_insert (record->labels, g_strdup (key), g_strdup (value));
-  }
-  return TRUE;
-}
-
-BangerVmRecord *
-banger_vm_record_from_options (GVariant *options, GError **error)
-{
-  g_autoptr (BangerVmRecord) record = banger_vm_record_new ();
-
-  record->vcpus = 1;
-  record->memory_bytes = 512 * MIB;
-  record->disk_bytes = record->work_bytes = 4 * GIB;
-  record->backend = g_strdup ("qemu");
-  g_variant_lookup (options, "vcpus", "u", &record->vcpus);
-  g_variant_lookup (options, "memory-bytes", "t", &record->memory_bytes);
-  g_variant_lookup (options, "disk-bytes", "t", &record->disk_bytes);
-  g_variant_lookup (options, "work-bytes", "t", &record->work_bytes);
-  if (record->vcpus < 1 || record->vcpus > MIN (BANGER_VCPUS_MAX, g_get_num_processors ())) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                      "option 'vcpus' must be from 1 to the %u CPUs of this host",
-                      MIN (BANGER_VCPUS_MAX, g_get_num_processors ()));
-    return NULL;
-  }
-  if (!check_size ("memory-bytes", record->memory_bytes, BANGER_MEMORY_MIN, BANGER_MEMORY_MAX,
-                   error)
-      || !check_size ("disk-bytes", record->disk_bytes, BANGER_DISK_MIN, BANGER_DISK_MAX, error)
-      || !check_size ("work-bytes", record->work_bytes, BANGER_DISK_MIN, BANGER_DISK_MAX, error)
-      || !check_word (options, "root", "overlay", error)
-      || !check_word (options, "backend", "qemu", error) || !take_labels (record, options, error))
-    return NULL;
-  return g_steal_pointer (&record);
-}
 
 /* The one that the caller may use, where there is only one; @several where there are more. */
 static BangerAsset *
@@ -198,14 +100,23 @@ check_seed_fits (BangerService *service, const BangerVmRecord *record, GError **
 }
 
 static BangerVmRecord *
-make_record (BangerCall *call, GVariant *options, GError **error)
+make_record (BangerCall *call, GVariant *options, GVariant *findings, GError **error)
 {
-  g_autoptr (BangerVmRecord) record = banger_vm_record_from_options (options, error);
+  g_autoptr (BangerVmRecord) record = NULL;
   const char *name = NULL, *image_path = NULL, *kernel_path = "/";
   BangerAsset *image = NULL, *kernel = NULL;
+  BangerVmBounds bounds;
 
+  banger_vm_bounds_init (&bounds, call->service, findings);
+  record = banger_vm_options_create (options, &bounds, error);
   if (record == NULL)
     return NULL;
+  if (record->root != BANGER_ROOT_OVERLAY
+      || g_variant_lookup (options, "authorized-keys", "s", NULL)) {
+    banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL, NULL, NULL,
+                      "root clone and authorized-keys cannot be used yet");
+    return NULL;
+  }
   g_variant_get (call->params, "(&s&o@a{sv})", &name, &image_path, NULL);
   g_variant_lookup (options, "kernel", "&o", &kernel_path);
   record->name = banger_service_choose_name (call->service, BANGER_OBJECT_VM, name, error);
@@ -354,7 +265,7 @@ make_disks (Create *create)
 }
 
 static void
-run (BangerCall *call)
+run (BangerCall *call, GVariant *findings)
 {
   g_autoptr (GVariant) options = banger_call_options (call);
   g_autoptr (BangerVmRecord) record = NULL;
@@ -364,9 +275,10 @@ run (BangerCall *call)
   GError *error = NULL;
 
   g_variant_lookup (options, "start", "b", &start);
-  record = make_record (call, options, &error);
+  record = make_record (call, options, findings, &error);
   if (record == NULL
       || (start && !banger_capacity_check (call->service, record->memory_bytes, &error))) {
+    banger_error_set_stage (&error, "admitted");
     banger_call_fail (call, error);
     return;
   }
@@ -401,7 +313,7 @@ on_preflight (GObject *source, GAsyncResult *result, gpointer data)
   g_variant_lookup (options, "start", "b", &start);
   if (findings != NULL && banger_doctor_preflight (findings, needs, &error)
       && (!start || banger_doctor_preflight (findings, start_needs, &error)))
-    run (call);
+    run (call, findings);
   else
     banger_call_fail (call, error);
 }

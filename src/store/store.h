@@ -58,6 +58,7 @@ typedef struct {
 } BangerVmRecord;
 
 BangerVmRecord *banger_vm_record_new (void);
+BangerVmRecord *banger_vm_record_copy (const BangerVmRecord *record);
 void banger_vm_record_free (BangerVmRecord *record);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerVmRecord, banger_vm_record_free)
 

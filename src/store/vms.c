@@ -12,6 +12,28 @@ banger_vm_record_new (void)
   return record;
 }
 
+BangerVmRecord *
+banger_vm_record_copy (const BangerVmRecord *record)
+{
+  BangerVmRecord *copy = g_memdup2 (record, sizeof *record);
+  GHashTableIter iter;
+  gpointer key = NULL, value = NULL;
+
+  copy->id = g_strdup (record->id);
+  copy->name = g_strdup (record->name);
+  copy->image_id = g_strdup (record->image_id);
+  copy->kernel_id = g_strdup (record->kernel_id);
+  copy->backend = g_strdup (record->backend);
+  copy->published = g_strdupv (record->published);
+  copy->pending = g_strdupv (record->pending);
+  copy->failure = record->failure != NULL ? g_error_copy (record->failure) : NULL;
+  copy->labels = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_hash_table_iter_init (&iter, record->labels);
+  while (g_hash_table_iter_next (&iter, &key, &value))
+    g_hash_table_insert (copy->labels, g_strdup (key), g_strdup (value));
+  return copy;
+}
+
 void
 banger_vm_record_free (BangerVmRecord *record)
 {
