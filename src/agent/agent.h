@@ -10,6 +10,7 @@
 #include "wire/handshake.h"
 
 #include <sys/types.h>
+#include <time.h>
 
 typedef struct AgentServer AgentServer;
 
@@ -19,9 +20,15 @@ typedef struct {
   uint8_t key[BANGER_KEY_SIZE];
   const char *version;
   const char *root; /* where etc/passwd and etc/group are read: "/" */
+  const char *work; /* where the work disk is mounted, or NULL */
   int exec_cgroup;  /* directory of the cgroup for commands, or -1 */
   /* POST /poweroff */
   void (*poweroff) (void *data);
+  /* POST /clock: false with errno */
+  bool (*set_clock) (void *data, const struct timespec *time);
+  /* POST /grow, in a child, where it may take its time: *@bytes is the size that is waited for, or
+   * 0, and becomes the size that the file system has. NULL, or why not. */
+  const char *(*grow) (void *data, const char *disk, uint64_t *bytes);
   void *data;
 } AgentServerConfig;
 
@@ -41,3 +48,5 @@ bool agent_server_child_ended (AgentServer *server, pid_t pid, int wait_status);
 /* How many streams are open, and how many commands have not ended. */
 unsigned agent_server_count_streams (const AgentServer *server);
 unsigned agent_server_count_commands (const AgentServer *server);
+/* Of those commands, how many still have their client. */
+unsigned agent_server_count_clients (const AgentServer *server);

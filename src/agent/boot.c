@@ -272,7 +272,8 @@ _Noreturn void
 agent_boot (void)
 {
   static Boot boot;
-  AgentDaemonConfig config = { .conf = &boot.conf, .state = &boot.state, .line = -1, .notify = -1 };
+  AgentDaemonConfig config
+      = { .conf = &boot.conf, .state = &boot.state, .line = -1, .notify = -1, .upper = -1 };
   const char *fault;
   bool mounted = agent_mount_kernel ();
   int root;
@@ -288,6 +289,8 @@ agent_boot (void)
   load_modules (&boot);
   wait_for_disks (&boot);
   root = mount_all (&boot);
+  if (boot.conf.overlay)
+    config.upper = agent_open_upper ();
   agent_write_hostname (&boot.conf, &boot.state, root);
   agent_write_machine_id (root, boot.fresh);
   agent_trim_fstab (root);

@@ -66,18 +66,48 @@ agent_buffer_clear (AgentBuffer *buffer)
   *buffer = (AgentBuffer){ 0 };
 }
 
+static bool
+grow_text (AgentText *text, size_t length)
+{
+  size_t size = text->size > 0 ? text->size : SIZE_MIN;
+  char *longer;
+
+  while (size <= text->length + length)
+    size *= 2;
+  longer = size <= AGENT_TEXT_MAX ? realloc (text->text, size) : NULL;
+  if (longer == NULL)
+    return false;
+  text->text = longer;
+  text->size = size;
+  return true;
+}
+
+static int
+add_once (AgentText *text, const char *format, va_list args)
+{
+  size_t room = text->size - text->length;
+
+  return vsnprintf (room > 0 ? text->text + text->length : NULL, room, format, args);
+}
+
 void
 agent_text_add (AgentText *text, const char *format, ...)
 {
-  va_list args;
+  va_list args, again;
   int n;
 
   va_start (args, format);
-  n = vsnprintf (text->text + text->length, text->size - text->length, format, args);
+  va_copy (again, args);
+  n = add_once (text, format, args);
+  if (text->grows && n >= 0 && (size_t)n >= text->size - text->length
+      && grow_text (text, (size_t)n))
+    n = add_once (text, format, again);
+  va_end (again);
   va_end (args);
   if (n < 0 || (size_t)n >= text->size - text->length) {
     text->overflow = true;
-    text->text[text->length] = '\0';
+    if (text->size > 0)
+      text->text[text->length] = '\0';
     return;
   }
   text->length += (size_t)n;

@@ -27,13 +27,17 @@ agent_buffer_front (const AgentBuffer *buffer)
 void agent_buffer_take (AgentBuffer *buffer, size_t length);
 void agent_buffer_clear (AgentBuffer *buffer);
 
-/* Text that fits or is cut off: snprintf's rules, at the end. */
+/* Text that fits or is cut off: snprintf's rules, at the end. One that @grows begins as all zeros
+ * otherwise, and its @text is to be freed. */
 typedef struct {
   char *text;
   size_t length;
   size_t size;
   bool overflow;
+  bool grows;
 } AgentText;
+
+#define AGENT_TEXT_MAX (4u << 20)
 
 void
 agent_text_add (AgentText *text, const char *format, ...) __attribute__ ((format (printf, 2, 3)));

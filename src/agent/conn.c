@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "conn.h"
 
-#include "http.h"
-
-#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -15,7 +13,7 @@ typedef enum {
   PHASE_HELLO,
   PHASE_PROOF,
   PHASE_HTTP,
-  PHASE_WAITING, /* for another state */
+  PHASE_WAITING, /* an answer comes later */
   PHASE_EXEC,
   PHASE_FORWARD,
   PHASE_DRAIN, /* all is said; what still comes is dropped */
@@ -34,7 +32,9 @@ struct AgentConn {
   AgentHttp *http;
   AgentExec *exec;
   AgentForward *forward;
-  uint32_t after;
+  bool last; /* the answer ends the stream */
+  AgentWait wait;
+  uint32_t number; /* of what is waited for */
 };
 
 AgentServer *
@@ -81,8 +81,10 @@ agent_conn_close (AgentConn *conn)
   agent_timer_clear (server->config.loop, &conn->timer);
   if (exec != NULL)
     agent_exec_gone (exec);
-  if (conn->forward != NULL)
+  if (conn->forward != NULL) {
+    server->n_forwards--;
     agent_forward_free (conn->forward);
+  }
   if (conn->http != NULL)
     agent_http_free (conn->http);
   agent_buffer_clear (&conn->out);
@@ -166,55 +168,70 @@ agent_conn_end (AgentConn *conn)
   agent_conn_finish (conn);
 }
 
-static void
-respond (AgentConn *conn, int status, const char *reason, const char *type, const char *body,
-         bool keep_alive)
+static const char *
+reason_of (int status)
+{
+  static const struct {
+    int status;
+    const char *reason;
+  } reasons[] = {
+    { 200, "OK" },
+    { 202, "Accepted" },
+    { 204, "No Content" },
+    { 400, "Bad Request" },
+    { 404, "Not Found" },
+    { 405, "Method Not Allowed" },
+    { 413, "Content Too Large" },
+    { 426, "Upgrade Required" },
+    { 431, "Request Header Fields Too Large" },
+    { 503, "Service Unavailable" },
+  };
+
+  for (unsigned i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+    if (reasons[i].status == status)
+      return reasons[i].reason;
+  }
+  return "Internal Server Error";
+}
+
+void
+agent_conn_respond (AgentConn *conn, int status, const char *type, const char *body,
+                    bool keep_alive)
 {
   char head[256];
   AgentText text = { .text = head, .size = sizeof head };
 
-  agent_text_add (&text,
-                  "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                  "Cache-Control: no-store\r\n%s\r\n",
-                  status, reason, type, strlen (body), keep_alive ? "" : "Connection: close\r\n");
+  conn->last = !keep_alive;
+  agent_text_add (&text, "HTTP/1.1 %d %s\r\n", status, reason_of (status));
+  /* RFC 9110, 15.3.5: this one has no content, and no length of it. */
+  if (status != 204)
+    agent_text_add (&text, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, strlen (body));
+  agent_text_add (&text, "Cache-Control: no-store\r\n%s\r\n",
+                  keep_alive ? "" : "Connection: close\r\n");
   if (!agent_buffer_append (&conn->out, text.text, text.length))
     return;
   agent_conn_send (conn, body, strlen (body));
 }
 
-static void
-refuse (AgentConn *conn, int status, const char *reason, const char *why, bool keep_alive)
+void
+agent_conn_say (AgentConn *conn, int status, const char *line, bool keep_alive)
 {
-  respond (conn, status, reason, "text/plain", why, keep_alive);
+  char body[640];
+
+  snprintf (body, sizeof body, "%s\n", line);
+  agent_conn_respond (conn, status, "text/plain", body, keep_alive);
 }
 
-static void
-respond_health (AgentConn *conn, bool keep_alive)
-{
-  char json[AGENT_STATE_JSON_MAX];
-  AgentText text = { .text = json, .size = sizeof json };
-
-  agent_state_to_json (conn->server->config.state, conn->server->config.version, &text);
-  respond (conn, 200, "OK", "application/json", json, keep_alive);
-}
-
-static bool
-begin_exec (AgentConn *conn, const AgentHttpRequest *request)
+bool
+agent_conn_begin_exec (AgentConn *conn)
 {
   static const char switching[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
                                   "Upgrade: banger-exec\r\n\r\n";
 
-  if (!request->upgrade_exec) {
-    refuse (conn, 426, "Upgrade Required", "exec needs 'Upgrade: banger-exec'\n",
-            request->keep_alive);
-    return false;
-  }
   if (agent_server_count_commands (conn->server) < AGENT_COMMANDS_MAX)
     conn->exec = agent_exec_new (conn);
-  if (conn->exec == NULL) {
-    refuse (conn, 503, "Service Unavailable", "too many commands run\n", false);
+  if (conn->exec == NULL)
     return false;
-  }
   agent_http_free (conn->http);
   conn->http = NULL;
   conn->phase = PHASE_EXEC;
@@ -222,34 +239,41 @@ begin_exec (AgentConn *conn, const AgentHttpRequest *request)
   return true;
 }
 
-/* True if the stream goes on speaking HTTP. */
-static bool
-handle (AgentConn *conn, const AgentHttpRequest *request)
+void
+agent_conn_wait (AgentConn *conn, AgentWait what, uint32_t number)
 {
-  const AgentServerConfig *config = &conn->server->config;
-  uint32_t wait = 0;
+  conn->phase = PHASE_WAITING;
+  conn->wait = what;
+  conn->number = number;
+}
 
-  if (strcmp (request->path, "/healthz") == 0 && request->get) {
-    if (agent_http_query_number (request->query, "wait", &wait) && wait == 1
-        && agent_http_query_number (request->query, "after", &conn->after)
-        && conn->after == config->state->serial) {
-      conn->phase = PHASE_WAITING;
-      return true;
-    }
-    respond_health (conn, request->keep_alive);
-  } else if (strcmp (request->path, "/exec") == 0 && request->post) {
-    if (begin_exec (conn, request))
-      return true;
-  } else if (strcmp (request->path, "/poweroff") == 0 && request->post) {
-    respond (conn, 202, "Accepted", "text/plain", "powering off\n", request->keep_alive);
-    config->poweroff (config->data);
-  } else if (strcmp (request->path, "/healthz") == 0 || strcmp (request->path, "/exec") == 0
-             || strcmp (request->path, "/poweroff") == 0) {
-    refuse (conn, 405, "Method Not Allowed", "this path has another method\n", request->keep_alive);
-  } else {
-    refuse (conn, 404, "Not Found", "there is no such path\n", request->keep_alive);
-  }
-  return request->keep_alive;
+uint32_t
+agent_conn_waits_for (const AgentConn *conn)
+{
+  return conn->number;
+}
+
+AgentConn *
+agent_conn_waiting (AgentServer *server, AgentConn *after, AgentWait what)
+{
+  AgentConn *conn = after != NULL ? after->next : server->conns;
+
+  while (conn != NULL && (conn->phase != PHASE_WAITING || conn->wait != what))
+    conn = conn->next;
+  return conn;
+}
+
+void
+agent_conn_answer (AgentConn *conn, int status, const char *type, const char *body)
+{
+  bool keep_alive = agent_http_request (conn->http)->keep_alive;
+
+  conn->phase = PHASE_HTTP;
+  agent_http_reset (conn->http);
+  agent_conn_respond (conn, status, type, body, keep_alive);
+  if (!keep_alive)
+    agent_conn_end (conn);
+  agent_conn_input (conn);
 }
 
 static void
@@ -258,12 +282,11 @@ refuse_bytes (AgentConn *conn)
   int status = agent_http_status (conn->http);
 
   if (status == 431)
-    refuse (conn, 431, "Request Header Fields Too Large", "the request's head is too large\n",
-            false);
+    agent_conn_say (conn, 431, "the request's head is too large", false);
   else if (status == 413)
-    refuse (conn, 413, "Content Too Large", "the request's body is too large\n", false);
+    agent_conn_say (conn, 413, "the request's body is too large", false);
   else
-    refuse (conn, 400, "Bad Request", "this is not HTTP/1.1\n", false);
+    agent_conn_say (conn, 400, "this is not HTTP/1.1", false);
   agent_conn_end (conn);
 }
 
@@ -285,9 +308,10 @@ step_http (AgentConn *conn)
   stream->ops->consume (stream, used);
   if (result == AGENT_HTTP_MORE)
     return true;
-  if (!handle (conn, agent_http_request (conn->http)))
+  agent_request_handle (conn, agent_http_request (conn->http));
+  if (conn->phase == PHASE_HTTP && conn->last)
     agent_conn_end (conn);
-  else if (conn->http != NULL && conn->phase == PHASE_HTTP)
+  else if (conn->phase == PHASE_HTTP)
     agent_http_reset (conn->http);
   return true;
 }
@@ -313,6 +337,7 @@ static bool
 step_proof (AgentConn *conn)
 {
   AgentStream *stream = conn->stream;
+  AgentServer *server = conn->server;
 
   if (!banger_handshake_read_host_proof (&conn->hs, (const char *)agent_buffer_front (&stream->in)))
     return false;
@@ -324,6 +349,7 @@ step_proof (AgentConn *conn)
   } else {
     conn->phase = PHASE_FORWARD;
     conn->forward = agent_forward_new (conn, conn->hs.port);
+    server->n_forwards += conn->forward != NULL;
   }
   if (conn->http == NULL && conn->forward == NULL)
     return false;
@@ -387,25 +413,4 @@ agent_conn_writable (AgentConn *conn)
     agent_forward_writable (conn->forward);
   else
     agent_conn_input (conn);
-}
-
-void
-agent_conns_state_changed (AgentServer *server)
-{
-  AgentConn *next;
-
-  for (AgentConn *conn = server->conns; conn != NULL; conn = next) {
-    bool keep_alive;
-
-    next = conn->next;
-    if (conn->phase != PHASE_WAITING || conn->after == server->config.state->serial)
-      continue;
-    keep_alive = agent_http_request (conn->http)->keep_alive;
-    conn->phase = PHASE_HTTP;
-    agent_http_reset (conn->http);
-    respond_health (conn, keep_alive);
-    if (!keep_alive)
-      agent_conn_end (conn);
-    agent_conn_input (conn);
-  }
 }

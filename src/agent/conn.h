@@ -3,23 +3,35 @@
 #pragma once
 
 #include "agent.h"
+#include "http.h"
 #include "stream.h"
 
 #define AGENT_STREAMS_MAX 64
 #define AGENT_HANDSHAKES_MAX 8
 #define AGENT_COMMANDS_MAX 32
 
+typedef struct AgentChore AgentChore;
 typedef struct AgentConn AgentConn;
 typedef struct AgentExec AgentExec;
 typedef struct AgentForward AgentForward;
 typedef struct AgentLine AgentLine;
 typedef struct AgentListener AgentListener;
 
+typedef enum {
+  AGENT_WAIT_STATE, /* another than the number */
+  AGENT_WAIT_PORT,
+  AGENT_WAIT_CHORE,
+} AgentWait;
+
 struct AgentServer {
   AgentServerConfig config;
   AgentConn *conns;
   unsigned n_conns;
   unsigned n_handshakes;
+  unsigned n_forwards;
+  AgentTimer ports_timer;
+  AgentChore *chores;
+  uint32_t n_chores; /* that ever were */
   AgentExec *execs;
   AgentLine *line;
   AgentListener *listener;
@@ -48,8 +60,34 @@ void agent_conn_end (AgentConn *conn);
 void agent_conn_finish (AgentConn *conn);
 /* Breaks the stream off and frees the connection. */
 void agent_conn_close (AgentConn *conn);
-/* All connections: those that wait for another state get it. */
-void agent_conns_state_changed (AgentServer *server);
+
+/* A request's answer. What is not to be kept alive ends with it. */
+void agent_conn_respond (AgentConn *conn, int status, const char *type, const char *body,
+                         bool keep_alive);
+/* "text/plain": one line, which gets its end here. */
+void agent_conn_say (AgentConn *conn, int status, const char *line, bool keep_alive);
+/* POST /exec: true if the stream now speaks frames; else there are too many commands. */
+bool agent_conn_begin_exec (AgentConn *conn);
+/* The answer comes later; @number is the waiter's own. */
+void agent_conn_wait (AgentConn *conn, AgentWait what, uint32_t number);
+uint32_t agent_conn_waits_for (const AgentConn *conn);
+/* The first, or next, that waits for @what. */
+AgentConn *agent_conn_waiting (AgentServer *server, AgentConn *after, AgentWait what);
+/* Answers one that waited. It may be gone afterwards. */
+void agent_conn_answer (AgentConn *conn, int status, const char *type, const char *body);
+
+/* A request that is whole: answers it, or has it wait. */
+void agent_request_handle (AgentConn *conn, const AgentHttpRequest *request);
+/* Those that wait for another state get it. */
+void agent_requests_state_changed (AgentServer *server);
+/* Nobody waits any more. */
+void agent_requests_free (AgentServer *server);
+
+/* Grows the file system of @disk in a child; the connection waits. False if it cannot be begun. */
+bool agent_chore_grow (AgentConn *conn, const char *disk, uint64_t bytes);
+/* True if the child was one of these. */
+bool agent_chore_ended (AgentServer *server, pid_t pid);
+void agent_chores_free (AgentServer *server);
 
 AgentExec *agent_exec_new (AgentConn *conn);
 void agent_exec_input (AgentExec *exec);

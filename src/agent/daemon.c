@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "agent.h"
+#include "grow.h"
 #include "inits.h"
 #include "root.h"
 
@@ -118,6 +119,18 @@ on_poweroff (void *data)
     begin_down (daemon, RB_POWER_OFF);
   else
     agent_init_poweroff (daemon->config->state->init);
+}
+
+static bool
+on_set_clock (void *data, const struct timespec *time)
+{
+  return clock_settime (CLOCK_REALTIME, time) == 0;
+}
+
+static const char *
+on_grow (void *data, const char *disk, uint64_t *bytes)
+{
+  return agent_grow (((Daemon *)data)->config->upper, disk, bytes);
 }
 
 static void
@@ -337,6 +350,8 @@ agent_daemon_run (AgentDaemonConfig *config)
                                .root = "",
                                .exec_cgroup = config->cgroup.exec,
                                .poweroff = on_poweroff,
+                               .set_clock = on_set_clock,
+                               .grow = on_grow,
                                .data = &daemon };
 
   daemon.config = config;
@@ -345,6 +360,8 @@ agent_daemon_run (AgentDaemonConfig *config)
   settle (&daemon);
   daemon.loop = server.loop = agent_loop_new ();
   memcpy (server.key, config->conf->key, sizeof server.key);
+  if (config->conf->work && !config->state->problems[AGENT_PROBLEM_WORK_DISK])
+    server.work = "/root";
   if (daemon.loop != NULL)
     daemon.server = agent_server_new (&server);
   if (daemon.server == NULL)

@@ -14,6 +14,7 @@ typedef struct {
   AgentState *state;
   int line;   /* the virtio-serial port or -1 */
   int notify; /* of AGENT_NOTIFY_ADDRESS or -1 */
+  int upper;  /* a folder of the upper disk, which is mounted where nobody sees it; or -1 */
   AgentCgroup cgroup;
 } AgentDaemonConfig;
 

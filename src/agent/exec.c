@@ -466,7 +466,7 @@ agent_server_child_ended (AgentServer *server, pid_t pid, int wait_status)
   while (exec != NULL && exec->pid != pid)
     exec = exec->next;
   if (exec == NULL)
-    return false;
+    return agent_chore_ended (server, pid);
   /* What is left of its group after a client that went away has had its SIGHUP. */
   if (exec->timer.armed)
     kill (-pid, SIGKILL);
@@ -488,5 +488,15 @@ agent_server_count_commands (const AgentServer *server)
 
   for (const AgentExec *exec = server->execs; exec != NULL; exec = exec->next)
     n++;
+  return n;
+}
+
+unsigned
+agent_server_count_clients (const AgentServer *server)
+{
+  unsigned n = 0;
+
+  for (const AgentExec *exec = server->execs; exec != NULL; exec = exec->next)
+    n += exec->conn != NULL;
   return n;
 }

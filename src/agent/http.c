@@ -111,7 +111,7 @@ on_body (llhttp_t *parser, const char *at, size_t length)
 {
   AgentHttp *http = parser->data;
 
-  http->body += length;
+  gather (http->request.body, AGENT_HTTP_TEXT_MAX, &http->body, at, length);
   if (http->body <= AGENT_HTTP_BODY_MAX)
     return 0;
   http->status = 413;
@@ -124,6 +124,8 @@ on_complete (llhttp_t *parser)
   AgentHttp *http = parser->data;
 
   http->request.keep_alive = llhttp_should_keep_alive (parser);
+  if (http->body > AGENT_HTTP_TEXT_MAX || strlen (http->request.body) != http->body)
+    memset (http->request.body, 0, sizeof http->request.body);
   /* An upgrade pauses by itself, at the first byte of what comes after. */
   return parser->upgrade ? 0 : HPE_PAUSED;
 }
@@ -203,26 +205,55 @@ agent_http_feed (AgentHttp *http, const uint8_t *bytes, size_t length, size_t *u
   return AGENT_HTTP_REQUEST;
 }
 
+/* The value of @key, up to *@length; NULL if it is not there. */
+static const char *
+find_value (const char *query, const char *key, size_t *length)
+{
+  size_t key_length = strlen (key);
+
+  for (const char *at = query; at != NULL; at = strchr (at, '&')) {
+    at += *at == '&';
+    if (strncmp (at, key, key_length) != 0 || at[key_length] != '=')
+      continue;
+    at += key_length + 1;
+    *length = strcspn (at, "&");
+    return at;
+  }
+  return NULL;
+}
+
+bool
+agent_http_query_size (const char *query, const char *key, uint64_t *value)
+{
+  size_t length = 0;
+  const char *text = find_value (query, key, &length);
+
+  if (text == NULL || length == 0 || length > 18 || strspn (text, "0123456789") < length)
+    return false;
+  *value = strtoull (text, NULL, 10);
+  return true;
+}
+
 bool
 agent_http_query_number (const char *query, const char *key, uint32_t *value)
 {
-  size_t length = strlen (key);
+  uint64_t number;
 
-  for (const char *at = query; at != NULL; at = strchr (at, '&')) {
-    unsigned long number;
-    char *end;
+  if (!agent_http_query_size (query, key, &number) || number > UINT32_MAX)
+    return false;
+  *value = (uint32_t)number;
+  return true;
+}
 
-    at += *at == '&';
-    if (strncmp (at, key, length) != 0 || at[length] != '=')
-      continue;
-    at += length + 1;
-    if (*at < '0' || *at > '9')
-      return false;
-    number = strtoul (at, &end, 10);
-    if ((*end != '\0' && *end != '&') || number > UINT32_MAX)
-      return false;
-    *value = (uint32_t)number;
-    return true;
-  }
-  return false;
+bool
+agent_http_query_text (const char *query, const char *key, char *text, size_t size)
+{
+  size_t length = 0;
+  const char *value = find_value (query, key, &length);
+
+  if (value == NULL || length >= size)
+    return false;
+  memcpy (text, value, length);
+  text[length] = '\0';
+  return true;
 }

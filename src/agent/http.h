@@ -9,6 +9,8 @@
 #define AGENT_HTTP_HEAD_MAX 8192
 #define AGENT_HTTP_BODY_MAX 65536
 #define AGENT_HTTP_TARGET_MAX 255
+/* What is looked at of a body. */
+#define AGENT_HTTP_TEXT_MAX 63
 
 typedef struct AgentHttp AgentHttp;
 
@@ -25,6 +27,7 @@ typedef struct {
   char query[AGENT_HTTP_TARGET_MAX + 1]; /* without the '?' */
   bool upgrade_exec;                     /* to banger-exec */
   bool keep_alive;
+  char body[AGENT_HTTP_TEXT_MAX + 1]; /* empty if it is longer, or holds a NUL */
 } AgentHttpRequest;
 
 AgentHttp *agent_http_new (void);
@@ -39,3 +42,6 @@ int agent_http_status (const AgentHttp *http);
 void agent_http_reset (AgentHttp *http);
 /* The value of @key in "k=v&k=v" as a number; false if it is not there or no number. */
 bool agent_http_query_number (const char *query, const char *key, uint32_t *value);
+bool agent_http_query_size (const char *query, const char *key, uint64_t *value);
+/* The same as text, as it stands there; false if it is not there or longer than @size - 1. */
+bool agent_http_query_text (const char *query, const char *key, char *text, size_t size);

@@ -85,6 +85,12 @@ agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper
 }
 
 int
+agent_open_upper (void)
+{
+  return open (UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int
 agent_make_dir_in (int root, const char *path, mode_t mode)
 {
   char part[512];

@@ -15,6 +15,8 @@ bool agent_mount_kernel (void);
  * AGENT_NEW_ROOT. *@fresh: the upper disk was never used. NULL, or what failed, with errno set. */
 const char *
 agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper, bool *fresh);
+/* A folder of the upper disk, for when its mount is hidden. */
+int agent_open_upper (void);
 /* What lies over it. @work and @modules are names of disks or NULL. */
 void agent_mount_over (const AgentBootConf *conf, AgentState *state, int root, const char *work,
                        const char *modules);

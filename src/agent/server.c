@@ -8,7 +8,7 @@
 static void
 on_changed (void *data)
 {
-  agent_conns_state_changed (data);
+  agent_requests_state_changed (data);
 }
 
 AgentServer *
@@ -37,6 +37,8 @@ agent_server_free (AgentServer *server)
     agent_conn_close (server->conns);
   while (server->execs != NULL)
     agent_exec_free (server->execs);
+  agent_chores_free (server);
+  agent_requests_free (server);
   explicit_bzero (server->config.key, sizeof server->config.key);
   free (server);
 }

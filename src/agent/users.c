@@ -104,3 +104,18 @@ agent_user_find (const char *root, const char *name, AgentUser *user)
   find_groups (root, user);
   return true;
 }
+
+void
+agent_user_name (const char *root, uid_t uid, char *name, size_t size)
+{
+  FILE *file = open_in (root, "passwd");
+  struct passwd *entry;
+  bool found = false;
+
+  while (file != NULL && !found && (entry = fgetpwent (file)) != NULL)
+    found = entry->pw_uid == uid && copy (name, size, entry->pw_name);
+  if (file != NULL)
+    fclose (file);
+  if (!found)
+    snprintf (name, size, "%u", uid);
+}

@@ -19,3 +19,5 @@ typedef struct {
 
 /* @name is a name or a number. False if @root has no such user; 0 and "root" are always there. */
 bool agent_user_find (const char *root, const char *name, AgentUser *user);
+/* The name of @uid, or the number as text. */
+void agent_user_name (const char *root, uid_t uid, char *name, size_t size);

@@ -78,6 +78,24 @@ on_poweroff (void *data)
   ((Peer *)data)->poweroffs++;
 }
 
+static bool
+on_set_clock (void *data, const struct timespec *time)
+{
+  ((Peer *)data)->clock = *time;
+  errno = EPERM;
+  return time->tv_sec != 13;
+}
+
+/* "work" ends only once it is killed. */
+static const char *
+on_grow (void *data, const char *disk, uint64_t *bytes)
+{
+  if (strcmp (disk, "work") == 0)
+    pause ();
+  *bytes += 4096;
+  return strcmp (disk, "upper") == 0 ? "it is not there" : NULL;
+}
+
 static void
 stream_free (gpointer data)
 {
@@ -95,7 +113,10 @@ peer_new (void)
                                .version = "0.1.0",
                                .root = "",
                                .exec_cgroup = -1,
+                               .work = "/dev/shm",
                                .poweroff = on_poweroff,
+                               .set_clock = on_set_clock,
+                               .grow = on_grow,
                                .data = peer };
   int ends[2];
 

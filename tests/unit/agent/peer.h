@@ -21,7 +21,8 @@ typedef struct {
   AgentServer *server;
   AgentState state;
   guint poweroffs;
-  int fd; /* ours */
+  struct timespec clock; /* what POST /clock would have set */
+  int fd;                /* ours */
   BangerMux *mux;
   GByteArray *out;
   GPtrArray *streams;
