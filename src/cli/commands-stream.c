@@ -4,12 +4,23 @@
 
 #include <glib/gi18n.h>
 
+#define AS_WHOM                                                                              \
+  VALUE ("user", 'u', TEXT, NOTHING, N_ ("USER"),                                            \
+         N_ ("the guest's user to run as (default: the image's, else root)")),               \
+      VALUE ("cwd", 0, TEXT, NOTHING, N_ ("DIR"),                                            \
+             N_ ("directory in the guest to run in (default: the image's, else the home)")), \
+      VALUE ("env", 'e', LIST, NOTHING, N_ ("KEY=VALUE"),                                    \
+             N_ ("a variable of the environment; may be given several times"))
+
 static const BangerOption exec_options[] = {
-  VALUE ("user", 'u', TEXT, NOTHING, N_ ("USER"),
-         N_ ("the guest's user to run as (default: root)")),
-  VALUE ("cwd", 0, TEXT, NOTHING, N_ ("DIR"), N_ ("directory in the guest to run in")),
-  VALUE ("env", 'e', LIST, NOTHING, N_ ("KEY=VALUE"),
-         N_ ("a variable of the environment; may be given several times")),
+  AS_WHOM,
+  FLAG ("detach", 'd', N_ ("print its process id and leave it running, without input or output")),
+  END,
+};
+
+static const BangerOption shell_options[] = {
+  AS_WHOM,
+  FLAG ("quiet", 'q', N_ ("do not say that the VM still runs")),
   END,
 };
 
@@ -28,6 +39,14 @@ const BangerCommand banger_commands_stream[] = {
         "could not be run, and 255 if the guest could not be reached or the connection broke. A VM "
         "that is not there, does not run or is not yours gives the status of that error."),
     .raw_tail = TRUE, .run = banger_vm_exec },
+  { "vm", "shell", "NAME [--] [COMMAND...]", 1, ANY, ONE (VM), shell_options,
+    N_ ("open a shell in a VM"),
+    N_ ("Starts the login shell of the guest's user: on a terminal of its own if input and output "
+        "here are terminals, else it reads commands from standard input. With COMMAND the shell "
+        "runs that: a single word as a command line, several as the words of one.\n\n"
+        "The exit status is the shell's, else as for 'vm exec'. After the last session a line on "
+        "the terminal says that the VM still runs."),
+    .raw_tail = TRUE, .run = banger_vm_shell },
   { "vm", "logs", "NAME", 1, 1, ONE (VM), logs_options,
     N_ ("print what a guest wrote to its console"),
     N_ ("On a terminal colours are left out and what could harm it is shown as codes; into a file "

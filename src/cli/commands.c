@@ -26,10 +26,9 @@ const BangerOption banger_options_show[] = { JSON, END };
 const BangerOption banger_options_wait[] = { NO_WAIT, END };
 
 static const BangerShorthand shorthands[] = {
-  { "ls", "vm", "list" },     { "ps", "vm", "list" },
-  { "start", "vm", "start" }, { "stop", "vm", "stop" },
-  { "rm", "vm", "delete" },   { "exec", "vm", "exec" },
-  { "logs", "vm", "logs" },   { NULL },
+  { "ls", "vm", "list" },   { "ps", "vm", "list" },     { "start", "vm", "start" },
+  { "stop", "vm", "stop" }, { "rm", "vm", "delete" },   { "exec", "vm", "exec" },
+  { "logs", "vm", "logs" }, { "shell", "vm", "shell" }, { NULL },
 };
 
 const BangerCommand *const *

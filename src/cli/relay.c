@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "relay.h"
 
+#include "terminal.h"
+
 #include "common/common.h"
 #include "wire/exec.h"
 
@@ -12,7 +14,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* Interruptions that the guest leaves without any answer before we leave it. */
@@ -26,6 +27,7 @@ typedef struct {
   guint unanswered;
   gboolean input_ended;
   gboolean over;
+  int killed_by; /* the signal that ends us, 0: none */
   GError *error;
 } Relay;
 
@@ -139,6 +141,10 @@ take_frame (Relay *relay, BangerExecType type, const guint8 *payload, guint32 le
     memcpy (&status, payload, sizeof status);
     relay->end->status = (int)(GUINT32_FROM_BE (status) & 0xff);
     relay->over = TRUE;
+  } else if (type == BANGER_EXEC_STARTED && length == sizeof status) {
+    memcpy (&status, payload, sizeof status);
+    relay->end->pid = GUINT32_FROM_BE (status);
+    relay->over = TRUE;
   } else if (type == BANGER_EXEC_ERROR) {
     relay->end->reason = g_strndup ((const char *)payload, length);
     relay->over = TRUE;
@@ -207,10 +213,18 @@ on_int (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* A shell on a terminal takes no notice of SIGTERM; closing the stream ends it. */
 static gboolean
 on_term (gpointer data)
 {
-  send_signal (data, SIGTERM);
+  Relay *relay = data;
+
+  if (!relay->spec->terminal) {
+    send_signal (relay, SIGTERM);
+    return G_SOURCE_CONTINUE;
+  }
+  relay->killed_by = SIGTERM;
+  relay->over = TRUE;
   return G_SOURCE_CONTINUE;
 }
 
@@ -240,27 +254,14 @@ remove_sources (Relay *relay)
     g_clear_handle_id (&relay->signal_sources[i], g_source_remove);
 }
 
-/* Raw mode: keys go to the guest as they are; @saved is for the way back. */
-static gboolean
-make_raw (int fd, struct termios *saved)
-{
-  struct termios raw;
-
-  if (tcgetattr (fd, saved) < 0)
-    return FALSE;
-  raw = *saved;
-  cfmakeraw (&raw);
-  return tcsetattr (fd, TCSADRAIN, &raw) == 0;
-}
-
 gboolean
 banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd *end,
                   GError **error)
 {
   Relay relay = { .spec = spec, .end = end, .in = g_byte_array_new (), .out = start };
-  struct termios saved;
-  gboolean raw = spec->terminal && make_raw (spec->ours[0], &saved);
 
+  if (spec->terminal)
+    banger_terminal_make_raw (spec->ours[0]);
   if (spec->before != NULL)
     g_byte_array_append (relay.in, spec->before->data, spec->before->len);
   relay.read_source = g_unix_fd_add (spec->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, &relay);
@@ -273,8 +274,9 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
   while (!relay.over)
     g_main_context_iteration (NULL, TRUE);
   remove_sources (&relay);
-  if (raw)
-    tcsetattr (spec->ours[0], TCSADRAIN, &saved);
+  banger_terminal_restore ();
+  if (relay.killed_by != 0)
+    banger_terminal_die (relay.killed_by);
   g_byte_array_unref (relay.in);
   if (relay.error != NULL) {
     g_propagate_error (error, relay.error);

@@ -14,6 +14,7 @@ typedef struct {
 
 typedef struct {
   int status;   /* of the command */
+  guint pid;    /* not 0: of a command that runs on without us */
   char *reason; /* not NULL: why the command could not be run, in the agent's words */
 } BangerRelayEnd;
 

@@ -15,6 +15,7 @@ int banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_shell (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error);
 
 int banger_image_import (BangerClient *client, BangerArgs *args, GError **error);
