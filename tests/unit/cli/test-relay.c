@@ -66,7 +66,8 @@ static gpointer
 agent_thread (gpointer data)
 {
   Agent *agent = data;
-  const guint8 exit_status[] = { 0, 0, 0, 42 }, bad[] = { 77, 0, 0, 0, 0, 0, 0, 0 };
+  const guint8 pid[] = { 0, 1, 2, 3 }, exit_status[] = { 0, 0, 0, 42 },
+               bad[] = { 77, 0, 0, 0, 0, 0, 0, 0 };
 
   echo_input (agent);
   if (strcmp (agent->script, "exit") == 0) {
@@ -74,6 +75,8 @@ agent_thread (gpointer data)
     tell (agent, BANGER_EXEC_EXIT, exit_status, sizeof exit_status);
   } else if (strcmp (agent->script, "error") == 0) {
     tell (agent, BANGER_EXEC_ERROR, "no such file", 12);
+  } else if (strcmp (agent->script, "started") == 0) {
+    tell (agent, BANGER_EXEC_STARTED, pid, sizeof pid);
   } else if (strcmp (agent->script, "nonsense") == 0) {
     g_assert_true (banger_write_all (agent->fd, bad, sizeof bad, NULL));
   } else if (strcmp (agent->script, "short-exit") == 0) {
@@ -178,6 +181,18 @@ test_not_run (void)
   run_clear (&r);
 }
 
+/* The agent's word that a command goes on without us is an end, too. */
+static void
+test_started (void)
+{
+  Run r;
+
+  run (&r, "started", "", 0);
+  g_assert_true (r.ok);
+  g_assert_cmpuint (r.end.pid, ==, 0x010203);
+  run_clear (&r);
+}
+
 static void
 test_broken (void)
 {
@@ -236,6 +251,7 @@ main (int argc, char **argv)
   g_test_add_func ("/relay/exit", test_exit);
   g_test_add_func ("/relay/much", test_much);
   g_test_add_func ("/relay/not-run", test_not_run);
+  g_test_add_func ("/relay/started", test_started);
   g_test_add_func ("/relay/broken", test_broken);
   g_test_add_func ("/relay/terminal", test_terminal);
   return g_test_run ();
