@@ -447,7 +447,7 @@ class Completion(CliTest):
         self.assertEqual(self.offered("image", "import", "x", "/e"), [":file"])
         self.assertEqual(self.offered("vm", "exec", "web", "ls", "-"), [])
         self.assertEqual(self.offered("nonsense", "x", "y"), [])
-        self.assertEqual(self.offered("help", "vm", "sh"), ["show"])
+        self.assertEqual(self.offered("help", "vm", "sho"), ["show"])
 
     def test_names(self):
         self.session.import_image("debian", self.tar)
