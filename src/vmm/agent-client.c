@@ -126,19 +126,27 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 void
-banger_agent_request_async (BangerDriver *driver, const guint8 *key, const char *request,
-                            const char *fields, GCancellable *cancellable,
-                            GAsyncReadyCallback callback, gpointer data)
+banger_agent_post_async (BangerDriver *driver, const guint8 *key, const char *request,
+                         const char *fields, const char *body, GCancellable *cancellable,
+                         GAsyncReadyCallback callback, gpointer data)
 {
   GTask *task = g_task_new (NULL, cancellable, callback, data);
   Request *self = g_new0 (Request, 1);
 
   g_task_set_check_cancellable (task, FALSE);
   self->fd = -1;
-  self->text = g_strdup_printf ("%s HTTP/1.1\r\nHost: guest\r\nContent-Length: 0\r\n%s\r\n",
-                                request, fields);
+  self->text = g_strdup_printf ("%s HTTP/1.1\r\nHost: guest\r\nContent-Length: %zu\r\n%s\r\n%s",
+                                request, strlen (body), fields, body);
   g_task_set_task_data (task, self, request_free);
   banger_stream_open_async (driver, key, BANGER_AGENT_PORT, cancellable, on_stream, task);
+}
+
+void
+banger_agent_request_async (BangerDriver *driver, const guint8 *key, const char *request,
+                            const char *fields, GCancellable *cancellable,
+                            GAsyncReadyCallback callback, gpointer data)
+{
+  banger_agent_post_async (driver, key, request, fields, "", cancellable, callback, data);
 }
 
 BangerAgentAnswer *

@@ -17,5 +17,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerAgentAnswer, banger_agent_answer_free)
 void banger_agent_request_async (BangerDriver *driver, const guint8 *key, const char *request,
                                  const char *fields, GCancellable *cancellable,
                                  GAsyncReadyCallback callback, gpointer data);
-/* Errors: GuestUnreachable, Failed for no acceptable answer, G_IO_ERROR_CANCELLED. */
+/* As above, with a body. */
+void banger_agent_post_async (BangerDriver *driver, const guint8 *key, const char *request,
+                              const char *fields, const char *body, GCancellable *cancellable,
+                              GAsyncReadyCallback callback, gpointer data);
+/* Of either. Errors: GuestUnreachable, Failed for no acceptable answer, G_IO_ERROR_CANCELLED. */
 BangerAgentAnswer *banger_agent_request_finish (GAsyncResult *result, GError **error);

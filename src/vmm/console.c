@@ -29,6 +29,8 @@ struct BangerConsole {
   guint64 length;
   GPtrArray *readers;
   gboolean finished;
+  BangerConsoleFunc read; /* once finished: when nobody reads any more */
+  gpointer data;
 };
 
 static void
@@ -80,9 +82,13 @@ static void
 on_reader (gpointer data, GIOCondition ready)
 {
   Reader *reader = data;
+  BangerConsole *self = reader->console;
 
-  if ((ready & (G_IO_HUP | G_IO_ERR)) || !serve (reader))
-    g_ptr_array_remove_fast (reader->console->readers, reader);
+  if (!(ready & (G_IO_HUP | G_IO_ERR)) && serve (reader))
+    return;
+  g_ptr_array_remove_fast (self->readers, reader);
+  if (self->finished && self->readers->len == 0)
+    self->read (self->data);
 }
 
 static void
@@ -172,16 +178,30 @@ banger_console_open (BangerConsole *self, gboolean follow, GError **error)
 }
 
 void
-banger_console_finish (BangerConsole *self)
+banger_console_finish (BangerConsole *self, BangerConsoleFunc read, gpointer data)
 {
   self->finished = TRUE;
+  self->read = read;
+  self->data = data;
   serve_all (self);
+  if (self->readers->len == 0)
+    read (data);
 }
 
 guint
 banger_console_readers (BangerConsole *self)
 {
   return self->readers->len;
+}
+
+GBytes *
+banger_console_tail (BangerConsole *self, gsize length)
+{
+  gsize wanted = MIN (length, self->length);
+  g_autofree guint8 *tail = g_malloc (wanted + 1);
+  ssize_t n = pread (self->fd, tail, wanted, self->length - wanted);
+
+  return g_bytes_new (tail, MAX (n, 0));
 }
 
 void

@@ -14,6 +14,8 @@
 typedef enum {
   /* What the guest discards on its disks is given back to the host's file system. */
   BANGER_CAPABILITY_DISCARD = 1 << 0,
+  /* A disk can grow while the guest runs. */
+  BANGER_CAPABILITY_DISK_GROW = 1 << 1,
 } BangerCapabilities;
 
 /* Called from the main loop. */
@@ -24,6 +26,8 @@ typedef struct {
   void (*reachable) (gpointer data);
   /* What the guest wrote to its console. */
   void (*console) (gpointer data, const guint8 *bytes, gsize length);
+  /* The guest's console takes input again after write_console took less than it was given. */
+  void (*console_writable) (gpointer data);
   /* The VMM has ended and was reaped, with @status as of waitpid(2); @error where that is a fault.
    * The last call; before @running the start has failed. */
   void (*exited) (gpointer data, BangerExitReason reason, int status, const GError *error);
@@ -31,6 +35,14 @@ typedef struct {
 
 typedef struct BangerDriver BangerDriver;
 
+/* What the guest did with its disks since its start. */
+typedef struct {
+  guint64 read_bytes;
+  guint64 written_bytes;
+} BangerDiskUse;
+
+/* The functions whose names end in _async return a GTask. Where nothing else is said its result is
+ * a boolean, and it ends with an error at the latest when the VMM does. */
 typedef struct {
   const char *name;
   BangerCapabilities capabilities;
@@ -43,7 +55,19 @@ typedef struct {
    * still to be done. */
   void (*open_stream_async) (BangerDriver *driver, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer data);
-  /* Ends the VMM: asks it to, and kills it if it does not obey at once. */
+  /* Stops the guest's CPUs, and lets them go on. */
+  void (*pause_async) (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data);
+  void (*resume_async) (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data);
+  void (*press_power_button) (BangerDriver *driver);
+  /* Makes the disk of serial @disk (that is larger then) and its file @bytes long. */
+  void (*grow_disk_async) (BangerDriver *driver, const char *disk, guint64 bytes,
+                           GAsyncReadyCallback callback, gpointer data);
+  /* A BangerDiskUse, for g_task_propagate_pointer() and g_free(). */
+  void (*disk_use_async) (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data);
+  /* Types into the guest's console: how many bytes were taken. */
+  gsize (*write_console) (BangerDriver *driver, const guint8 *bytes, gsize length);
+  /* Asks the VMM to end; FALSE if it takes no commands. */
+  gboolean (*quit) (BangerDriver *driver);
   void (*kill) (BangerDriver *driver);
   /* The VMM's process; 0 once it was reaped. */
   GPid (*pid) (BangerDriver *driver);

@@ -85,6 +85,7 @@ banger_health_parse (const char *body, gsize length, BangerHealthAnswer *answer,
   g_autoptr (JsonObject) object = banger_json_parse_object (body, length, error);
   const char *version = NULL, *init = NULL;
   GVariantBuilder builder;
+  gint64 protocol = 0;
 
   if (object == NULL)
     return FALSE;
@@ -94,6 +95,7 @@ banger_health_parse (const char *body, gsize length, BangerHealthAnswer *answer,
     return FALSE;
   }
   answer->serial = banger_json_int (object, "serial", 0);
+  protocol = banger_json_int (object, "protocol", 0);
   version = banger_json_string (object, "version");
   init = known (inits, banger_json_string (object, "init"));
   g_variant_builder_init (&builder, G_VARIANT_TYPE_VARDICT);
@@ -103,6 +105,8 @@ banger_health_parse (const char *body, gsize length, BangerHealthAnswer *answer,
                          g_variant_new_string (init != NULL ? init : "unknown"));
   g_variant_builder_add (&builder, "{sv}", "agent-version",
                          g_variant_new_string (is_version (version) ? version : ""));
+  g_variant_builder_add (&builder, "{sv}", "agent-protocol",
+                         g_variant_new_uint32 (CLAMP (protocol, 0, G_MAXUINT16)));
   g_variant_builder_add (&builder, "{sv}", "stages", stages_of (object));
   g_variant_builder_add (&builder, "{sv}", "problems", problems_of (object));
   answer->facts = g_variant_ref_sink (g_variant_builder_end (&builder));

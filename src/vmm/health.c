@@ -25,6 +25,8 @@ struct BangerHealthWatch {
   gint64 second; /* the one in which it was asked last, and how often */
   guint asks;
   gboolean answered; /* ever */
+  gboolean begun;
+  gboolean paused;
   gboolean ask_plain;
   gint64 serial;
 };
@@ -54,6 +56,8 @@ note_failure (BangerHealthWatch *self)
   guint delay = MIN (RETRY_MIN_MSEC << MIN (self->failures, 5), RETRY_MAX_MSEC);
 
   self->ask_plain = TRUE;
+  if (self->paused)
+    return;
   if (++self->failures == FAILURES_MAX && self->answered) {
     g_variant_dict_init (&dict, NULL);
     g_variant_dict_insert (&dict, "health", "s",
@@ -149,7 +153,7 @@ ask (BangerHealthWatch *self)
              : g_strdup ("GET /healthz");
   Asked *asked = NULL;
 
-  if (is_too_often (self))
+  if (self->paused || is_too_often (self))
     return;
   asked = g_new0 (Asked, 1);
   asked->watch = self;
@@ -177,8 +181,31 @@ void
 banger_health_watch_reachable (BangerHealthWatch *self)
 {
   g_clear_handle_id (&self->retry, g_source_remove);
+  self->begun = TRUE;
   if (self->cancellable == NULL)
     ask (self);
+}
+
+/* What was asked stays asked, without a limit: an answer that was on its way is taken after. */
+void
+banger_health_watch_pause (BangerHealthWatch *self)
+{
+  self->paused = TRUE;
+  g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_handle_id (&self->retry, g_source_remove);
+}
+
+void
+banger_health_watch_resume (BangerHealthWatch *self)
+{
+  if (!self->paused)
+    return;
+  self->paused = FALSE;
+  self->failures = 0;
+  if (self->cancellable == NULL && self->begun)
+    ask (self);
+  else if (self->cancellable != NULL)
+    self->timer = g_timeout_add_seconds (PLAIN_SECONDS, on_timer, self);
 }
 
 void

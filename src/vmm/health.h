@@ -15,6 +15,9 @@ BangerHealthWatch *banger_health_watch_new (BangerDriver *driver, const guint8 *
                                             BangerHealthFunc func, gpointer data);
 /* The guest's agent has (again) opened its end: asks at once. */
 void banger_health_watch_reachable (BangerHealthWatch *watch);
+/* While the guest's CPUs are stopped it is not asked, and what does not come is no failure. */
+void banger_health_watch_pause (BangerHealthWatch *watch);
+void banger_health_watch_resume (BangerHealthWatch *watch);
 void banger_health_watch_free (BangerHealthWatch *watch);
 
 typedef struct {

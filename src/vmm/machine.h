@@ -12,12 +12,14 @@ typedef struct {
   gboolean overlay;      /* the root disk is shared and read-only, writes go to the upper disk */
   char *modules_release; /* NULL: no module disk */
   char *accelerator;     /* "kvm" or "tcg"; NULL: to be found out */
-  guint tsc_khz;         /* rate of the host's time-stamp counter; 0: to be measured */
+  BangerNetwork network;
+  char **publish; /* ADDRESS:PORT:GUEST-PORT each; never NULL */
+  guint tsc_khz;  /* rate of the host's time-stamp counter; 0: to be measured */
   /* Descriptors, -1 where there is none. */
   int kernel;
   int boot_modules;
   int modules_image;
-  int rootfs;
+  int root; /* the image, or without overlay the VM's own */
   int upper;
   int work;
   int run_dir;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "monitor.h"
+#include "config.h"
 
+#include "call.h"
 #include "vmm.h"
 
 #include <errno.h>
@@ -40,8 +41,13 @@ tell_stage (BangerMonitor *self, const char *stage)
 static void
 set_health (BangerMonitor *self, GVariant *facts)
 {
+  g_autoptr (GVariant) owned = g_variant_ref_sink (facts);
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, owned);
+  g_variant_dict_insert (&dict, "monitor-version", "s", BANGER_VERSION);
   g_clear_pointer (&self->health, g_variant_unref);
-  self->health = g_variant_ref_sink (facts);
+  self->health = g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
 static GVariant *
@@ -69,6 +75,12 @@ on_health (gpointer data, BangerHealth health, GVariant *facts)
     self->healthy_seen = TRUE;
     tell_stage (self, "healthy");
   }
+}
+
+static void
+on_step (gpointer data, const char *stage)
+{
+  tell_stage (data, stage);
 }
 
 static void
@@ -102,6 +114,8 @@ on_reachable (gpointer data)
   /* The guest may have rung just before its end. */
   if (self->health_watch != NULL)
     banger_health_watch_reachable (self->health_watch);
+  if (self->ladder != NULL)
+    banger_ladder_reachable (self->ladder);
 }
 
 static void
@@ -110,6 +124,17 @@ on_console (gpointer data, const guint8 *bytes, gsize length)
   BangerMonitor *self = data;
 
   banger_console_write (self->console, bytes, length);
+  if (self->watchers != NULL)
+    banger_watchers_show (self->watchers, bytes, length);
+}
+
+static void
+on_console_writable (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  if (self->watchers != NULL)
+    banger_watchers_writable (self->watchers);
 }
 
 static gboolean
@@ -138,11 +163,14 @@ answer_start_failed (BangerMonitor *self, const GError *fault)
 }
 
 static void
-tell_exited (BangerMonitor *self, BangerExitReason reason, int status, const GError *fault)
+tell_exited (BangerMonitor *self, BangerExitReason reason, int status, const char *ended_by,
+             const GError *fault)
 {
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
+  if (ended_by != NULL)
+    g_variant_dict_insert (&dict, "ended-by", "s", ended_by);
   g_variant_dict_insert (&dict, "reason", "s", banger_exit_reason_to_string (reason));
   g_variant_dict_insert (&dict, "status", "i", status);
   if (fault != NULL)
@@ -151,31 +179,62 @@ tell_exited (BangerMonitor *self, BangerExitReason reason, int status, const GEr
 }
 
 static void
+on_console_read (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  g_main_loop_quit (self->loop);
+}
+
+static void
+clear_driver (BangerMonitor *self)
+{
+  BangerDriver *driver = g_steal_pointer (&self->driver);
+
+  if (driver != NULL)
+    driver->klass->free (driver);
+}
+
+/* What is left to do goes before it, so that nobody misses an answer. */
+static gboolean
+on_all_told (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  clear_driver (self);
+  g_timeout_add_seconds (LINGER_SECONDS, on_lingered, self);
+  banger_console_finish (self->console, on_console_read, self);
+  return G_SOURCE_REMOVE;
+}
+
+static void
 on_exited (gpointer data, BangerExitReason reason, int status, const GError *fault)
 {
   BangerMonitor *self = data;
   g_autoptr (GError) error = NULL;
+  const char *ended_by
+      = self->ladder != NULL ? banger_ladder_ended_by (self->ladder, reason) : NULL;
 
   self->state = BANGER_MONITOR_ENDED;
   explicit_bzero (self->key, sizeof self->key);
   g_cancellable_cancel (self->cancellable);
-  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  banger_calls_forget (self, NULL);
+  g_clear_pointer (&self->watchers, banger_watchers_free);
+  g_clear_pointer (&self->ladder, banger_ladder_free);
   g_clear_pointer (&self->health_watch, banger_health_watch_free);
   set_health (self, health_word (BANGER_HEALTH_UNKNOWN));
   /* The record first: whoever hears of the end may look for it. */
-  if (!banger_exit_record_write (self->machine->exit_record, reason, status, fault, &error))
+  if (!banger_exit_record_write (self->machine->exit_record, reason, status, ended_by, fault,
+                                 &error))
     g_warning ("the exit record is not written: %s", error->message);
   g_clear_pointer (&self->control, banger_control_free);
   answer_start_failed (self, fault);
-  tell_exited (self, reason, status, fault);
-  banger_console_finish (self->console);
-  if (banger_console_readers (self->console) == 0)
-    g_idle_add_full (G_PRIORITY_LOW, on_lingered, self, NULL);
-  else
-    g_timeout_add_seconds (LINGER_SECONDS, on_lingered, self);
+  tell_exited (self, reason, status, ended_by, fault);
+  g_idle_add_full (G_PRIORITY_LOW, on_all_told, self, NULL);
 }
 
-static const BangerDriverEvents driver_events = { on_running, on_reachable, on_console, on_exited };
+static const BangerDriverEvents driver_events
+    = { on_running, on_reachable, on_console, on_console_writable, on_exited };
 
 /* Undoes a start that came to nothing, so that the process can end. */
 static void
@@ -212,6 +271,8 @@ banger_monitor_start (BangerMonitor *self, BangerMessage *message, GError **erro
     return FALSE;
   }
   self->health_watch = banger_health_watch_new (self->driver, self->key, on_health, self);
+  self->watchers = banger_watchers_new (self->driver);
+  self->ladder = banger_ladder_new (self->driver, self->key, on_step, self);
   self->start_serial = message->serial;
   self->starter = g_object_ref (self->channel);
   return TRUE;
@@ -223,30 +284,16 @@ banger_monitor_kill (BangerMonitor *self)
   if (self->state == BANGER_MONITOR_ENDED)
     return;
   self->state = BANGER_MONITOR_STOPPING;
-  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
-  self->driver->klass->kill (self->driver);
+  banger_ladder_end (self->ladder);
 }
 
-static gboolean
-on_shutdown_timeout (gpointer data)
-{
-  BangerMonitor *self = data;
-
-  self->shutdown_timer = 0;
-  banger_monitor_kill (self);
-  return G_SOURCE_REMOVE;
-}
-
-/* An agent that cannot be asked leaves the timeout as the way out: the guest may be about to end
- * by itself. */
 static void
-on_poweroff_asked (GObject *source, GAsyncResult *result, gpointer data)
+on_let_go (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerAgentAnswer) answered = banger_agent_request_finish (result, &error);
 
-  if (answered == NULL)
-    g_debug ("the guest was not asked to power off: %s", error->message);
+  if (!g_task_propagate_boolean (G_TASK (result), &error))
+    g_debug ("the guest does not go on: %s", error->message);
 }
 
 void
@@ -254,11 +301,11 @@ banger_monitor_shutdown (BangerMonitor *self, guint seconds)
 {
   if (self->state == BANGER_MONITOR_ENDED)
     return;
+  /* It may be about to be paused, too. */
+  if (self->state == BANGER_MONITOR_RUNNING || self->state == BANGER_MONITOR_PAUSED)
+    self->driver->klass->resume_async (self->driver, on_let_go, NULL);
   self->state = BANGER_MONITOR_STOPPING;
-  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
-  self->shutdown_timer = g_timeout_add_seconds (seconds, on_shutdown_timeout, self);
-  banger_agent_request_async (self->driver, self->key, "POST /poweroff", "", self->cancellable,
-                              on_poweroff_asked, NULL);
+  banger_ladder_begin (self->ladder, seconds);
 }
 
 static gboolean
@@ -279,15 +326,16 @@ static void
 clear_monitor (BangerMonitor *self)
 {
   explicit_bzero (self->key, sizeof self->key);
-  g_clear_handle_id (&self->shutdown_timer, g_source_remove);
+  g_clear_pointer (&self->watchers, banger_watchers_free);
+  g_clear_pointer (&self->ladder, banger_ladder_free);
   g_clear_pointer (&self->health_watch, banger_health_watch_free);
-  if (self->driver != NULL)
-    self->driver->klass->free (self->driver);
+  clear_driver (self);
   g_clear_pointer (&self->console, banger_console_free);
   g_clear_pointer (&self->control, banger_control_free);
   g_clear_object (&self->starter);
   g_clear_object (&self->channel);
   g_clear_object (&self->cancellable);
+  g_ptr_array_unref (self->execs);
   g_clear_pointer (&self->health, g_variant_unref);
   g_clear_pointer (&self->machine, banger_machine_free);
   g_main_loop_unref (self->loop);
@@ -317,6 +365,7 @@ banger_monitor_run (const char *id, int fd)
   }
   self.loop = g_main_loop_new (NULL, FALSE);
   self.cancellable = g_cancellable_new ();
+  self.execs = g_ptr_array_new ();
   set_health (&self, health_word (BANGER_HEALTH_UNKNOWN));
   term = g_unix_signal_add (SIGTERM, on_terminate, &self);
   interrupt = g_unix_signal_add (SIGINT, on_terminate, &self);

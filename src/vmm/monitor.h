@@ -4,11 +4,14 @@
 #include "console.h"
 #include "driver.h"
 #include "health.h"
+#include "ladder.h"
+#include "watchers.h"
 
 typedef enum {
   BANGER_MONITOR_WAITING, /* for "start" */
   BANGER_MONITOR_STARTING,
   BANGER_MONITOR_RUNNING,
+  BANGER_MONITOR_PAUSED,
   BANGER_MONITOR_STOPPING,
   BANGER_MONITOR_ENDED,
 } BangerMonitorState;
@@ -21,15 +24,17 @@ typedef struct {
   BangerMonitorState state;
   BangerMachine *machine;
   guint8 key[BANGER_KEY_SIZE];
-  BangerDriver *driver;
+  BangerDriver *driver; /* NULL before the start and after the end */
   BangerConsole *console;
+  BangerWatchers *watchers;
   BangerHealthWatch *health_watch;
-  GCancellable *cancellable; /* of all that is under way in the guest */
+  GCancellable *cancellable; /* of all that is under way in the guest, but for commands */
+  GPtrArray *execs;          /* commands that run, for calls-guest.c */
   GVariant *health;          /* a{sv} of VM.GetHealth */
   const char *accelerator;   /* "" before the CPUs run */
   gboolean agent_seen;
   gboolean healthy_seen;
-  guint shutdown_timer;
+  BangerLadder *ladder;
   BangerChannel *channel; /* bangerd's, NULL while it is away */
   BangerControl *control;
   guint32 start_serial;   /* of the "start" that waits for its answer; 0: none */
@@ -39,6 +44,12 @@ typedef struct {
 
 /* Begins to start the VM; @message is "start". */
 gboolean banger_monitor_start (BangerMonitor *monitor, BangerMessage *message, GError **error);
+/* Stops the guest's CPUs, and lets them go on: GTasks of a boolean; WrongState where it makes no
+ * sense. */
+void
+banger_monitor_pause_async (BangerMonitor *monitor, GAsyncReadyCallback callback, gpointer data);
+void
+banger_monitor_resume_async (BangerMonitor *monitor, GAsyncReadyCallback callback, gpointer data);
 /* Asks the guest to end, and ends the VMM if it has not after @seconds. */
 void banger_monitor_shutdown (BangerMonitor *monitor, guint seconds);
 void banger_monitor_kill (BangerMonitor *monitor);
@@ -53,8 +64,14 @@ BangerControl *banger_control_new (BangerMonitor *monitor, int run_dir, GError *
 /* Removes the socket. */
 void banger_control_free (BangerControl *control);
 
-/* The VM.GetStats of the process @pid and of this one. */
-GVariant *banger_stats_new (GPid pid);
+/* The VM.GetStats, but for what the daemon knows: a GTask of a GVariant (full reference). */
+void banger_stats_async (BangerMonitor *monitor, gboolean guest, GAsyncReadyCallback callback,
+                         gpointer data);
+/* Makes the disk of serial @disk @bytes long, and its file system, in the guest that runs: a GTask
+ * of a boolean. */
+void banger_grow_async (BangerMonitor *monitor, const char *disk, guint64 bytes,
+                        GAsyncReadyCallback callback, gpointer data);
+/* @ended_by may be NULL. */
 /* Writes the record of docs/internals.md. */
-gboolean banger_exit_record_write (int fd, BangerExitReason reason, int status, const GError *fault,
-                                   GError **error);
+gboolean banger_exit_record_write (int fd, BangerExitReason reason, int status,
+                                   const char *ended_by, const GError *fault, GError **error);

@@ -90,6 +90,23 @@ add_vsock (GKeyFile *file)
     g_key_file_set_string (file, GROUP, "vhost-vsock-reason", reason);
 }
 
+static void
+add_capabilities (GKeyFile *file)
+{
+  static const struct {
+    BangerCapabilities bit;
+    const char *word;
+  } words[]
+      = { { BANGER_CAPABILITY_DISCARD, "discard" }, { BANGER_CAPABILITY_DISK_GROW, "disk-grow" } };
+  const char *found[G_N_ELEMENTS (words)];
+  gsize n = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++)
+    if (banger_qemu_driver.capabilities & words[i].bit)
+      found[n++] = words[i].word;
+  g_key_file_set_string_list (file, GROUP, "qemu-capabilities", found, n);
+}
+
 /* Nothing is said of a QEMU that does not run. */
 static void
 add_qemu (GKeyFile *file)
@@ -108,8 +125,7 @@ add_qemu (GKeyFile *file)
   version = g_strndup (text, strspn (text, "0123456789."));
   g_key_file_set_string (file, GROUP, "qemu", path);
   g_key_file_set_string (file, GROUP, "qemu-version", version);
-  if (banger_qemu_driver.capabilities & BANGER_CAPABILITY_DISCARD)
-    g_key_file_set_string (file, GROUP, "qemu-capabilities", "discard;");
+  add_capabilities (file);
 }
 
 char *

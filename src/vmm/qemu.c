@@ -4,7 +4,7 @@
 #include "guest/guest.h"
 #include "probe.h"
 #include "qemu-args.h"
-#include "qmp.h"
+#include "qmp-commands.h"
 #include "transport.h"
 #include "watch.h"
 
@@ -16,9 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* From being asked to quit to being killed. Nothing is lost by that: QEMU keeps no data of raw
- * disks from the kernel. */
-#define QUIT_MSEC 250
 /* From its start until the guest's CPUs run; loading takes a loaded host a few seconds. */
 #define START_SECONDS 30
 /* For the guest to take or refuse a stream; it may be under load. */
@@ -38,7 +35,6 @@ typedef struct {
   BangerQemuFacts facts;
   GPid pid;
   guint child_source;
-  guint kill_source;
   guint start_source; /* until the CPUs run */
   BangerQmp *qmp;
   BangerVsock *vsock; /* one of these two */
@@ -109,7 +105,29 @@ read_serial (Qemu *self)
 static void
 on_serial (gpointer data, GIOCondition ready)
 {
-  read_serial (data);
+  Qemu *self = data;
+
+  if (ready & G_IO_OUT) {
+    banger_watch_want (self->serial_watch, G_IO_IN);
+    self->events->console_writable (self->data);
+  }
+  if (ready & ~G_IO_OUT)
+    read_serial (self);
+}
+
+/* A guest that does not read its serial port makes QEMU read no more either: the socket's room
+ * bounds what waits. */
+static gsize
+qemu_write_console (BangerDriver *driver, const guint8 *bytes, gsize length)
+{
+  Qemu *self = (Qemu *)driver;
+  ssize_t n = TEMP_FAILURE_RETRY (send (self->serial, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL));
+
+  if (n < 0 && errno != EAGAIN)
+    return length; /* QEMU has gone, and the guest with it */
+  if (n < (ssize_t)length)
+    banger_watch_want (self->serial_watch, G_IO_IN | G_IO_OUT);
+  return MAX (n, 0);
 }
 
 static gboolean
@@ -132,30 +150,26 @@ on_complaints (gpointer data, GIOCondition ready)
 }
 
 static gboolean
-on_quit_timeout (gpointer data)
+qemu_quit (BangerDriver *driver)
 {
-  Qemu *self = data;
+  Qemu *self = (Qemu *)driver;
 
-  self->kill_source = 0;
-  if (self->pid != 0)
-    kill (self->pid, SIGKILL);
-  return G_SOURCE_REMOVE;
+  if (!self->obeys || self->pid == 0)
+    return FALSE;
+  self->killing = TRUE;
+  banger_qmp_command (self->qmp, "quit", NULL, NULL, NULL);
+  return TRUE;
 }
 
+/* Nothing is lost by that: QEMU keeps no data of raw disks from the kernel. */
 static void
 qemu_kill (BangerDriver *driver)
 {
   Qemu *self = (Qemu *)driver;
 
-  if (self->killing || self->pid == 0)
-    return;
   self->killing = TRUE;
-  if (!self->obeys) {
+  if (self->pid != 0)
     kill (self->pid, SIGKILL);
-    return;
-  }
-  banger_qmp_command (self->qmp, "quit", NULL, NULL);
-  self->kill_source = g_timeout_add (QUIT_MSEC, on_quit_timeout, self);
 }
 
 static void
@@ -182,7 +196,7 @@ on_start_timeout (gpointer data)
 }
 
 static void
-on_continued (gpointer data, JsonObject *result, const GError *error)
+on_continued (gpointer data, JsonObject *line, const GError *error)
 {
   Qemu *self = data;
 
@@ -199,7 +213,7 @@ on_qmp_ready (gpointer data)
   Qemu *self = data;
 
   self->obeys = TRUE;
-  banger_qmp_command (self->qmp, "cont", on_continued, self);
+  banger_qmp_command (self->qmp, "cont", NULL, on_continued, self);
 }
 
 static void
@@ -282,7 +296,6 @@ on_child_ended (GPid pid, int status, gpointer data)
 
   self->child_source = 0;
   self->pid = 0;
-  g_clear_handle_id (&self->kill_source, g_source_remove);
   g_clear_handle_id (&self->start_source, g_source_remove);
   /* Its last words may lie in the sockets still. */
   while (read_serial (self))
@@ -383,7 +396,7 @@ spawn (Qemu *self, const Ends *ends, GError **error)
     { ends->complaints, STDERR_FILENO },        { ends->qmp, BANGER_QEMU_FD_QMP },
     { ends->serial, BANGER_QEMU_FD_SERIAL },    { ends->agent, BANGER_QEMU_FD_AGENT },
     { machine->kernel, BANGER_QEMU_FD_KERNEL }, { ends->initrd, BANGER_QEMU_FD_INITRD },
-    { machine->rootfs, BANGER_QEMU_FD_ROOT },   { machine->upper, BANGER_QEMU_FD_UPPER },
+    { machine->root, BANGER_QEMU_FD_ROOT },     { machine->upper, BANGER_QEMU_FD_UPPER },
     { machine->work, BANGER_QEMU_FD_WORK },     { machine->modules_image, BANGER_QEMU_FD_MODULES },
   };
   BangerRunFd fds[G_N_ELEMENTS (candidates)];
@@ -401,7 +414,6 @@ qemu_free (BangerDriver *driver)
   Qemu *self = (Qemu *)driver;
 
   g_clear_handle_id (&self->child_source, g_source_remove);
-  g_clear_handle_id (&self->kill_source, g_source_remove);
   g_clear_handle_id (&self->start_source, g_source_remove);
   g_clear_pointer (&self->qmp, banger_qmp_free);
   g_clear_pointer (&self->vsock, banger_vsock_free);
@@ -465,6 +477,40 @@ qemu_open_stream_async (BangerDriver *driver, GCancellable *cancellable,
                                 data);
 }
 
+static void
+qemu_pause_async (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data)
+{
+  banger_qmp_do_async (((Qemu *)driver)->qmp, "stop", NULL, callback, data);
+}
+
+static void
+qemu_resume_async (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data)
+{
+  banger_qmp_do_async (((Qemu *)driver)->qmp, "cont", NULL, callback, data);
+}
+
+static void
+qemu_press_power_button (BangerDriver *driver)
+{
+  banger_qmp_command (((Qemu *)driver)->qmp, "system_powerdown", NULL, NULL, NULL);
+}
+
+static void
+qemu_grow_disk_async (BangerDriver *driver, const char *disk, guint64 bytes,
+                      GAsyncReadyCallback callback, gpointer data)
+{
+  g_autofree char *arguments
+      = g_strdup_printf ("{\"node-name\":\"%s\",\"size\":%" G_GUINT64_FORMAT "}", disk, bytes);
+
+  banger_qmp_do_async (((Qemu *)driver)->qmp, "block_resize", arguments, callback, data);
+}
+
+static void
+qemu_disk_use_async (BangerDriver *driver, GAsyncReadyCallback callback, gpointer data)
+{
+  banger_qmp_disk_use_async (((Qemu *)driver)->qmp, callback, data);
+}
+
 static GPid
 qemu_pid (BangerDriver *driver)
 {
@@ -473,9 +519,16 @@ qemu_pid (BangerDriver *driver)
 
 const BangerDriverClass banger_qemu_driver = {
   .name = "qemu",
-  .capabilities = BANGER_CAPABILITY_DISCARD,
+  .capabilities = BANGER_CAPABILITY_DISCARD | BANGER_CAPABILITY_DISK_GROW,
   .start = qemu_start,
   .open_stream_async = qemu_open_stream_async,
+  .pause_async = qemu_pause_async,
+  .resume_async = qemu_resume_async,
+  .press_power_button = qemu_press_power_button,
+  .grow_disk_async = qemu_grow_disk_async,
+  .disk_use_async = qemu_disk_use_async,
+  .write_console = qemu_write_console,
+  .quit = qemu_quit,
   .kill = qemu_kill,
   .pid = qemu_pid,
   .free = qemu_free,

@@ -26,6 +26,31 @@ struct BangerQmp {
   gboolean greeted;
 };
 
+/* Whoever waits for an answer gets none. */
+static void
+refuse (BangerQmpAnswer func, gpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_FAILED, "vmm", "it has ended", NULL,
+                    "QEMU takes no command");
+  if (func != NULL)
+    func (data, NULL, error);
+}
+
+static void
+refuse_all (BangerQmp *self)
+{
+  g_autoptr (GHashTable) waiting = g_steal_pointer (&self->waiting);
+  GHashTableIter iter;
+  gpointer value = NULL;
+
+  self->waiting = g_hash_table_new_full (NULL, NULL, NULL, g_free);
+  g_hash_table_iter_init (&iter, waiting);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    refuse (((Waiting *)value)->func, ((Waiting *)value)->data);
+}
+
 static void
 close_connection (BangerQmp *self, const GError *error)
 {
@@ -34,10 +59,11 @@ close_connection (BangerQmp *self, const GError *error)
   g_clear_pointer (&self->watch, banger_watch_free);
   banger_clear_fd (&self->fd);
   self->events->closed (self->data, error);
+  refuse_all (self);
 }
 
 static void
-on_capabilities (gpointer data, JsonObject *result, const GError *error)
+on_capabilities (gpointer data, JsonObject *line, const GError *error)
 {
   BangerQmp *self = data;
 
@@ -62,7 +88,7 @@ take_answer (BangerQmp *self, JsonObject *line)
     banger_set_error (&error, BANGER_ERROR_FAILED, "vmm", banger_json_string (failure, "desc"),
                       NULL, "QEMU refused a command");
   if (waiting->func != NULL)
-    waiting->func (waiting->data, banger_json_object (line, "return"), error);
+    waiting->func (waiting->data, error == NULL ? line : NULL, error);
 }
 
 /* Comes once: each would cost us a command. */
@@ -78,7 +104,7 @@ take_greeting (BangerQmp *self)
     return;
   }
   self->greeted = TRUE;
-  banger_qmp_command (self, "qmp_capabilities", on_capabilities, self);
+  banger_qmp_command (self, "qmp_capabilities", NULL, on_capabilities, self);
 }
 
 static void
@@ -174,17 +200,21 @@ banger_qmp_new (int fd, const BangerQmpEvents *events, gpointer data)
 }
 
 void
-banger_qmp_command (BangerQmp *self, const char *command, BangerQmpAnswer answer, gpointer data)
+banger_qmp_command (BangerQmp *self, const char *command, const char *arguments,
+                    BangerQmpAnswer answer, gpointer data)
 {
   g_autofree char *line = NULL;
   Waiting *waiting = NULL;
 
-  if (self->fd < 0)
+  if (self->fd < 0) {
+    refuse (answer, data);
     return;
+  }
   waiting = g_new0 (Waiting, 1);
   waiting->func = answer;
   waiting->data = data;
-  line = g_strdup_printf ("{\"execute\":\"%s\",\"id\":%u}\n", command, ++self->last_id);
+  line = g_strdup_printf ("{\"execute\":\"%s\",\"arguments\":%s,\"id\":%u}\n", command,
+                          arguments != NULL ? arguments : "{}", ++self->last_id);
   g_hash_table_insert (self->waiting, GUINT_TO_POINTER (self->last_id), waiting);
   /* A few short lines always fit the socket; a QEMU that reads none shows by what it does not do.
    */
@@ -197,6 +227,7 @@ banger_qmp_free (BangerQmp *self)
 {
   g_clear_pointer (&self->watch, banger_watch_free);
   banger_clear_fd (&self->fd);
+  refuse_all (self);
   g_byte_array_unref (self->input);
   g_hash_table_unref (self->waiting);
   g_free (self);

@@ -9,23 +9,25 @@
 
 typedef struct BangerQmp BangerQmp;
 
-/* The answer to a command: @result (may be empty) or @error. */
-typedef void (*BangerQmpAnswer) (gpointer data, JsonObject *result, const GError *error);
+/* The answer to a command: the @line whose member "return" is the result, or @error. Called once.
+ */
+typedef void (*BangerQmpAnswer) (gpointer data, JsonObject *line, const GError *error);
 
 /* None of these may free the connection. */
 typedef struct {
   /* The greeting came and commands are allowed. */
   void (*ready) (gpointer data);
   void (*event) (gpointer data, const char *name, JsonObject *values);
-  /* The connection has ended; @error where QEMU broke the protocol. Waiting answers are dropped. */
+  /* The connection has ended; @error where QEMU broke the protocol. Who waits for an answer then
+   * gets an error. */
   void (*closed) (gpointer data, const GError *error);
 } BangerQmpEvents;
 
 /* Takes @fd, a connected stream socket. */
 BangerQmp *banger_qmp_new (int fd, const BangerQmpEvents *events, gpointer data);
-/* @answer may be NULL. */
-void
-banger_qmp_command (BangerQmp *qmp, const char *command, BangerQmpAnswer answer, gpointer data);
+/* @arguments: a JSON object, or NULL; @answer may be NULL. */
+void banger_qmp_command (BangerQmp *qmp, const char *command, const char *arguments,
+                         BangerQmpAnswer answer, gpointer data);
 /* Takes what has come without going back to the main loop: for after QEMU's end. */
 void banger_qmp_drain (BangerQmp *qmp);
 void banger_qmp_free (BangerQmp *qmp);

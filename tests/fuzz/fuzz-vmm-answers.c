@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a guest's agent and QEMU say to banger-vmm: HTTP, health, exec frames, QMP lines. */
 #include "vmm/exec.h"
+#include "vmm/guest-stats.h"
 #include "vmm/health.h"
 #include "vmm/http.h"
 #include "vmm/qmp.h"
@@ -32,6 +33,17 @@ check_health (const guint8 *body, gsize length)
   g_variant_unref (answer.facts);
 }
 
+static void
+check_stats (const guint8 *body, gsize length)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+  g_autoptr (GVariant) stats = NULL;
+
+  banger_guest_stats_parse ((const char *)body, length, &dict);
+  stats = g_variant_ref_sink (g_variant_dict_end (&dict));
+  g_assert_true (g_variant_is_normal_form (stats));
+}
+
 /* Fed in two parts, as a stream may cut it. */
 static void
 check_http (Mutator *mutator, GByteArray *bytes)
@@ -50,6 +62,7 @@ check_http (Mutator *mutator, GByteArray *bytes)
     banger_exec_reader_feed (frames, body, length, NULL);
   g_assert_cmpuint (frames->result->output->len, <=, BANGER_EXEC_OUTPUT_MAX);
   check_health (body, length);
+  check_stats (body, length);
 }
 
 static void

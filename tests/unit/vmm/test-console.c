@@ -27,6 +27,12 @@ drain (int fd)
 }
 
 static void
+on_all_read (gpointer data)
+{
+  *(gboolean *)data = TRUE;
+}
+
+static void
 write_text (BangerConsole *console, const char *text)
 {
   banger_console_write (console, (const guint8 *)text, strlen (text));
@@ -99,12 +105,14 @@ test_follow (void)
   g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
   banger_autofd int stream = -1;
   g_autoptr (GByteArray) got = NULL;
+  gboolean all_read = FALSE;
 
   write_text (console, "one\n");
   stream = banger_console_open (console, TRUE, NULL);
   write_text (console, "two\n");
   g_assert_cmpuint (banger_console_readers (console), ==, 1);
-  banger_console_finish (console);
+  banger_console_finish (console, on_all_read, &all_read);
+  g_assert_true (all_read);
   got = drain (stream);
   g_assert_cmpmem (got->data, got->len, "one\ntwo\n", 8);
 }
@@ -132,6 +140,7 @@ test_bounded (void)
   g_autoptr (GByteArray) got = NULL;
   g_autofree char *line = g_strnfill (4095, 'x');
   struct stat st;
+  gboolean all_read = FALSE;
 
   for (guint i = 0; i < 1024; i++) {
     g_autofree char *text = g_strdup_printf ("%s\n", line);
@@ -141,11 +150,29 @@ test_bounded (void)
     g_assert_cmpint (st.st_size, <=, BANGER_CONSOLE_MAX);
   }
   write_text (console, "the end");
-  banger_console_finish (console);
+  banger_console_finish (console, on_all_read, &all_read);
+  g_assert_false (all_read);
   got = drain (stream);
+  g_assert_true (all_read);
   g_assert_cmpuint (got->len, >, BANGER_CONSOLE_MAX / 2);
   g_assert_cmpuint (got->len, <, 4 * BANGER_CONSOLE_MAX);
   g_assert_cmpmem (got->data + got->len - 7, 7, "the end", 7);
+}
+
+static void
+test_tail (void)
+{
+  banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+  g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+  g_autoptr (GBytes) nothing = banger_console_tail (console, 5);
+  g_autoptr (GBytes) all = NULL, last = NULL;
+
+  write_text (console, "one\ntwo\n");
+  all = banger_console_tail (console, 100);
+  last = banger_console_tail (console, 4);
+  g_assert_cmpuint (g_bytes_get_size (nothing), ==, 0);
+  g_assert_cmpmem (g_bytes_get_data (all, NULL), g_bytes_get_size (all), "one\ntwo\n", 8);
+  g_assert_cmpmem (g_bytes_get_data (last, NULL), g_bytes_get_size (last), "two\n", 4);
 }
 
 int
@@ -158,5 +185,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/console/many-readers", test_many_readers);
   g_test_add_func ("/vmm/console/overtaken", test_overtaken);
   g_test_add_func ("/vmm/console/bounded", test_bounded);
+  g_test_add_func ("/vmm/console/tail", test_tail);
   return g_test_run ();
 }

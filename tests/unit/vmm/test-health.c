@@ -146,11 +146,45 @@ test_ends_meanwhile (void)
   close (guest.held);
 }
 
+/* What a paused guest does not answer is no failure, however often it was asked; when it goes on,
+ * it is asked again, and its late answer counts. */
+static void
+test_paused (void)
+{
+  Guest guest = { .parent.klass = &guest_class, .mute = TRUE, .held = -1 };
+  BangerHealthWatch *watch = banger_health_watch_new (&guest.parent, key, on_health, &guest);
+  char line[BANGER_HOST_HELLO_SIZE];
+
+  banger_health_watch_pause (watch);
+  banger_health_watch_resume (watch);
+  g_assert_cmpuint (guest.asked, ==, 0); /* it was never there */
+  banger_health_watch_reachable (watch);
+  while (recv (guest.held, line, sizeof line, MSG_DONTWAIT) <= 0)
+    g_main_context_iteration (NULL, TRUE);
+  banger_health_watch_pause (watch);
+  /* The question breaks: nobody is told, and nothing is asked. */
+  close (guest.held);
+  for (guint i = 0; i < 20; i++) {
+    banger_health_watch_reachable (watch);
+    g_usleep (20000);
+    while (g_main_context_iteration (NULL, FALSE))
+      ;
+  }
+  g_assert_cmpuint (guest.asked, ==, 1);
+  guest.mute = FALSE;
+  banger_health_watch_resume (watch);
+  while (guest.told == 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpint (guest.last, ==, BANGER_HEALTH_HEALTHY);
+  banger_health_watch_free (watch);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vmm/health/restless", test_restless);
   g_test_add_func ("/vmm/health/ends-meanwhile", test_ends_meanwhile);
+  g_test_add_func ("/vmm/health/paused", test_paused);
   return g_test_run ();
 }

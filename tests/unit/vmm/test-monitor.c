@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,8 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
   else if (g_variant_lookup (message->args, "stage", "&s", &word)
            || g_variant_lookup (message->args, "reason", "&s", &word))
     g_string_append_printf (self->events, "%s=%s ", message->verb, word);
+  if (message != NULL && g_variant_lookup (message->args, "ended-by", "&s", &word))
+    g_string_append_printf (self->events, "by=%s ", word);
 }
 
 static int
@@ -264,7 +267,8 @@ test_life (Fixture *self, gconstpointer data)
   wait_for_event (self, "exited=killed");
   g_assert_cmpint (read (stream, line, sizeof line), ==, 0);
   g_assert_cmpint (wait_for_monitor (self), ==, 0);
-  g_assert_cmpstr (self->events->str, ==, "stage=vmm stage=booting exited=killed ");
+  g_assert_cmpstr (self->events->str, ==,
+                   "stage=vmm stage=booting stage=ending exited=killed by=vmm ");
   g_assert_true (record_says (self, "reason", "killed"));
   g_assert_cmpint (fstatat (self->run_dir, "control", &st, 0), <, 0);
 }
@@ -383,6 +387,16 @@ test_no_core_files (Fixture *self, gconstpointer data)
   }
 }
 
+static void
+shut_down (Fixture *self, guint seconds)
+{
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "timeout", "u", seconds);
+  banger_message_free (call (self->channel, "shutdown", g_variant_dict_end (&dict), NULL, NULL));
+}
+
 /* No agent answers here: the timeout ends the VMM. A second start is refused meanwhile. */
 static void
 test_shutdown_timeout (Fixture *self, gconstpointer data)
@@ -396,9 +410,174 @@ test_shutdown_timeout (Fixture *self, gconstpointer data)
   g_assert_null (call (self->channel, "open-stream",
                        g_variant_new_parsed ("{'port': <uint32 1024>}"), NULL, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
-  banger_message_free (call (self->channel, "shutdown",
-                             g_variant_new_parsed ("{'timeout': <uint32 1>}"), NULL, NULL));
-  wait_for_event (self, "exited=killed");
+  shut_down (self, 1);
+  wait_for_event (self, "by=");
+  g_assert_true (g_str_has_suffix (self->events->str,
+                                   "stage=asking stage=button stage=ending exited=killed by=vmm "));
+  g_assert_true (record_says (self, "ended-by", "vmm"));
+}
+
+/* No agent answers here, so the button is pressed at once, however long the guest may take. */
+static void
+test_button (Fixture *self, gconstpointer data)
+{
+  must_start (self, "button");
+  shut_down (self, 3600);
+  wait_for_event (self, "by=");
+  g_assert_true (
+      g_str_has_suffix (self->events->str, "stage=asking stage=button exited=shutdown by=button "));
+}
+
+/* A guest that is paused is let go on, or no button would reach it. */
+static void
+test_button_paused (Fixture *self, gconstpointer data)
+{
+  must_start (self, "button");
+  banger_message_free (call (self->channel, "pause", NULL, NULL, NULL));
+  shut_down (self, 3600);
+  wait_for_event (self, "exited=shutdown by=button");
+}
+
+/* A VMM that does nothing any more is killed. */
+static void
+test_stuck (Fixture *self, gconstpointer data)
+{
+  must_start (self, "button");
+  g_assert_cmpint (kill (say_hello (self->channel), SIGSTOP), ==, 0);
+  shut_down (self, 1);
+  wait_for_event (self, "by=");
+  g_assert_true (g_str_has_suffix (
+      self->events->str,
+      "stage=asking stage=button stage=ending stage=killing exited=killed by=kill "));
+  g_assert_true (record_says (self, "status", "9"));
+}
+
+static void
+assert_state (Fixture *self, const char *expected)
+{
+  GPid pid = 0;
+  g_autofree char *state = state_of (self->channel, &pid);
+
+  g_assert_cmpstr (state, ==, expected);
+}
+
+static void
+assert_refused (Fixture *self, const char *verb, const char *args, BangerErrorCode code)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer
+      = call (self->channel, verb, args != NULL ? g_variant_new_parsed (args) : NULL, NULL, &error);
+
+  g_assert_null (answer);
+  g_assert_error (error, BANGER_ERROR, (int)code);
+}
+
+static int
+open_console (Fixture *self)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerMessage) answer
+      = call (self->channel, "open-console", g_variant_new_parsed ("{'tail': <uint32 4096>}"), NULL,
+              &error);
+
+  g_assert_no_error (error);
+  return banger_message_get_fd (answer, "stream", NULL);
+}
+
+/* Reads until @text has come. */
+static void
+read_until (int fd, const char *text)
+{
+  g_autoptr (GString) seen = g_string_new (NULL);
+  char byte = 0;
+
+  while (strstr (seen->str, text) == NULL) {
+    g_assert_cmpint (read (fd, &byte, 1), ==, 1);
+    g_string_append_c (seen, byte);
+  }
+}
+
+static gboolean
+is_silent (int fd)
+{
+  char byte = 0;
+
+  return recv (fd, &byte, 1, MSG_DONTWAIT) < 0;
+}
+
+/* Watchers see what there was, what the guest says and the same at once; a guest that is paused
+ * says nothing until it goes on, and then hears all that was typed. */
+static void
+test_console_and_pause (Fixture *self, gconstpointer data)
+{
+  banger_autofd int one = -1, two = -1;
+  char byte = 0;
+
+  must_start (self, "echo");
+  assert_refused (self, "resume", NULL, BANGER_ERROR_WRONG_STATE);
+  one = open_console (self);
+  read_until (one, "say\n");
+  two = open_console (self);
+  read_until (two, "say\n");
+  g_assert_cmpint (write (two, "x", 1), ==, 1);
+  read_until (one, "x");
+  read_until (two, "x");
+  banger_message_free (call (self->channel, "pause", NULL, NULL, NULL));
+  assert_state (self, "paused");
+  assert_refused (self, "pause", NULL, BANGER_ERROR_WRONG_STATE);
+  g_assert_cmpint (write (one, "y", 1), ==, 1);
+  assert_state (self, "paused");
+  g_assert_true (is_silent (one) && is_silent (two));
+  banger_message_free (call (self->channel, "resume", NULL, NULL, NULL));
+  read_until (two, "y");
+  assert_state (self, "running");
+  banger_message_free (call (self->channel, "kill", NULL, NULL, NULL));
+  read_until (one, "y");
+  g_assert_cmpint (read (one, &byte, 1), ==, 0);
+}
+
+/* Of a guest without an agent nothing can be asked, but what it did to its disks is known. */
+static void
+test_stats (Fixture *self, gconstpointer data)
+{
+  g_autoptr (BangerMessage) stats = NULL;
+  guint64 bytes = 1;
+
+  must_start (self, "wait");
+  stats = call (self->channel, "stats", g_variant_new_parsed ("{'guest': <true>}"), NULL, NULL);
+  g_assert_true (g_variant_lookup (stats->args, "disk-read-bytes", "t", &bytes));
+  g_assert_cmpuint (bytes, ==, 0);
+  g_assert_true (g_variant_lookup (stats->args, "disk-written-bytes", "t", &bytes));
+  g_assert_false (g_variant_lookup (stats->args, "guest-load", "d", NULL));
+  assert_refused (self, "resize-disk", "{'disk': <'upper'>, 'bytes': <uint64 1048576>}",
+                  BANGER_ERROR_WRONG_STATE);
+}
+
+/* What is not of this protocol, or needs what is not there, does not begin. */
+static void
+test_start_choices (Fixture *self, gconstpointer data)
+{
+  static const struct {
+    const char *key, *value;
+    BangerErrorCode code;
+  } wrong[] = {
+    { "protocol", "uint32 99", BANGER_ERROR_HOST_NOT_READY },
+    { "root", "'plain'", BANGER_ERROR_INVALID_ARGUMENT },
+    { "root", "'clone'", BANGER_ERROR_INVALID_ARGUMENT }, /* and no disk for it */
+    { "network", "'bridge'", BANGER_ERROR_INVALID_ARGUMENT },
+  };
+  gsize which = GPOINTER_TO_SIZE (data);
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GVariant) args = g_variant_ref_sink (start_args (self, open_kernel ("wait"), fds));
+  g_autoptr (GVariant) value = g_variant_new_parsed (wrong[which].value);
+  g_autoptr (GError) error = NULL;
+  GVariantDict dict;
+
+  g_variant_dict_init (&dict, args);
+  g_variant_dict_insert_value (&dict, wrong[which].key, g_variant_ref_sink (value));
+  g_assert_null (call (self->channel, "start", g_variant_dict_end (&dict), fds, &error));
+  g_assert_error (error, BANGER_ERROR, (int)wrong[which].code);
+  g_assert_cmpint (WEXITSTATUS (wait_for_monitor (self)), ==, 1);
 }
 
 static void
@@ -468,6 +647,16 @@ main (int argc, char **argv)
   ADD ("bangerd-restarts", test_bangerd_restarts);
   ADD ("no-core-files", test_no_core_files);
   ADD ("shutdown-timeout", test_shutdown_timeout);
+  ADD ("button", test_button);
+  ADD ("button-paused", test_button_paused);
+  ADD ("stuck", test_stuck);
+  ADD ("console-and-pause", test_console_and_pause);
+  ADD ("stats", test_stats);
+  for (gsize i = 0; i < 4; i++) {
+    g_autofree char *path = g_strdup_printf ("/vmm/monitor/start-choices/%zu", i);
+
+    g_test_add (path, Fixture, GSIZE_TO_POINTER (i), set_up, test_start_choices, tear_down);
+  }
   ADD ("terminated", test_terminated);
   ADD ("never-started", test_never_started);
   ADD ("bad-start", test_bad_start);

@@ -2,6 +2,7 @@
 /* What a guest or a VMM says: taken whole, cut anywhere, or refused. */
 #include "common/common.h"
 #include "vmm/exec.h"
+#include "vmm/guest-stats.h"
 #include "vmm/health.h"
 #include "vmm/http.h"
 #include "vmm/json.h"
@@ -133,8 +134,50 @@ test_health (void)
   printed = g_variant_print (answer.facts, FALSE);
   g_assert_cmpstr (printed, ==,
                    "{'health': <'degraded'>, 'init': <'systemd'>, 'agent-version': <'0.1.0'>, "
-                   "'stages': <[('kernel', 1.5)]>, 'problems': <['units']>}");
+                   "'agent-protocol': <uint32 1>, 'stages': <[('kernel', 1.5)]>, "
+                   "'problems': <['units']>}");
   g_variant_unref (answer.facts);
+}
+
+static GVariant *
+guest_stats (const char *body)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+  banger_guest_stats_parse (body, strlen (body), &dict);
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
+}
+
+/* What a guest says of itself is taken as far as it makes sense, and nothing else of it. */
+static void
+test_guest_stats (void)
+{
+  static const char *const nonsense[]
+      = { "{\"uptime\":-1,\"load\":\"high\",\"memory_total\":-5,\"root\":[7],\"streams\":[]}",
+          "{\"commands\":4294967296,\"load\":1e999}", "{\"rm -rf\":1}", "nothing", "" };
+  g_autoptr (GVariant) stats
+      = guest_stats ("{\"uptime\":12.5,\"load\":0,\"memory_total\":100,\"memory_available\":40,"
+                     "\"root\":{\"total\":7,\"free\":3},\"work\":{\"total\":9},\"commands\":2}");
+  double number = 0;
+  guint64 bytes = 0;
+  guint32 count = 0;
+
+  g_assert_true (g_variant_lookup (stats, "guest-uptime-seconds", "d", &number));
+  g_assert_cmpfloat (number, ==, 12.5);
+  g_assert_true (g_variant_lookup (stats, "guest-load", "d", &number));
+  g_assert_cmpfloat (number, ==, 0);
+  g_assert_true (g_variant_lookup (stats, "guest-memory-available-bytes", "t", &bytes));
+  g_assert_cmpuint (bytes, ==, 40);
+  g_assert_true (g_variant_lookup (stats, "guest-disk-free-bytes", "t", &bytes));
+  g_assert_cmpuint (bytes, ==, 3);
+  g_assert_true (g_variant_lookup (stats, "guest-commands", "u", &count));
+  g_assert_cmpuint (count, ==, 2);
+  g_assert_cmpuint (g_variant_n_children (stats), ==, 8);
+  for (guint i = 0; i < G_N_ELEMENTS (nonsense); i++) {
+    g_autoptr (GVariant) none = guest_stats (nonsense[i]);
+
+    g_assert_cmpuint (g_variant_n_children (none), ==, 0);
+  }
 }
 
 static void
@@ -223,5 +266,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/exec/frames", test_exec_frames);
   g_test_add_func ("/vmm/exec/bounds", test_exec_bounds);
   g_test_add_func ("/vmm/exec/options", test_exec_options);
+  g_test_add_func ("/vmm/health/guest-stats", test_guest_stats);
   return g_test_run ();
 }

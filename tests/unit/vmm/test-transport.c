@@ -512,7 +512,7 @@ on_qmp_ready (gpointer data)
   Qmp *self = data;
 
   g_string_append (self->seen, "ready ");
-  banger_qmp_command (self->qmp, "cont", on_qmp_answer, self);
+  banger_qmp_command (self->qmp, "cont", NULL, on_qmp_answer, self);
 }
 
 static void
@@ -573,11 +573,15 @@ test_qmp (Qmp *self, gconstpointer data)
   say_qmp (self, "{\"return\": {}, \"id\": 2}\r\n{\"return\": {}, \"id\": 99}\r\n");
   g_assert_cmpstr (self->seen->str, ==, "ready STOP refused ");
   g_assert_false (self->closed);
+  /* Who waits when it ends, or asks after, is told so. */
+  banger_qmp_command (self->qmp, "stop", "{\"a\":1}", on_qmp_answer, self);
   close (self->fd);
   self->fd = -1;
   banger_qmp_drain (self->qmp);
   g_assert_true (self->closed);
   g_assert_false (self->faulty);
+  banger_qmp_command (self->qmp, "cont", NULL, on_qmp_answer, self);
+  g_assert_cmpstr (self->seen->str, ==, "ready STOP refused refused refused ");
 }
 
 static void

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ladder.h"
+
+/* An agent that has not said yes by then does not answer; nor has it longer than a third of all the
+ * time. */
+#define ASK_MSEC 5000
+/* From being told to quit to being killed; less where the end is wanted at once. */
+#define QUIT_MSEC 1000
+#define QUIT_AT_ONCE_MSEC 250
+
+typedef enum {
+  NOT_BEGUN,
+  ASKING,
+  BUTTON,
+  ENDING,
+  KILLING,
+} Step;
+
+struct BangerLadder {
+  BangerDriver *driver;
+  const guint8 *key;
+  BangerLadderFunc func;
+  gpointer data;
+  Step step;
+  const char *by; /* what the guest's end will be due to */
+  GCancellable *asked;
+  gboolean agreed; /* the agent has said that it powers off */
+  guint patience;  /* with the agent, until it agrees */
+  guint button;
+  guint end; /* then until it is killed */
+};
+
+static void
+take_step (BangerLadder *self, Step step)
+{
+  static const char *const words[] = { NULL, "asking", "button", "ending", "killing" };
+
+  self->step = step;
+  self->func (self->data, words[step]);
+}
+
+static void
+clear_timers (BangerLadder *self)
+{
+  g_clear_handle_id (&self->patience, g_source_remove);
+  g_clear_handle_id (&self->button, g_source_remove);
+  g_clear_handle_id (&self->end, g_source_remove);
+}
+
+static void
+forget_question (BangerLadder *self)
+{
+  if (self->asked != NULL)
+    g_cancellable_cancel (self->asked);
+  g_clear_object (&self->asked);
+}
+
+static void
+press_button (BangerLadder *self)
+{
+  g_clear_handle_id (&self->patience, g_source_remove);
+  g_clear_handle_id (&self->button, g_source_remove);
+  if (self->step != ASKING)
+    return;
+  self->by = "button";
+  take_step (self, BUTTON);
+  self->driver->klass->press_power_button (self->driver);
+}
+
+static gboolean
+on_patience_over (gpointer data)
+{
+  BangerLadder *self = data;
+
+  self->patience = 0;
+  press_button (self);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+on_button_time (gpointer data)
+{
+  BangerLadder *self = data;
+
+  self->button = 0;
+  press_button (self);
+  return G_SOURCE_REMOVE;
+}
+
+/* @data is the ladder, unless the question was forgotten. */
+static void
+on_asked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  BangerLadder *self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+
+  if (g_cancellable_is_cancelled (g_task_get_cancellable (G_TASK (result))))
+    return;
+  g_clear_object (&self->asked);
+  if (answer != NULL && banger_http_reader_status (answer->http) == 202) {
+    g_clear_handle_id (&self->patience, g_source_remove);
+    self->agreed = TRUE;
+    self->by = "guest";
+    return;
+  }
+  g_debug ("the agent does not power off: %s", error != NULL ? error->message : "it refused");
+  press_button (self);
+}
+
+static void
+ask_agent (BangerLadder *self)
+{
+  self->asked = g_cancellable_new ();
+  banger_agent_request_async (self->driver, self->key, "POST /poweroff", "", self->asked, on_asked,
+                              self);
+}
+
+static gboolean
+on_quit_ignored (gpointer data)
+{
+  BangerLadder *self = data;
+
+  self->end = 0;
+  take_step (self, KILLING);
+  self->driver->klass->kill (self->driver);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+end_within (BangerLadder *self, guint msec)
+{
+  clear_timers (self);
+  forget_question (self);
+  take_step (self, ENDING);
+  if (self->driver->klass->quit (self->driver))
+    self->end = g_timeout_add (msec, on_quit_ignored, self);
+  else
+    on_quit_ignored (self);
+}
+
+static gboolean
+on_time_over (gpointer data)
+{
+  BangerLadder *self = data;
+
+  self->end = 0;
+  end_within (self, QUIT_MSEC);
+  return G_SOURCE_REMOVE;
+}
+
+void
+banger_ladder_begin (BangerLadder *self, guint seconds)
+{
+  guint msec = seconds * 1000;
+
+  if (self->step >= ENDING)
+    return;
+  g_clear_handle_id (&self->end, g_source_remove);
+  self->end = g_timeout_add (msec, on_time_over, self);
+  if (self->step == BUTTON)
+    return;
+  g_clear_handle_id (&self->button, g_source_remove);
+  self->button = g_timeout_add (msec / 3 * 2, on_button_time, self);
+  if (self->step == ASKING)
+    return;
+  self->by = "guest";
+  take_step (self, ASKING);
+  self->patience = g_timeout_add (MIN (ASK_MSEC, msec / 3), on_patience_over, self);
+  ask_agent (self);
+}
+
+void
+banger_ladder_end (BangerLadder *self)
+{
+  if (self->step >= ENDING)
+    return;
+  if (self->by == NULL)
+    self->by = "vmm";
+  end_within (self, QUIT_AT_ONCE_MSEC);
+}
+
+void
+banger_ladder_reachable (BangerLadder *self)
+{
+  gboolean wanted = self->step == ASKING || self->step == BUTTON;
+
+  if (wanted && !self->agreed && self->asked == NULL)
+    ask_agent (self);
+}
+
+const char *
+banger_ladder_ended_by (BangerLadder *self, BangerExitReason reason)
+{
+  if (self->step == NOT_BEGUN || reason != BANGER_EXIT_KILLED)
+    return self->by;
+  return self->step == KILLING ? "kill" : "vmm";
+}
+
+BangerLadder *
+banger_ladder_new (BangerDriver *driver, const guint8 *key, BangerLadderFunc func, gpointer data)
+{
+  BangerLadder *self = g_new0 (BangerLadder, 1);
+
+  self->driver = driver;
+  self->key = key;
+  self->func = func;
+  self->data = data;
+  return self;
+}
+
+void
+banger_ladder_free (BangerLadder *self)
+{
+  clear_timers (self);
+  forget_question (self);
+  g_free (self);
+}
