@@ -26,6 +26,11 @@ typedef struct {
   char *name;
 } Child;
 
+typedef struct {
+  GArray *list; /* of Child */
+  gboolean bad; /* the last one has a name that cannot be one */
+} Children;
+
 static void
 waiting_free (gpointer data)
 {
@@ -226,27 +231,42 @@ copy_inode (Copy *copy, ext2_ino_t ino, const char *path, GError **error)
   return !S_ISREG (inode.i_mode) || copy_data (copy, ino, path, error);
 }
 
+/* A guest that writes its disk can put into a folder what no kernel would: a name that leads out of
+ * it must not become a part of a path. */
+static gboolean
+is_name (const char *name, int length)
+{
+  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL
+         && !g_str_equal (name, ".") && !g_str_equal (name, "..");
+}
+
 static int
 add_child (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset, int blocksize,
            char *buffer, void *data)
 {
+  Children *children = data;
   Child child = { entry->inode, g_strndup (entry->name, ext2fs_dirent_name_len (entry)) };
 
-  if (kind == DIRENT_OTHER_FILE)
-    g_array_append_val ((GArray *)data, child);
-  else
+  if (kind != DIRENT_OTHER_FILE) {
     g_free (child.name);
-  return 0;
+    return 0;
+  }
+  g_array_append_val (children->list, child);
+  children->bad = !is_name (child.name, ext2fs_dirent_name_len (entry));
+  return children->bad ? DIRENT_ABORT : 0;
 }
 
 static gboolean
 copy_children (Copy *copy, const Waiting *dir, GError **error)
 {
   g_autoptr (GArray) children = g_array_new (FALSE, FALSE, sizeof (Child));
+  Children found = { children, FALSE };
   errcode_t code = 0;
 
   g_array_set_clear_func (children, child_clear);
-  code = ext2fs_dir_iterate2 (copy->fs, dir->ino, 0, NULL, add_child, children);
+  code = ext2fs_dir_iterate2 (copy->fs, dir->ino, 0, NULL, add_child, &found);
+  if (code == 0 && found.bad)
+    code = EXT2_ET_DIR_CORRUPTED;
   if (code != 0)
     return fail (error, code, dir->path);
   for (guint i = 0; i < children->len; i++) {

@@ -90,11 +90,55 @@ gboolean
 banger_disk_copy_tree (int image, const char *path, int copy, const char *label, GError **error);
 /* Reads it all (e2fsck -fn): BadImage with what is wrong, if anything is. */
 gboolean banger_disk_check (int image, GError **error);
-/* Makes the empty file @copy the same as @source: shares its blocks where the file system can, else
- * copies what is not hole. */
-gboolean banger_disk_clone (int source, int copy, GError **error);
+/* Makes the empty file @copy the same as @source: shares its blocks where the file system can
+ * (@shared, may be NULL), else copies what is not hole. */
+gboolean banger_disk_clone (int source, int copy, gboolean *shared, GError **error);
 /* Makes a file system that nobody uses as large as @size_bytes (never smaller) and gives it a
  * journal if it has none. */
 gboolean banger_disk_grow (int image, guint64 size_bytes, GError **error);
 /* An empty ext4 of @size_bytes in the empty file @image, which takes next to no room. */
 gboolean banger_disk_make_empty (int image, const char *label, guint64 size_bytes, GError **error);
+
+/* ── Disks that a guest has written ──────────────────────────────────────────────────────────── */
+
+/* All of them: Busy while another process has @disk open; what its journal holds is brought into
+ * place first (e2fsck), BadImage where that cannot be done. */
+
+/* No more than that. */
+gboolean banger_disk_recover (int disk, GError **error);
+/* Makes its file system as large as @size_bytes, never smaller. */
+gboolean banger_disk_enlarge (int disk, guint64 size_bytes, GError **error);
+/* Checks all of it, then gives the blocks that its file system does not use back to the host's.
+ * @freed_bytes: as the host counts them. */
+gboolean banger_disk_trim (int disk, guint64 *freed_bytes, GError **error);
+
+/*
+ * Changes to the tree. Paths begin at the root of the file system; nothing is reached through a
+ * symbolic link. Until an edit is finished the file system says of itself that it needs a check, so
+ * that one that was cut short is recovered before it is used.
+ */
+typedef struct {
+  mode_t mode; /* permissions */
+  uid_t uid;
+  gid_t gid;
+} BangerDiskRights;
+
+typedef struct _BangerDiskEdit BangerDiskEdit;
+
+/* Busy if somebody has @disk open, BadImage if it cannot be recovered. @disk stays the caller's. */
+BangerDiskEdit *banger_disk_edit_open (int disk, GError **error);
+void banger_disk_edit_free (BangerDiskEdit *edit);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerDiskEdit, banger_disk_edit_free)
+
+/* Makes a directory, or gives one that is there these rights. Its parent must be there. */
+gboolean banger_disk_edit_mkdir (BangerDiskEdit *edit, const char *path,
+                                 const BangerDiskRights *rights, GError **error);
+/* A file with these contents takes the place of a file or link that is there: its name leads to
+ * the old contents or to all of the new ones. */
+gboolean banger_disk_edit_write (BangerDiskEdit *edit, const char *path, const void *data,
+                                 gsize length, const BangerDiskRights *rights, GError **error);
+/* Gives what is there these rights. */
+gboolean banger_disk_edit_set_rights (BangerDiskEdit *edit, const char *path,
+                                      const BangerDiskRights *rights, GError **error);
+/* Brings all to the disk. The edit is then of no more use. */
+gboolean banger_disk_edit_finish (BangerDiskEdit *edit, GError **error);

@@ -20,6 +20,8 @@ ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
 
 /* image.c: replays the journal and mends what e2fsck can. */
 gboolean banger_ext4_repair (int fd, GError **error);
+/* As above, then grows the file and its file system to @size_bytes. */
+gboolean banger_ext4_resize (int fd, guint64 size_bytes, GError **error);
 
 /* format.c: numbers the inodes and makes the file system, of the size that they and @layout need.
  */

@@ -90,12 +90,15 @@ copy_range (int source, int copy, off_t start, off_t end, GError **error)
 }
 
 gboolean
-banger_disk_clone (int source, int copy, GError **error)
+banger_disk_clone (int source, int copy, gboolean *shared, GError **error)
 {
+  gboolean cloned = ioctl (copy, FICLONE, source) == 0;
   off_t start = 0, end = 0;
   struct stat st;
 
-  if (ioctl (copy, FICLONE, source) == 0)
+  if (shared != NULL)
+    *shared = cloned;
+  if (cloned)
     return TRUE;
   if (fstat (source, &st) < 0 || ftruncate (copy, st.st_size) < 0) {
     banger_set_error_errno (error, errno, NULL, "the disk cannot be copied");
@@ -159,6 +162,17 @@ finish_growth (int image, dgrp_t first, GError **error)
 }
 
 gboolean
+banger_ext4_resize (int image, guint64 size_bytes, GError **error)
+{
+  if (!banger_ext4_repair (image, error))
+    return FALSE;
+  if (ftruncate (image, size_bytes) == 0)
+    return resize (image, error);
+  banger_set_error_errno (error, errno, NULL, "the disk cannot be made larger");
+  return FALSE;
+}
+
+gboolean
 banger_disk_grow (int image, guint64 size_bytes, GError **error)
 {
   ext2_filsys fs = banger_ext4_open (image, FALSE, error);
@@ -170,16 +184,9 @@ banger_disk_grow (int image, guint64 size_bytes, GError **error)
   now = ext2fs_blocks_count (fs->super) * fs->blocksize;
   groups = fs->group_desc_count;
   ext2fs_close_free (&fs);
-  if (!banger_ext4_repair (image, error))
+  if (size_bytes > now ? !banger_ext4_resize (image, size_bytes, error)
+                       : !banger_ext4_repair (image, error))
     return FALSE;
-  if (size_bytes > now) {
-    if (ftruncate (image, size_bytes) < 0) {
-      banger_set_error_errno (error, errno, NULL, "the disk cannot be made larger");
-      return FALSE;
-    }
-    if (!resize (image, error))
-      return FALSE;
-  }
   return finish_growth (image, groups, error);
 }
 

@@ -1,36 +1,144 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* make-disks: the disks that a new VM writes to. */
+/* The disks that a VM writes to: made, grown, edited, trimmed. */
 #include "job.h"
 
 #include "disk/disk.h"
 
+#include <string.h>
+
+/* A descriptor that need not be there: -1 then, and FALSE only for one that cannot be taken. */
 static gboolean
-make_disks (int upper, guint64 upper_bytes, int seed, int work, guint64 work_bytes, GError **error)
+take_fd (BangerMessage *message, const char *key, int *fd, GError **error)
 {
-  return banger_disk_make_empty (upper, "banger-upper", upper_bytes, error)
-         && banger_disk_clone (seed, work, error) && banger_disk_grow (work, work_bytes, error);
+  g_autoptr (GVariant) value = g_variant_lookup_value (message->args, key, G_VARIANT_TYPE_HANDLE);
+
+  if (value == NULL)
+    return TRUE;
+  *fd = banger_message_get_fd (message, key, error);
+  return *fd >= 0;
+}
+
+static gboolean
+take_size (BangerMessage *message, const char *key, guint64 *bytes, GError **error)
+{
+  if (g_variant_lookup (message->args, key, "t", bytes))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    "message '%s' lacks '%s'", message->verb, key);
+  return FALSE;
+}
+
+/* @work is the guest's /root. sshd(8) takes no keys from a folder that others may write to. */
+static gboolean
+write_keys (int work, GVariant *args, GError **error)
+{
+  const BangerDiskRights folder = { 0700, 0, 0 }, file = { 0600, 0, 0 };
+  g_autoptr (BangerDiskEdit) edit = NULL;
+  const char *keys = NULL;
+
+  if (!g_variant_lookup (args, "authorized-keys", "&s", &keys))
+    return TRUE;
+  edit = banger_disk_edit_open (work, error);
+  return edit != NULL && banger_disk_edit_mkdir (edit, "/.ssh", &folder, error)
+         && banger_disk_edit_write (edit, "/.ssh/authorized_keys", keys, strlen (keys), &file,
+                                    error)
+         && banger_disk_edit_finish (edit, error);
+}
+
+/* Either an empty disk that takes the guest's writes, or a copy of the image. */
+static gboolean
+make_root (BangerMessage *message, gboolean *shared, GError **error)
+{
+  banger_autofd int rootfs = -1, root = -1, upper = -1;
+  guint64 bytes = 0;
+
+  if (!take_fd (message, "rootfs", &rootfs, error))
+    return FALSE;
+  if (rootfs < 0) {
+    upper = banger_message_get_fd (message, "upper", error);
+    return upper >= 0 && take_size (message, "upper-bytes", &bytes, error)
+           && banger_disk_make_empty (upper, "banger-upper", bytes, error);
+  }
+  root = banger_message_get_fd (message, "root", error);
+  return root >= 0 && take_size (message, "root-bytes", &bytes, error)
+         && banger_disk_clone (rootfs, root, shared, error)
+         && banger_disk_grow (root, bytes, error);
+}
+
+static gboolean
+make_work (BangerMessage *message, GError **error)
+{
+  banger_autofd int seed = banger_message_get_fd (message, "seed", error);
+  banger_autofd int work = seed >= 0 ? banger_message_get_fd (message, "work", error) : -1;
+  guint64 bytes = 0;
+
+  return work >= 0 && take_size (message, "work-bytes", &bytes, error)
+         && banger_disk_clone (seed, work, NULL, error) && banger_disk_grow (work, bytes, error)
+         && write_keys (work, message->args, error);
 }
 
 GVariant *
 banger_job_make_disks (BangerMessage *message, BangerReport *report, GError **error)
 {
-  banger_autofd int upper = banger_message_get_fd (message, "upper", error);
-  banger_autofd int seed = upper >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
-  banger_autofd int work = seed >= 0 ? banger_message_get_fd (message, "work", error) : -1;
-  guint64 upper_bytes = 0, work_bytes = 0;
+  gboolean shared = FALSE;
+  GVariantDict done;
 
-  if (work < 0)
-    return NULL;
-  if (!g_variant_lookup (message->args, "upper-bytes", "t", &upper_bytes)
-      || !g_variant_lookup (message->args, "work-bytes", "t", &work_bytes)) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "disks", NULL, NULL,
-                      "message '%s' lacks the sizes of the disks", message->verb);
-    return NULL;
-  }
   banger_report_progress (report, "disks", -1);
-  if (!make_disks (upper, upper_bytes, seed, work, work_bytes, error)) {
+  if (!make_root (message, &shared, error) || !make_work (message, error)) {
     banger_error_set_stage (error, "disks");
     return NULL;
   }
-  return banger_no_args ();
+  g_variant_dict_init (&done, NULL);
+  g_variant_dict_insert (&done, "shared", "b", shared);
+  return g_variant_dict_end (&done);
+}
+
+static gboolean
+change_disk (BangerMessage *message, const char *key, const char *size_key, GError **error)
+{
+  banger_autofd int disk = banger_message_get_fd (message, key, error);
+  guint64 bytes = 0;
+
+  if (disk < 0 || !take_size (message, size_key, &bytes, error))
+    return FALSE;
+  if (!banger_disk_enlarge (disk, bytes, error)) {
+    g_prefix_error (error, "disk '%s': ", key);
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+change_keys (BangerMessage *message, GError **error)
+{
+  banger_autofd int work = banger_message_get_fd (message, "work", error);
+
+  return work >= 0 && write_keys (work, message->args, error);
+}
+
+GVariant *
+banger_job_change_disks (BangerMessage *message, BangerReport *report, GError **error)
+{
+  banger_report_progress (report, "growing", -1);
+  if (change_disk (message, "disk", "bytes", error)
+      && change_disk (message, "work", "work-bytes", error) && change_keys (message, error))
+    return banger_no_args ();
+  banger_error_set_stage (error, "growing");
+  return NULL;
+}
+
+GVariant *
+banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error)
+{
+  banger_autofd int disk = banger_message_get_fd (message, "disk", error);
+  banger_autofd int work = disk >= 0 ? banger_message_get_fd (message, "work", error) : -1;
+  guint64 of_disk = 0, of_work = 0;
+  GVariantDict done;
+
+  if (work < 0 || !banger_disk_trim (disk, &of_disk, error)
+      || !banger_disk_trim (work, &of_work, error))
+    return NULL;
+  g_variant_dict_init (&done, NULL);
+  g_variant_dict_insert (&done, "freed-bytes", "t", of_disk + of_work);
+  return g_variant_dict_end (&done);
 }

@@ -218,6 +218,7 @@ static const struct {
   { "fcntl", 1, F_SETPIPE_SZ },
   { "fcntl", 1, F_ADD_SEALS },
   { "fcntl", 1, F_GET_SEALS },
+  { "fcntl", 1, F_SETLEASE },
   { "fcntl64", 1, F_DUPFD },
   { "fcntl64", 1, F_DUPFD_CLOEXEC },
   { "fcntl64", 1, F_GETFD },
@@ -228,6 +229,7 @@ static const struct {
   { "fcntl64", 1, F_SETPIPE_SZ },
   { "fcntl64", 1, F_ADD_SEALS },
   { "fcntl64", 1, F_GET_SEALS },
+  { "fcntl64", 1, F_SETLEASE },
 };
 
 /* 0, or a negative errno, as libseccomp has it. */

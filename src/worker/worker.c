@@ -9,10 +9,9 @@ static const struct {
   const char *verb;
   BangerJobFunc func;
 } jobs[] = {
-  { "import-image", banger_job_import_image },
-  { "import-kernel", banger_job_import_kernel },
-  { "make-disks", banger_job_make_disks },
-  { NULL, NULL },
+  { "import-image", banger_job_import_image }, { "import-kernel", banger_job_import_kernel },
+  { "make-disks", banger_job_make_disks },     { "change-disks", banger_job_change_disks },
+  { "trim-disks", banger_job_trim_disks },     { NULL, NULL },
 };
 
 static BangerJobFunc

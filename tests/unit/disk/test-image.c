@@ -170,7 +170,7 @@ test_clone (void)
   g_autoptr (GError) error = NULL;
   struct stat a, b;
 
-  g_assert_true (banger_disk_clone (image, copy, &error));
+  g_assert_true (banger_disk_clone (image, copy, NULL, &error));
   g_assert_no_error (error);
   assert_clean (copy);
   g_assert_cmpint (fstat (image, &a), ==, 0);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm-disks.h"
+
+#include "files.h"
+#include "worker-client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* In the VM's folder while a worker changes its disks: one that is found was cut short. */
+#define MARK "changing"
+/* How much more the disks must take before they are looked at: a worker reads all that their file
+ * systems say of themselves. */
+#define TRIM_STEP (G_GUINT64_CONSTANT (256) << 20)
+
+const char *
+banger_vm_root_file (const BangerVmRecord *record)
+{
+  return record->root == BANGER_ROOT_CLONE ? "root.ext4" : "upper.ext4";
+}
+
+static int
+open_folder (BangerVm *vm, GError **error)
+{
+  return banger_files_open_dir (vm->service, BANGER_OBJECT_VM, vm->record->id, error);
+}
+
+static gboolean
+add_disk (int dirfd, const char *name, const char *key, GUnixFDList *fds, GVariantDict *args,
+          GError **error)
+{
+  banger_autofd int fd = banger_files_open (dirfd, name, O_RDWR, error);
+  int index = fd >= 0 ? g_unix_fd_list_append (fds, fd, error) : -1;
+
+  if (index >= 0)
+    g_variant_dict_insert (args, key, "h", index);
+  return index >= 0;
+}
+
+/* The arguments that name both disks; NULL with an error. */
+static GUnixFDList *
+open_disks (BangerVm *vm, int dirfd, GVariantDict *args, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+
+  if (!add_disk (dirfd, banger_vm_root_file (vm->record), "disk", fds, args, error)
+      || !add_disk (dirfd, "work.ext4", "work", fds, args, error))
+    return NULL;
+  return g_steal_pointer (&fds);
+}
+
+/* ── Changes ─────────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  BangerDiskChange change;
+  char *keys;
+  gboolean only_settle;
+} Change;
+
+static void
+change_free (gpointer data)
+{
+  Change *change = data;
+
+  g_free (change->keys);
+  g_free (change);
+}
+
+static void
+on_changed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  Change *change = g_task_get_task_data (task);
+  GError *error = NULL;
+  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+  banger_autofd int dirfd = done != NULL ? open_folder (change->vm, &error) : -1;
+
+  /* Otherwise the mark stays, and the disks are recovered before they are used. */
+  if (dirfd >= 0 && unlinkat (dirfd, MARK, 0) < 0 && errno != ENOENT)
+    banger_set_error_errno (&error, errno, NULL, "vm '%s': a file of its folder cannot be removed",
+                            change->vm->record->name);
+  if (error != NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+}
+
+static gboolean
+mark (int dirfd, GError **error)
+{
+  banger_autofd int fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+  if (fd < 0)
+    banger_set_error_errno (error, errno, NULL, "the VM's folder cannot be written");
+  return fd >= 0;
+}
+
+static void
+run_change (GTask *task)
+{
+  Change *change = g_task_get_task_data (task);
+  GError *error = NULL;
+  banger_autofd int dirfd = open_folder (change->vm, &error);
+  g_autoptr (GUnixFDList) fds = NULL;
+  GVariantDict args;
+
+  g_variant_dict_init (&args, NULL);
+  if (dirfd >= 0 && mark (dirfd, &error))
+    fds = open_disks (change->vm, dirfd, &args, &error);
+  if (fds == NULL) {
+    g_variant_dict_clear (&args);
+    g_task_return_error (task, error);
+    g_object_unref (task);
+    return;
+  }
+  g_variant_dict_insert (&args, "bytes", "t", change->change.disk_bytes);
+  g_variant_dict_insert (&args, "work-bytes", "t", change->change.work_bytes);
+  if (change->keys != NULL)
+    g_variant_dict_insert (&args, "authorized-keys", "s", change->keys);
+  banger_worker_run_async (change->vm->service, change->job, "change-disks",
+                           g_variant_dict_end (&args), fds, on_changed, task);
+}
+
+static gboolean
+is_marked (BangerVm *vm)
+{
+  banger_autofd int dirfd = open_folder (vm, NULL);
+
+  return dirfd >= 0 && faccessat (dirfd, MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* No worker has the disks any more. */
+static void
+go_on (GTask *task)
+{
+  Change *change = g_task_get_task_data (task);
+
+  if (!change->only_settle || is_marked (change->vm)) {
+    run_change (task);
+    return;
+  }
+  g_task_return_boolean (task, TRUE);
+  g_object_unref (task);
+}
+
+static void
+begin (GTask *task)
+{
+  Change *change = g_task_get_task_data (task);
+  BangerVm *vm = change->vm;
+
+  if (vm->trim == NULL) {
+    go_on (task);
+    return;
+  }
+  g_ptr_array_add (vm->trim_tasks, task);
+  g_cancellable_cancel (banger_job_cancellable (vm->trim));
+}
+
+static GTask *
+change_new (BangerVm *vm, BangerJob *job, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, data);
+  Change *change = g_new0 (Change, 1);
+
+  change->vm = vm;
+  change->job = job;
+  g_task_set_task_data (task, change, change_free);
+  return task;
+}
+
+void
+banger_vm_disks_settle_async (BangerVm *vm, BangerJob *job, GAsyncReadyCallback callback,
+                              gpointer data)
+{
+  GTask *task = change_new (vm, job, callback, data);
+
+  ((Change *)g_task_get_task_data (task))->only_settle = TRUE;
+  begin (task);
+}
+
+void
+banger_vm_disks_change_async (BangerVm *vm, BangerJob *job, const BangerDiskChange *wanted,
+                              GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = change_new (vm, job, callback, data);
+  Change *change = g_task_get_task_data (task);
+
+  change->change = *wanted;
+  change->keys = g_strdup (wanted->authorized_keys);
+  begin (task);
+}
+
+gboolean
+banger_vm_disks_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* ── Trimming ────────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  BangerService *service;
+  char *vm_id;
+  BangerJob *job;
+} Trim;
+
+static guint64
+allocated (BangerVm *vm)
+{
+  const char *const names[] = { banger_vm_root_file (vm->record), "work.ext4" };
+  banger_autofd int dirfd = open_folder (vm, NULL);
+  guint64 bytes = 0;
+
+  for (guint i = 0; dirfd >= 0 && i < G_N_ELEMENTS (names); i++) {
+    struct stat st;
+
+    if (fstatat (dirfd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+      bytes += (guint64)st.st_blocks * 512;
+  }
+  return bytes;
+}
+
+static void
+on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Trim *trim = data;
+  BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
+  g_autofree char *id = trim->vm_id;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+  g_autoptr (BangerJob) job = trim->job;
+  g_autoptr (GPtrArray) tasks = NULL;
+
+  if (vm == NULL) /* deleted meanwhile */
+    return;
+  vm->trim = NULL;
+  tasks = g_steal_pointer (&vm->trim_tasks);
+  vm->trim_tasks = g_ptr_array_new ();
+  if (done != NULL)
+    vm->trimmed_bytes = allocated (vm);
+  else if (!g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
+    g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
+  for (guint i = 0; i < tasks->len; i++)
+    go_on (tasks->pdata[i]);
+}
+
+void
+banger_vm_disks_trim (BangerVm *vm)
+{
+  banger_autofd int dirfd = -1;
+  g_autoptr (GUnixFDList) fds = NULL;
+  g_autoptr (GError) error = NULL;
+  GVariantDict args;
+  Trim *trim = NULL;
+
+  if (vm->trim != NULL || vm->job != NULL || vm->monitor != NULL || vm->leaving != NULL
+      || allocated (vm) < vm->trimmed_bytes + TRIM_STEP)
+    return;
+  dirfd = open_folder (vm, &error);
+  g_variant_dict_init (&args, NULL);
+  fds = dirfd >= 0 ? open_disks (vm, dirfd, &args, &error) : NULL;
+  if (fds == NULL) {
+    g_variant_dict_clear (&args);
+    g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
+    return;
+  }
+  trim = g_new0 (Trim, 1);
+  trim->service = vm->service;
+  trim->vm_id = g_strdup (vm->record->id);
+  /* Nobody asked for it and nobody waits for it: it is not on the bus. */
+  trim->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
+                                         vm->record->owner_uid, TRUE);
+  banger_worker_run_async (vm->service, trim->job, "trim-disks", g_variant_dict_end (&args), fds,
+                           on_trimmed, trim);
+}

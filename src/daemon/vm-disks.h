@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The disks of a VM that does not run. At most one worker has them open: who wants to use them
+ * settles them first.
+ */
+#pragma once
+
+#include "vm.h"
+
+typedef struct {
+  guint64 disk_bytes; /* at least as large as this; 0: as it is */
+  guint64 work_bytes;
+  const char *authorized_keys; /* NULL: as they are */
+} BangerDiskChange;
+
+/* The file of the disk that takes what the guest writes to its root. */
+const char *banger_vm_root_file (const BangerVmRecord *record);
+
+/* Ends what works on the disks in the background, and recovers them where a change of theirs was
+ * cut short. @job is what wants to use them. */
+void banger_vm_disks_settle_async (BangerVm *vm, BangerJob *job, GAsyncReadyCallback callback,
+                                   gpointer data);
+/* Grows disks with their file systems and writes keys, in a worker of @job, which may be cancelled:
+ * then, and after an error, some of it may be done. Settles them itself. */
+void banger_vm_disks_change_async (BangerVm *vm, BangerJob *job, const BangerDiskChange *change,
+                                   GAsyncReadyCallback callback, gpointer data);
+/* Ends either. */
+gboolean banger_vm_disks_finish (GAsyncResult *result, GError **error);
+
+/* Call once a guest has ended and no process of its monitor is left. Where the disks have come to
+ * take much more of the host than when this was last done, gives back what their file systems do
+ * not use: in the background, and only until somebody wants to use them. */
+void banger_vm_disks_trim (BangerVm *vm);

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "used.h"
+
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+/* A gap that is smaller is not worth a hole. */
+#define HOLE_MIN (64u << 10)
+
+/* The kernel gives a write lease only to the one who alone has the file open, and answers EAGAIN
+ * else; where a file system has no leases, it cannot be found out. fcntl(2). */
+static gboolean
+check_unused (int disk, GError **error)
+{
+  if (fcntl (disk, F_SETLEASE, F_WRLCK) == 0) {
+    fcntl (disk, F_SETLEASE, F_UNLCK);
+    return TRUE;
+  }
+  if (errno != EAGAIN)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another process has its file open",
+                    "stop what uses it, then try again", "the disk is in use");
+  return FALSE;
+}
+
+static gboolean
+needs_recovery (ext2_filsys fs)
+{
+  const struct ext2_super_block *super = fs->super;
+
+  return ext2fs_has_feature_journal_needs_recovery (fs->super) || super->s_last_orphan != 0
+         || (super->s_state & EXT2_ERROR_FS) != 0 || (super->s_state & EXT2_VALID_FS) == 0;
+}
+
+/* A guest can write what it likes into its superblock. */
+static gboolean
+check_size (ext2_filsys fs, int disk, GError **error)
+{
+  struct stat st;
+
+  if (fs->blocksize == BANGER_BLOCK_SIZE && fstat (disk, &st) == 0
+      && ext2fs_blocks_count (fs->super) <= (guint64)st.st_size / BANGER_BLOCK_SIZE)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL,
+                    "its file system is of another shape than the disk", NULL,
+                    "the disk cannot be used");
+  return FALSE;
+}
+
+ext2_filsys
+banger_disk_open_used (int disk, GError **error)
+{
+  ext2_filsys fs = NULL;
+  gboolean dirty = FALSE;
+
+  if (!check_unused (disk, error))
+    return NULL;
+  fs = banger_ext4_open (disk, FALSE, error);
+  if (fs == NULL)
+    return NULL;
+  dirty = needs_recovery (fs);
+  ext2fs_free (fs);
+  if (dirty && !banger_ext4_repair (disk, error))
+    return NULL;
+  fs = banger_ext4_open (disk, TRUE, error);
+  if (fs == NULL)
+    return NULL;
+  if (!check_size (fs, disk, error)) {
+    ext2fs_free (fs);
+    return NULL;
+  }
+  if (!needs_recovery (fs))
+    return fs;
+  ext2fs_free (fs);
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "e2fsck leaves it marked as faulty", NULL,
+                    "the disk's file system cannot be repaired");
+  return NULL;
+}
+
+gboolean
+banger_disk_recover (int disk, GError **error)
+{
+  ext2_filsys fs = banger_disk_open_used (disk, error);
+
+  if (fs != NULL)
+    ext2fs_free (fs);
+  return fs != NULL;
+}
+
+static guint64
+allocated (int disk)
+{
+  struct stat st;
+
+  return fstat (disk, &st) == 0 ? (guint64)st.st_blocks * 512 : 0;
+}
+
+/* @start and @end in bytes. Where there is a hole already there is nothing to do. */
+static gboolean
+punch (int disk, off_t start, off_t end, GError **error)
+{
+  off_t data = lseek (disk, start, SEEK_DATA);
+
+  if (end - start < HOLE_MIN || data < 0 || data >= end
+      || fallocate (disk, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start) == 0)
+    return TRUE;
+  if (errno == EOPNOTSUPP) {
+    banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL, g_strerror (errno), NULL,
+                      "the file system that holds the disk makes no holes");
+    return FALSE;
+  }
+  banger_set_error_errno (error, errno, NULL, "the disk's free blocks cannot be given back");
+  return FALSE;
+}
+
+static gboolean
+punch_free (ext2_filsys fs, int disk, GError **error)
+{
+  blk64_t last = ext2fs_blocks_count (fs->super) - 1;
+  blk64_t start = fs->super->s_first_data_block, end = 0;
+
+  while (start <= last
+         && ext2fs_find_first_zero_block_bitmap2 (fs->block_map, start, last, &start) == 0) {
+    if (ext2fs_find_first_set_block_bitmap2 (fs->block_map, start, last, &end) != 0)
+      end = last + 1;
+    if (!punch (disk, start * BANGER_BLOCK_SIZE, end * BANGER_BLOCK_SIZE, error))
+      return FALSE;
+    start = end;
+  }
+  return TRUE;
+}
+
+gboolean
+banger_disk_trim (int disk, guint64 *freed_bytes, GError **error)
+{
+  guint64 before = allocated (disk), after = 0;
+  ext2_filsys fs = NULL;
+  gboolean ok = FALSE;
+
+  /* What its bitmaps wrongly call free would be lost: all of it is checked first. */
+  if (!check_unused (disk, error) || !banger_ext4_repair (disk, error))
+    return FALSE;
+  fs = banger_disk_open_used (disk, error);
+  if (fs == NULL)
+    return FALSE;
+  ok = punch_free (fs, disk, error);
+  ext2fs_free (fs);
+  after = allocated (disk);
+  *freed_bytes = before > after ? before - after : 0;
+  return ok;
+}
+
+/* The new groups lie in a hole. */
+static gboolean
+finish_growth (int disk, dgrp_t first, GError **error)
+{
+  ext2_filsys fs = banger_ext4_open (disk, TRUE, error);
+  errcode_t code = 0;
+
+  if (fs == NULL)
+    return FALSE;
+  banger_ext4_mark_tables_zeroed (fs, first);
+  code = ext2fs_close_free (&fs);
+  if (code != 0)
+    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
+  return code == 0;
+}
+
+gboolean
+banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
+{
+  ext2_filsys fs = banger_disk_open_used (disk, error);
+  guint64 now = 0;
+  dgrp_t groups = 0;
+
+  if (fs == NULL)
+    return FALSE;
+  now = ext2fs_blocks_count (fs->super) * fs->blocksize;
+  groups = fs->group_desc_count;
+  ext2fs_free (fs);
+  if (size_bytes <= now)
+    return TRUE;
+  return banger_ext4_resize (disk, size_bytes, error) && finish_growth (disk, groups, error);
+}

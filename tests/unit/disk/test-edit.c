@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Disks that were in use: recovered, edited, grown, trimmed; and left alone where they are in use
+ * or past mending. */
+#include "disk/disk.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB (1024ULL * 1024)
+
+static char *folder;
+
+static int
+new_file (const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  int fd = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (fd, >=, 0);
+  return fd;
+}
+
+static int
+new_disk (const char *name, guint64 size)
+{
+  g_autoptr (GError) error = NULL;
+  int disk = new_file (name);
+
+  g_assert_true (banger_disk_make_empty (disk, "work", size, &error));
+  g_assert_no_error (error);
+  return disk;
+}
+
+/* Runs debugfs as a guest would write: @writable. */
+static char *
+debugfs (int disk, gboolean writable, const char *command)
+{
+  const char *const argv[]
+      = { "debugfs", writable ? "-wR" : "-R", command, "/proc/self/fd/3", NULL };
+  const BangerRunFd fd = { disk, 3 };
+  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
+  g_autoptr (GError) error = NULL;
+  char *output = NULL;
+  int status = 0;
+
+  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
+  return output;
+}
+
+static void
+assert_says (int disk, const char *command, const char *word)
+{
+  g_autofree char *output = debugfs (disk, FALSE, command);
+
+  if (strstr (output, word) == NULL)
+    g_error ("debugfs '%s' does not say '%s': %s", command, word, output);
+}
+
+static void
+guest_does (int disk, const char *command)
+{
+  g_free (debugfs (disk, TRUE, command));
+}
+
+static void
+assert_clean (int disk)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_check (disk, &error);
+  if (error != NULL)
+    g_error ("%s: %s", error->message, banger_error_cause (error));
+}
+
+static guint64
+used_bytes (int fd)
+{
+  struct stat st;
+
+  g_assert_cmpint (fstat (fd, &st), ==, 0);
+  return (guint64)st.st_blocks * 512;
+}
+
+static const BangerDiskRights folder_rights = { 0700, 0, 0 }, file_rights = { 0640, 70000, 5 };
+
+static BangerDiskEdit *
+open_edit (int disk)
+{
+  g_autoptr (GError) error = NULL;
+  BangerDiskEdit *edit = banger_disk_edit_open (disk, &error);
+
+  g_assert_no_error (error);
+  return edit;
+}
+
+static void
+finish (BangerDiskEdit *edit)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_edit_finish (edit, &error);
+  g_assert_no_error (error);
+}
+
+static void
+write_file (BangerDiskEdit *edit, const char *path, const char *text, gsize length)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_edit_write (edit, path, text, length, &file_rights, &error);
+  g_assert_no_error (error);
+}
+
+static void
+make_folder (BangerDiskEdit *edit, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_edit_mkdir (edit, path, &folder_rights, &error);
+  g_assert_no_error (error);
+}
+
+static void
+test_writes (void)
+{
+  banger_autofd int disk = new_disk ("writes", 64 * MIB);
+  g_autofree char *large = g_strnfill (300000, 'x');
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+
+  make_folder (edit, "/.ssh");
+  write_file (edit, "/.ssh/authorized_keys", "ssh-ed25519 AAAA\n", 17);
+  write_file (edit, "/large", large, strlen (large));
+  write_file (edit, "/empty", "", 0);
+  finish (edit);
+  assert_clean (disk);
+  assert_says (disk, "cat /.ssh/authorized_keys", "ssh-ed25519 AAAA\n");
+  assert_says (disk, "stat /.ssh", "Mode:  0700");
+  assert_says (disk, "stat /.ssh/authorized_keys", "Mode:  0640");
+  assert_says (disk, "stat /.ssh/authorized_keys", "User: 70000   Group:     5");
+  assert_says (disk, "stat /large", "Size: 300000");
+  assert_says (disk, "stat /empty", "Size: 0");
+  assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
+}
+
+/* The old contents take no room any more; another name of theirs keeps them. */
+static void
+test_replaces (void)
+{
+  banger_autofd int disk = new_disk ("replaces", 64 * MIB);
+  g_autofree char *before = NULL, *after = NULL;
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk), again = NULL, third = NULL;
+
+  make_folder (edit, "/d");
+  write_file (edit, "/d/file", "the first", 9);
+  write_file (edit, "/d/linked", "the second", 10);
+  finish (edit);
+  guest_does (disk, "ln /d/linked /d/other");
+  guest_does (disk, "sif /d/linked links_count 2");
+  guest_does (disk, "symlink /d/link /nowhere");
+  assert_clean (disk);
+  before = debugfs (disk, FALSE, "show_super_stats -h");
+  again = open_edit (disk);
+  write_file (again, "/d/file", "and then", 8);
+  finish (again);
+  assert_clean (disk);
+  after = debugfs (disk, FALSE, "show_super_stats -h");
+  g_assert_cmpstr (strstr (before, "Free blocks:"), !=, NULL);
+  g_assert_cmpint (atoi (strstr (before, "Free blocks:") + 12), ==,
+                   atoi (strstr (after, "Free blocks:") + 12));
+  assert_says (disk, "cat /d/file", "and then");
+  third = open_edit (disk);
+  write_file (third, "/d/linked", "new", 3);
+  write_file (third, "/d/link", "file", 4);
+  finish (third);
+  assert_clean (disk);
+  assert_says (disk, "cat /d/other", "the second");
+  assert_says (disk, "stat /d/other", "Links: 1");
+  assert_says (disk, "stat /d/link", "Type: regular");
+}
+
+/* A folder of more than one block, one that was there, rights alone. */
+static void
+test_many_names (void)
+{
+  banger_autofd int disk = new_disk ("names", 64 * MIB);
+  const BangerDiskRights open_rights = { 01777, 3, 4 };
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+
+  make_folder (edit, "/d");
+  for (int i = 0; i < 300; i++) {
+    g_autofree char *path = g_strdup_printf ("/d/a-name-of-some-length-%d", i);
+
+    write_file (edit, path, path, strlen (path));
+  }
+  g_assert_true (banger_disk_edit_mkdir (edit, "/d", &open_rights, &error));
+  g_assert_true (
+      banger_disk_edit_set_rights (edit, "/d/a-name-of-some-length-7", &open_rights, &error));
+  finish (edit);
+  assert_clean (disk);
+  assert_says (disk, "cat /d/a-name-of-some-length-299", "-299");
+  assert_says (disk, "stat /d", "Mode:  01777");
+  assert_says (disk, "stat /d/a-name-of-some-length-7", "User:     3   Group:     4");
+}
+
+static void
+refuse_path (BangerDiskEdit *edit, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (banger_disk_edit_write (edit, path, "x", 1, &file_rights, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+}
+
+static void
+test_refuses_paths (void)
+{
+  banger_autofd int disk = new_disk ("paths", 64 * MIB);
+  g_autofree char *too_long = g_strnfill (256, 'x');
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+
+  make_folder (edit, "/d");
+  write_file (edit, "/file", "x", 1);
+  finish (edit);
+  guest_does (disk, "symlink /link /d");
+  g_clear_pointer (&edit, banger_disk_edit_free);
+  edit = open_edit (disk);
+  refuse_path (edit, "");
+  refuse_path (edit, "/");
+  refuse_path (edit, "/d/../x");
+  refuse_path (edit, "/./x");
+  refuse_path (edit, "/d//x");
+  refuse_path (edit, too_long);
+  refuse_path (edit, "/none/x");
+  refuse_path (edit, "/file/x");
+  refuse_path (edit, "/link/x"); /* never through a link */
+  refuse_path (edit, "/d");
+  g_assert_false (banger_disk_edit_mkdir (edit, "/file", &folder_rights, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_edit_set_rights (edit, "/none", &folder_rights, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  finish (edit);
+  assert_clean (disk);
+}
+
+/* What a guest that lost its power leaves, and an edit that was cut short: the next one mends it.
+ */
+static void
+test_recovers (void)
+{
+  static const char *const left[]
+      = { "feature needs_recovery", "set_super_value state 0", "set_super_value state 3" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (left); i++) {
+    banger_autofd int disk = new_disk ("recovers", 64 * MIB);
+    g_autoptr (BangerDiskEdit) edit = NULL;
+
+    guest_does (disk, left[i]);
+    edit = open_edit (disk);
+    write_file (edit, "/file", "x", 1);
+    finish (edit);
+    assert_clean (disk);
+    assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
+    assert_says (disk, "cat /file", "x");
+  }
+}
+
+static void
+test_cut_short_is_marked (void)
+{
+  banger_autofd int disk = new_disk ("cut", 64 * MIB);
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+
+  write_file (edit, "/file", "x", 1);
+  g_clear_pointer (&edit, banger_disk_edit_free);
+  assert_says (disk, "show_super_stats -h", "not clean");
+  g_assert_true (banger_disk_recover (disk, &error));
+  assert_clean (disk);
+  assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
+}
+
+static void
+test_in_use (void)
+{
+  banger_autofd int disk = new_disk ("used", 64 * MIB);
+  g_autofree char *path = g_build_filename (folder, "used", NULL);
+  banger_autofd int other = open (path, O_RDWR | O_CLOEXEC);
+  g_autoptr (GError) error = NULL;
+  guint64 freed = 0;
+
+  g_assert_null (banger_disk_edit_open (disk, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_enlarge (disk, 128 * MIB, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_trim (disk, &freed, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
+  banger_clear_fd (&other);
+  g_clear_error (&error);
+  g_assert_true (banger_disk_recover (disk, &error));
+}
+
+static void
+test_past_mending (void)
+{
+  banger_autofd int garbage = new_file ("garbage"), larger = new_disk ("larger", 64 * MIB);
+  g_autofree char *zeros = g_malloc0 (1 * MIB);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_write_all (garbage, zeros, 1 * MIB, NULL));
+  g_assert_false (banger_disk_recover (garbage, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_clear_error (&error);
+  /* A file system that says it goes on where the disk has ended. */
+  g_assert_cmpint (ftruncate (larger, 32 * MIB), ==, 0);
+  g_assert_false (banger_disk_enlarge (larger, 128 * MIB, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+}
+
+static void
+test_enlarges (void)
+{
+  banger_autofd int disk = new_disk ("enlarged", 64 * MIB);
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  struct stat st;
+
+  write_file (edit, "/file", "hello", 5);
+  finish (edit);
+  guest_does (disk, "feature needs_recovery");
+  g_assert_true (banger_disk_enlarge (disk, 2048 * MIB, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+  g_assert_cmpint (fstat (disk, &st), ==, 0);
+  g_assert_cmpint (st.st_size, ==, 2048 * MIB);
+  assert_says (disk, "show_super_stats -h", "Block count:              524288");
+  assert_says (disk, "cat /file", "hello");
+  g_assert_cmpuint (used_bytes (disk), <, 24 * MIB);
+  /* 0, or less than it is: as it is. */
+  g_assert_true (banger_disk_enlarge (disk, 0, &error));
+  g_assert_cmpint (fstat (disk, &st), ==, 0);
+  g_assert_cmpint (st.st_size, ==, 2048 * MIB);
+}
+
+static void
+test_trims (void)
+{
+  banger_autofd int disk = new_disk ("trimmed", 256 * MIB);
+  g_autofree char *large = g_strnfill (32 * MIB, 'x');
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  guint64 fresh = used_bytes (disk), freed = 0;
+
+  write_file (edit, "/kept", "kept", 4);
+  write_file (edit, "/large", large, 32 * MIB);
+  finish (edit);
+  g_assert_cmpuint (used_bytes (disk), >, fresh + 31 * MIB);
+  guest_does (disk, "rm /large");
+  g_assert_cmpuint (used_bytes (disk), >, fresh + 31 * MIB);
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (freed, >, 31 * MIB);
+  g_assert_cmpuint (used_bytes (disk), <, fresh + 1 * MIB);
+  assert_clean (disk);
+  assert_says (disk, "cat /kept", "kept");
+  /* Once more there is nothing to do. */
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  g_assert_cmpuint (freed, ==, 0);
+}
+
+/* Bitmaps that call a file's blocks free cost it nothing. */
+static void
+test_trim_checks_first (void)
+{
+  banger_autofd int disk = new_disk ("lies", 256 * MIB);
+  g_autofree char *text = g_strnfill (1 * MIB, 'x');
+  g_autofree char *read = NULL, *block = NULL, *command = NULL;
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  guint64 freed = 0;
+
+  write_file (edit, "/kept", text, 1 * MIB);
+  finish (edit);
+  block = debugfs (disk, FALSE, "bmap /kept 0");
+  command = g_strdup_printf ("freeb %d 256", atoi (strchr (block, '\n') + 1));
+  guest_does (disk, command);
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+  read = debugfs (disk, FALSE, "cat /kept");
+  g_assert_nonnull (strstr (read, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
+  g_assert_cmpuint (strlen (read), >, 60000); /* what the runner keeps of it */
+}
+
+int
+main (int argc, char **argv)
+{
+  int result = 0;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_mkdtemp (g_strdup ("/var/tmp/banger-edit-XXXXXX"));
+  g_assert_nonnull (folder);
+  g_test_add_func ("/edit/writes", test_writes);
+  g_test_add_func ("/edit/replaces", test_replaces);
+  g_test_add_func ("/edit/many-names", test_many_names);
+  g_test_add_func ("/edit/refuses-paths", test_refuses_paths);
+  g_test_add_func ("/edit/recovers", test_recovers);
+  g_test_add_func ("/edit/cut-short-is-marked", test_cut_short_is_marked);
+  g_test_add_func ("/edit/in-use", test_in_use);
+  g_test_add_func ("/edit/past-mending", test_past_mending);
+  g_test_add_func ("/edit/enlarges", test_enlarges);
+  g_test_add_func ("/edit/trims", test_trims);
+  g_test_add_func ("/edit/trim-checks-first", test_trim_checks_first);
+  result = g_test_run ();
+  banger_remove_tree_at (AT_FDCWD, folder, NULL);
+  g_free (folder);
+  return result;
+}
