@@ -5,6 +5,7 @@
 #include "capacity.h"
 #include "doctor.h"
 #include "files.h"
+#include "vm-disks.h"
 #include "vm-options.h"
 #include "vm-start.h"
 #include "worker-client.h"
@@ -19,7 +20,15 @@ typedef struct {
   BangerVm *vm;
   BangerJob *job;
   gboolean start;
+  char *keys; /* for the work disk; NULL: none */
 } Create;
+
+static void
+create_free (Create *create)
+{
+  g_free (create->keys);
+  g_free (create);
+}
 
 /* The one that the caller may use, where there is only one; @several where there are more. */
 static BangerAsset *
@@ -99,6 +108,18 @@ check_seed_fits (BangerService *service, const BangerVmRecord *record, GError **
   return FALSE;
 }
 
+static gboolean
+check_image_fits (const BangerAssetRecord *image, const BangerVmRecord *record, GError **error)
+{
+  if (record->root != BANGER_ROOT_CLONE || image->size_bytes <= record->disk_bytes)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    "option 'disk-bytes' must be at least %" G_GUINT64_FORMAT
+                    " MiB, the size of the image, with root clone",
+                    (image->size_bytes + MIB - 1) / MIB);
+  return FALSE;
+}
+
 static BangerVmRecord *
 make_record (BangerCall *call, GVariant *options, GVariant *findings, GError **error)
 {
@@ -111,12 +132,6 @@ make_record (BangerCall *call, GVariant *options, GVariant *findings, GError **e
   record = banger_vm_options_create (options, &bounds, error);
   if (record == NULL)
     return NULL;
-  if (record->root != BANGER_ROOT_OVERLAY
-      || g_variant_lookup (options, "authorized-keys", "s", NULL)) {
-    banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL, NULL, NULL,
-                      "root clone and authorized-keys cannot be used yet");
-    return NULL;
-  }
   g_variant_get (call->params, "(&s&o@a{sv})", &name, &image_path, NULL);
   g_variant_lookup (options, "kernel", "&o", &kernel_path);
   record->name = banger_service_choose_name (call->service, BANGER_OBJECT_VM, name, error);
@@ -132,7 +147,10 @@ make_record (BangerCall *call, GVariant *options, GVariant *findings, GError **e
   record->image_id = g_strdup (image->record->id);
   record->kernel_id = g_strdup (kernel->record->id);
   record->created_at = g_get_real_time () / G_USEC_PER_SEC;
-  return check_seed_fits (call->service, record, error) ? g_steal_pointer (&record) : NULL;
+  return check_seed_fits (call->service, record, error)
+                 && check_image_fits (image->record, record, error)
+             ? g_steal_pointer (&record)
+             : NULL;
 }
 
 static gboolean
@@ -151,7 +169,7 @@ static void
 undo (Create *create, GError *error)
 {
   banger_vm_remove (create->vm, create->job, error);
-  g_free (create);
+  create_free (create);
 }
 
 /* Made, and not to be started: it stays. */
@@ -176,7 +194,7 @@ finish_stopped (Create *create)
   vm->job = NULL;
   banger_vm_announce (vm);
   banger_job_finish (create->job, NULL);
-  g_free (create);
+  create_free (create);
 }
 
 static void
@@ -196,7 +214,7 @@ on_synced (GObject *source, GAsyncResult *result, gpointer data)
     finish_stopped (create);
     return;
   }
-  g_free (create);
+  create_free (create);
   banger_vm_set_state (vm, BANGER_VM_STARTING, NULL);
   banger_vm_run_start (vm, job);
 }
@@ -225,6 +243,26 @@ add_fd (GUnixFDList *fds, GVariantDict *args, const char *key, int fd, GError **
   return index >= 0;
 }
 
+/* A copy of the image, or an empty disk for what is written over it. */
+static gboolean
+open_root (const BangerVmRecord *record, int dirfd, int image, GUnixFDList *fds, GVariantDict *args,
+           GError **error)
+{
+  banger_autofd int root = banger_files_create (dirfd, banger_vm_root_file (record), error);
+  banger_autofd int rootfs = -1;
+
+  if (root < 0)
+    return FALSE;
+  if (record->root == BANGER_ROOT_OVERLAY) {
+    g_variant_dict_insert (args, "upper-bytes", "t", record->disk_bytes);
+    return add_fd (fds, args, "upper", root, error);
+  }
+  g_variant_dict_insert (args, "root-bytes", "t", record->disk_bytes);
+  rootfs = banger_files_open (image, "rootfs.ext4", O_RDONLY, error);
+  return rootfs >= 0 && add_fd (fds, args, "rootfs", rootfs, error)
+         && add_fd (fds, args, "root", root, error);
+}
+
 static gboolean
 open_disks (BangerVm *vm, GUnixFDList *fds, GVariantDict *args, GError **error)
 {
@@ -234,16 +272,14 @@ open_disks (BangerVm *vm, GUnixFDList *fds, GVariantDict *args, GError **error)
   banger_autofd int image = dirfd < 0 ? -1
                                       : banger_files_open_dir (vm->service, BANGER_OBJECT_IMAGE,
                                                                record->image_id, error);
-  banger_autofd int upper = image < 0 ? -1 : banger_files_create (dirfd, "upper.ext4", error);
-  banger_autofd int work = upper < 0 ? -1 : banger_files_create (dirfd, "work.ext4", error);
+  banger_autofd int work = image < 0 ? -1 : banger_files_create (dirfd, "work.ext4", error);
   banger_autofd int seed = work < 0 ? -1 : banger_files_open (image, "seed.ext4", O_RDONLY, error);
 
   if (seed < 0)
     return FALSE;
-  g_variant_dict_insert (args, "upper-bytes", "t", record->disk_bytes);
   g_variant_dict_insert (args, "work-bytes", "t", record->work_bytes);
-  return add_fd (fds, args, "upper", upper, error) && add_fd (fds, args, "work", work, error)
-         && add_fd (fds, args, "seed", seed, error);
+  return open_root (record, dirfd, image, fds, args, error)
+         && add_fd (fds, args, "work", work, error) && add_fd (fds, args, "seed", seed, error);
 }
 
 static void
@@ -260,6 +296,8 @@ make_disks (Create *create)
     undo (create, error);
     return;
   }
+  if (create->keys != NULL)
+    g_variant_dict_insert (&args, "authorized-keys", "s", create->keys);
   banger_worker_run_async (create->vm->service, create->job, "make-disks",
                            g_variant_dict_end (&args), fds, on_disks_made, create);
 }
@@ -270,12 +308,14 @@ run (BangerCall *call, GVariant *findings)
   g_autoptr (GVariant) options = banger_call_options (call);
   g_autoptr (BangerVmRecord) record = NULL;
   g_autoptr (BangerJob) job = NULL;
+  g_autofree char *keys = NULL;
   Create *create = NULL;
   gboolean start = TRUE;
   GError *error = NULL;
 
   g_variant_lookup (options, "start", "b", &start);
-  record = make_record (call, options, findings, &error);
+  if (banger_vm_options_get_keys (options, &keys, &error))
+    record = make_record (call, options, findings, &error);
   if (record == NULL
       || (start && !banger_capacity_check (call->service, record->memory_bytes, &error))) {
     banger_error_set_stage (&error, "admitted");
@@ -291,6 +331,7 @@ run (BangerCall *call, GVariant *findings)
   create->vm = banger_vm_publish (call->service, g_steal_pointer (&record));
   create->job = create->vm->job = job;
   create->start = start;
+  create->keys = g_steal_pointer (&keys);
   banger_job_publish (g_steal_pointer (&job));
   banger_call_return (call,
                       g_variant_new ("(oo)", create->vm->path, banger_job_path (create->job)));

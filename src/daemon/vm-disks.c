@@ -13,6 +13,7 @@
 #define MARK "changing"
 /* How much more the disks must take before they are looked at: a worker reads all that their file
  * systems say of themselves. */
+#define TRIM_AFTER_SECONDS 10
 #define TRIM_STEP (G_GUINT64_CONSTANT (256) << 20)
 
 const char *
@@ -153,6 +154,7 @@ begin (GTask *task)
   Change *change = g_task_get_task_data (task);
   BangerVm *vm = change->vm;
 
+  g_clear_handle_id (&vm->trim_timer, g_source_remove);
   if (vm->trim == NULL) {
     go_on (task);
     return;
@@ -249,19 +251,15 @@ on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
     go_on (tasks->pdata[i]);
 }
 
-void
-banger_vm_disks_trim (BangerVm *vm)
+static void
+trim (BangerVm *vm)
 {
-  banger_autofd int dirfd = -1;
-  g_autoptr (GUnixFDList) fds = NULL;
   g_autoptr (GError) error = NULL;
+  banger_autofd int dirfd = open_folder (vm, &error);
+  g_autoptr (GUnixFDList) fds = NULL;
   GVariantDict args;
-  Trim *trim = NULL;
+  Trim *job = NULL;
 
-  if (vm->trim != NULL || vm->job != NULL || vm->monitor != NULL || vm->leaving != NULL
-      || allocated (vm) < vm->trimmed_bytes + TRIM_STEP)
-    return;
-  dirfd = open_folder (vm, &error);
   g_variant_dict_init (&args, NULL);
   fds = dirfd >= 0 ? open_disks (vm, dirfd, &args, &error) : NULL;
   if (fds == NULL) {
@@ -269,12 +267,39 @@ banger_vm_disks_trim (BangerVm *vm)
     g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
     return;
   }
-  trim = g_new0 (Trim, 1);
-  trim->service = vm->service;
-  trim->vm_id = g_strdup (vm->record->id);
+  job = g_new0 (Trim, 1);
+  job->service = vm->service;
+  job->vm_id = g_strdup (vm->record->id);
   /* Nobody asked for it and nobody waits for it: it is not on the bus. */
-  trim->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
-                                         vm->record->owner_uid, TRUE);
-  banger_worker_run_async (vm->service, trim->job, "trim-disks", g_variant_dict_end (&args), fds,
-                           on_trimmed, trim);
+  job->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
+                                        vm->record->owner_uid, TRUE);
+  banger_worker_run_async (vm->service, job->job, "trim-disks", g_variant_dict_end (&args), fds,
+                           on_trimmed, job);
+}
+
+static gboolean
+on_trim_timer (gpointer data)
+{
+  BangerVm *vm = data;
+
+  vm->trim_timer = 0;
+  if (vm->trim == NULL && vm->job == NULL && vm->monitor == NULL && vm->leaving == NULL
+      && allocated (vm) >= vm->trimmed_bytes + TRIM_STEP)
+    trim (vm);
+  return G_SOURCE_REMOVE;
+}
+
+void
+banger_vm_disks_trim_later (BangerVm *vm)
+{
+  g_clear_handle_id (&vm->trim_timer, g_source_remove);
+  vm->trim_timer = g_timeout_add_seconds (TRIM_AFTER_SECONDS, on_trim_timer, vm);
+}
+
+void
+banger_vm_disks_abandon (BangerVm *vm)
+{
+  g_clear_handle_id (&vm->trim_timer, g_source_remove);
+  if (vm->trim != NULL)
+    g_cancellable_cancel (banger_job_cancellable (vm->trim));
 }

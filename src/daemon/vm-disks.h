@@ -27,7 +27,9 @@ void banger_vm_disks_change_async (BangerVm *vm, BangerJob *job, const BangerDis
 /* Ends either. */
 gboolean banger_vm_disks_finish (GAsyncResult *result, GError **error);
 
-/* Call once a guest has ended and no process of its monitor is left. Where the disks have come to
- * take much more of the host than when this was last done, gives back what their file systems do
- * not use: in the background, and only until somebody wants to use them. */
-void banger_vm_disks_trim (BangerVm *vm);
+/* Call when a guest has ended. If it is still so after a while, and the disks have come to take
+ * much more of the host than when this was last done, gives back what their file systems do not
+ * use: in the background, and only until somebody wants to use them. */
+void banger_vm_disks_trim_later (BangerVm *vm);
+/* Ends what is under way, for a VM that goes. */
+void banger_vm_disks_abandon (BangerVm *vm);

@@ -5,6 +5,7 @@
 #include "capacity.h"
 #include "doctor.h"
 #include "files.h"
+#include "vm-disks.h"
 
 #include <fcntl.h>
 
@@ -97,6 +98,20 @@ add_file (Start *start, const char *key, BangerObjectKind kind, const char *id, 
   return TRUE;
 }
 
+/* The image with what takes the writes, or the VM's own copy of it. */
+static gboolean
+open_root (Start *start, GError **error)
+{
+  const BangerVmRecord *record = start->vm->record;
+  const char *file = banger_vm_root_file (record);
+
+  if (record->root == BANGER_ROOT_CLONE)
+    return add_file (start, "root-disk", BANGER_OBJECT_VM, record->id, file, O_RDWR, error);
+  return add_file (start, "rootfs", BANGER_OBJECT_IMAGE, record->image_id, "rootfs.ext4", O_RDONLY,
+                   error)
+         && add_file (start, "upper", BANGER_OBJECT_VM, record->id, file, O_RDWR, error);
+}
+
 static gboolean
 open_files (Start *start, GError **error)
 {
@@ -109,9 +124,7 @@ open_files (Start *start, GError **error)
                       "modules.ext4", O_RDONLY, error)
          && add_file (start, "boot-modules", BANGER_OBJECT_KERNEL, record->kernel_id,
                       "boot-modules.cpio", O_RDONLY, error)
-         && add_file (start, "rootfs", BANGER_OBJECT_IMAGE, record->image_id, "rootfs.ext4",
-                      O_RDONLY, error)
-         && add_file (start, "upper", BANGER_OBJECT_VM, record->id, "upper.ext4", O_RDWR, error)
+         && open_root (start, error)
          && add_file (start, "work", BANGER_OBJECT_VM, record->id, "work.ext4", O_RDWR, error)
          && add_file (start, "console", BANGER_OBJECT_VM, record->id, "console.log", log_flags,
                       error)
@@ -249,7 +262,10 @@ send_start (Start *start)
   g_variant_dict_insert (args, "vcpus", "u", record->vcpus);
   g_variant_dict_insert (args, "memory-bytes", "t", record->memory_bytes);
   g_variant_dict_insert (args, "backend", "s", record->backend);
-  g_variant_dict_insert (args, "root", "s", "overlay");
+  g_variant_dict_insert (args, "root", "s", banger_root_to_string (record->root));
+  g_variant_dict_insert (args, "network", "s", banger_network_to_string (record->network));
+  g_variant_dict_insert (args, "publish", "^as", record->published);
+  g_variant_dict_insert (args, "protocol", "u", BANGER_PROTOCOL);
   start->on_cancel = g_cancellable_connect (banger_job_cancellable (start->job),
                                             G_CALLBACK (on_start_cancelled), start, NULL);
   banger_channel_call_async (banger_monitor_channel (start->vm->monitor), "start",
@@ -302,11 +318,23 @@ on_preflight (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 static void
+on_settled (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Start *start = data;
+  GError *error = NULL;
+
+  if (banger_vm_disks_finish (result, &error))
+    banger_doctor_check_async (start->vm->service->mode, NULL, on_preflight, start);
+  else
+    fail (start, error);
+}
+
+static void
 on_former_left (GObject *source, GAsyncResult *result, gpointer data)
 {
   Start *start = data;
 
-  banger_doctor_check_async (start->vm->service->mode, NULL, on_preflight, start);
+  banger_vm_disks_settle_async (start->vm, start->job, on_settled, start);
 }
 
 void

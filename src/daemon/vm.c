@@ -5,6 +5,7 @@
 #include "banger-dbus.h"
 #include "call.h"
 #include "files.h"
+#include "vm-disks.h"
 #include "vm-stop.h"
 #include "vm-start.h"
 #include "vm-use.h"
@@ -76,6 +77,7 @@ banger_vm_publish (BangerService *service, BangerVmRecord *record)
   self->path = banger_object_path_new (BANGER_OBJECT_VM, record->id);
   self->iface = banger_interface_new (service, BANGER_OBJECT_VM, record->id);
   self->end_tasks = g_ptr_array_new_with_free_func (g_object_unref);
+  self->trim_tasks = g_ptr_array_new ();
   set_constants (self);
   banger_vm_announce (self);
   object = g_dbus_object_skeleton_new (self->path);
@@ -88,6 +90,8 @@ banger_vm_publish (BangerService *service, BangerVmRecord *record)
 void
 banger_vm_free (BangerVm *self)
 {
+  banger_vm_disks_abandon (self);
+  g_ptr_array_unref (self->trim_tasks);
   g_clear_pointer (&self->monitor, banger_monitor_free);
   g_clear_pointer (&self->leaving, banger_monitor_free);
   g_object_unref (self->iface);
@@ -256,6 +260,7 @@ on_left (BangerMonitor *monitor, gpointer data)
 
   g_clear_pointer (&self->leaving, banger_monitor_free);
   banger_vm_release_run (self);
+  banger_vm_disks_trim_later (self);
   end_waits (self);
 }
 

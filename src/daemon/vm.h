@@ -19,6 +19,12 @@ struct _BangerVm {
   gulong on_boot_cancel;
   GError *end_failure;  /* how the monitor ended while a job held the VM */
   GPtrArray *end_tasks; /* of GTask: they wait until no monitor is left */
+  /* Of vm-disks.c: what works on the disks in the background, who waits for it to end, and what
+   * they took of the host after it. */
+  BangerJob *trim;
+  GPtrArray *trim_tasks;
+  guint64 trimmed_bytes;
+  guint trim_timer;
 };
 
 /* Takes @record, which the store has, and puts the VM on the bus. */

@@ -130,13 +130,14 @@ class SessionTest(unittest.TestCase):
                        "'disk-bytes': <uint64 0>", "'disk-bytes': <uint64 274878955520>", "'work-bytes': <uint64 1>",
                        "'labels': <{'': 'x'}>", "'labels': <{'a\\u001b[m': 'x'}>",
                        "'labels': <{'a': 'x\\u001b[2J'}>", "'labels': <{'a': 'x\\ny'}>",
-                       "'labels': <{'a': '%s'}>" % ("x" * 257)):
+                       "'labels': <{'a': '%s'}>" % ("x" * 257), "'root': <'snapshot'>",
+                       "'network': <'bridge'>", "'restart': <'sometimes'>", "'publish': <['80']>",
+                       "'publish': <['0.0.0.0:80:80']>", "'publish': <['80:80', '80:81']>",
+                       "'authorized-keys': <'a\u0007'>"):
             with self.subTest(option=option):
                 text = self.refused("InvalidArgument", ROOT_PATH, "Manager.CreateVM", "foo", image,
                                     "{%s}" % option)
                 self.assertIn(option.split("'")[1], text)
-        self.refused("NotSupported", ROOT_PATH, "Manager.CreateVM", "foo", image,
-                     "{'root': <'clone'>}")
         self.refused("NotSupported", ROOT_PATH, "Manager.CreateVM", "foo", image,
                      "{'backend': <'firecracker'>}")
         self.refused("InvalidArgument", ROOT_PATH, "Manager.CreateVM", "Foo", image, "{}")

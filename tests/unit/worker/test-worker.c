@@ -384,6 +384,126 @@ test_fails_closed (gconstpointer data)
   g_assert_cmpint (size_of (seed), ==, 0);
 }
 
+static void
+make_clone (int rootfs, int seed, int root, int work, Outcome *outcome)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariantDict args;
+
+  g_variant_dict_init (&args, NULL);
+  g_variant_dict_insert_value (&args, "rootfs", handle (fds, rootfs));
+  g_variant_dict_insert_value (&args, "root", handle (fds, root));
+  g_variant_dict_insert (&args, "root-bytes", "t", (guint64)(1024 * MIB));
+  g_variant_dict_insert_value (&args, "seed", handle (fds, seed));
+  g_variant_dict_insert_value (&args, "work", handle (fds, work));
+  g_variant_dict_insert (&args, "work-bytes", "t", (guint64)(64 * MIB));
+  g_variant_dict_insert (&args, "authorized-keys", "s", "ssh-ed25519 AAAA one\n");
+  run_job ("make-disks", g_variant_dict_end (&args), fds, NULL, outcome);
+}
+
+static void
+test_make_clone (void)
+{
+  banger_autofd int tar = small_tar (), rootfs = empty_file (), seed = empty_file ();
+  banger_autofd int root = empty_file (), work = empty_file ();
+  g_autofree char *features = NULL, *keys = NULL, *folder = NULL, *file = NULL;
+  g_auto (Outcome) imported, outcome;
+  gboolean shared = FALSE;
+  struct stat st;
+
+  import (tar, rootfs, seed, NULL, &imported);
+  g_assert_no_error (imported.failed);
+  make_clone (rootfs, seed, root, work, &outcome);
+  g_assert_no_error (outcome.failed);
+  g_assert_true (g_variant_lookup (outcome.done, "shared", "b", &shared));
+  g_assert_cmpint (size_of (root), ==, 1024 * MIB);
+  assert_clean (root);
+  assert_clean (work);
+  features = look_at (root, "features");
+  g_assert_nonnull (strstr (features, "has_journal"));
+  g_assert_cmpint (fstat (root, &st), ==, 0);
+  g_assert_cmpint (st.st_blocks * 512, <, 8 * MIB);
+  keys = look_at (work, "cat /.ssh/authorized_keys");
+  g_assert_nonnull (strstr (keys, "ssh-ed25519 AAAA one\n"));
+  folder = look_at (work, "stat /.ssh");
+  g_assert_nonnull (strstr (folder, "Mode:  0700"));
+  file = look_at (work, "stat /.ssh/authorized_keys");
+  g_assert_nonnull (strstr (file, "Mode:  0600"));
+  g_assert_nonnull (strstr (file, "User:     0"));
+}
+
+static void
+work_on (const char *verb, int disk, int work, const char *keys, Outcome *outcome)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GVariantDict args;
+
+  g_variant_dict_init (&args, NULL);
+  g_variant_dict_insert_value (&args, "disk", handle (fds, disk));
+  g_variant_dict_insert_value (&args, "work", handle (fds, work));
+  g_variant_dict_insert (&args, "bytes", "t", (guint64)(2048 * MIB));
+  g_variant_dict_insert (&args, "work-bytes", "t", (guint64)0);
+  if (keys != NULL)
+    g_variant_dict_insert (&args, "authorized-keys", "s", keys);
+  run_job (verb, g_variant_dict_end (&args), fds, NULL, outcome);
+}
+
+static void
+test_change_and_trim_disks (void)
+{
+  banger_autofd int tar = small_tar (), rootfs = empty_file (), seed = empty_file ();
+  banger_autofd int root = empty_file (), work = empty_file ();
+  g_autofree char *keys = NULL;
+  g_auto (Outcome) imported, made, changed, trimmed;
+  guint64 freed = G_MAXUINT64;
+
+  import (tar, rootfs, seed, NULL, &imported);
+  make_clone (rootfs, seed, root, work, &made);
+  g_assert_no_error (made.failed);
+  work_on ("change-disks", root, work, "ssh-rsa BBBB two\n", &changed);
+  g_assert_no_error (changed.failed);
+  g_assert_nonnull (changed.done);
+  g_assert_cmpint (size_of (root), ==, 2048 * MIB);
+  g_assert_cmpint (size_of (work), ==, 64 * MIB);
+  assert_clean (root);
+  assert_clean (work);
+  keys = look_at (work, "cat /.ssh/authorized_keys");
+  g_assert_nonnull (strstr (keys, "ssh-rsa BBBB two\n"));
+  g_assert_null (strstr (keys, "AAAA"));
+  work_on ("trim-disks", root, work, NULL, &trimmed);
+  g_assert_no_error (trimmed.failed);
+  g_assert_true (g_variant_lookup (trimmed.done, "freed-bytes", "t", &freed));
+  g_assert_cmpuint (freed, <, 64 * MIB);
+  assert_clean (root);
+  assert_clean (work);
+}
+
+/* Somebody has the disk open, or it holds no file system: said so, and nothing is changed. */
+static void
+test_change_refused (void)
+{
+  banger_autofd int tar = small_tar (), rootfs = empty_file (), seed = empty_file ();
+  banger_autofd int root = empty_file (), work = empty_file (), garbage = empty_file ();
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", root);
+  g_auto (Outcome) imported, made, busy, bad;
+  banger_autofd int other = -1;
+
+  import (tar, rootfs, seed, NULL, &imported);
+  make_clone (rootfs, seed, root, work, &made);
+  g_assert_no_error (made.failed);
+  other = open (path, O_RDWR | O_CLOEXEC);
+  g_assert_cmpint (other, >=, 0);
+  work_on ("change-disks", root, work, NULL, &busy);
+  g_assert_error (busy.failed, BANGER_ERROR, BANGER_ERROR_BUSY);
+  g_assert_cmpstr (banger_error_stage (busy.failed), ==, "growing");
+  g_assert_cmpint (size_of (root), ==, 1024 * MIB);
+  banger_clear_fd (&other);
+  g_assert_cmpint (ftruncate (garbage, 64 * MIB), ==, 0);
+  work_on ("change-disks", garbage, work, NULL, &bad);
+  g_assert_error (bad.failed, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_cmpint (size_of (garbage), ==, 64 * MIB);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -395,6 +515,9 @@ main (int argc, char **argv)
   g_test_add_func ("/worker/unknown-job", test_unknown_job);
   g_test_add_func ("/worker/no-descriptors", test_no_descriptors);
   g_test_add_func ("/worker/make-disks", test_make_disks);
+  g_test_add_func ("/worker/make-clone", test_make_clone);
+  g_test_add_func ("/worker/change-and-trim-disks", test_change_and_trim_disks);
+  g_test_add_func ("/worker/change-refused", test_change_refused);
   g_test_add_data_func ("/worker/fails-closed/landlock", forget_landlock, test_fails_closed);
   g_test_add_data_func ("/worker/fails-closed/restrict", forget_landlock_restrict,
                         test_fails_closed);
