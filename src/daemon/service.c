@@ -127,6 +127,8 @@ banger_service_export (BangerService *self, GError **error)
   if (!g_dbus_interface_skeleton_export (self->manager, self->connection, BANGER_ROOT_PATH, error))
     return FALSE;
   g_dbus_object_manager_server_set_connection (self->objects, self->connection);
+  self->properties
+      = banger_properties_new (self->connection, G_DBUS_OBJECT_MANAGER (self->objects));
   return TRUE;
 }
 
@@ -135,6 +137,7 @@ banger_service_free (BangerService *self)
 {
   if (self->manager != NULL && g_dbus_interface_skeleton_get_connection (self->manager) != NULL)
     g_dbus_interface_skeleton_unexport (self->manager);
+  g_clear_pointer (&self->properties, banger_properties_free);
   g_clear_object (&self->objects);
   g_clear_object (&self->manager);
   g_hash_table_unref (self->vms);

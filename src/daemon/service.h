@@ -3,6 +3,7 @@
 #pragma once
 
 #include "auth.h"
+#include "properties.h"
 #include "common/common.h"
 #include "common/configuration.h"
 #include "store/store.h"
@@ -26,12 +27,13 @@ typedef struct {
   int lock_fd;
   GDBusObjectManagerServer *objects;
   GDBusInterfaceSkeleton *manager;
-  GHashTable *vms;         /* id to BangerVm */
-  GHashTable *images;      /* id to BangerAsset */
-  GHashTable *kernels;     /* id to BangerAsset */
-  GHashTable *jobs;        /* id to BangerJob */
-  GArray *workers_running; /* of BangerPlace */
-  GQueue *workers_waiting; /* of GTask, see worker-client.c */
+  BangerProperties *properties; /* once it is on the bus */
+  GHashTable *vms;              /* id to BangerVm */
+  GHashTable *images;           /* id to BangerAsset */
+  GHashTable *kernels;          /* id to BangerAsset */
+  GHashTable *jobs;             /* id to BangerJob */
+  GArray *workers_running;      /* of BangerPlace */
+  GQueue *workers_waiting;      /* of GTask, see worker-client.c */
 } BangerService;
 
 /* Takes the lock, opens the store and makes the folders; objects come with banger_reconcile_async.

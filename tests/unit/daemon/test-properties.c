@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* GetAll is answered with what holds now, whether GDBus answers or what it answered is kept. */
+#include "daemon/properties.h"
+
+#include "banger-dbus.h"
+#include "common/common.h"
+
+#define PATH BANGER_ROOT_PATH "/vm/abc"
+
+typedef struct {
+  GTestDBus *bus;
+  GDBusConnection *service;
+  GDBusConnection *client;
+  GDBusObjectManagerServer *objects;
+  BangerDbusVM *vm;
+  BangerProperties *properties;
+} Fixture;
+
+static GDBusConnection *
+connect_to (GTestDBus *bus)
+{
+  g_autoptr (GError) error = NULL;
+  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
+      g_test_dbus_get_bus_address (bus),
+      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT
+          | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+      NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  return connection;
+}
+
+static void
+set_up (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GDBusObjectSkeleton) object = g_dbus_object_skeleton_new (PATH);
+
+  self->bus = g_test_dbus_new (G_TEST_DBUS_NONE);
+  g_test_dbus_up (self->bus);
+  self->service = connect_to (self->bus);
+  self->client = connect_to (self->bus);
+  self->vm = banger_dbus_vm_skeleton_new ();
+  g_object_set (self->vm, "name", "one", "state", "stopped", "vcpus", 2, NULL);
+  self->objects = g_dbus_object_manager_server_new (BANGER_ROOT_PATH);
+  g_dbus_object_skeleton_add_interface (object, G_DBUS_INTERFACE_SKELETON (self->vm));
+  g_dbus_object_manager_server_export (self->objects, object);
+  g_dbus_object_manager_server_set_connection (self->objects, self->service);
+  self->properties = banger_properties_new (self->service, G_DBUS_OBJECT_MANAGER (self->objects));
+}
+
+static void
+tear_down (Fixture *self, gconstpointer data)
+{
+  g_clear_pointer (&self->properties, banger_properties_free);
+  g_clear_object (&self->objects);
+  g_clear_object (&self->vm);
+  g_dbus_connection_close_sync (self->client, NULL, NULL);
+  g_dbus_connection_close_sync (self->service, NULL, NULL);
+  g_clear_object (&self->client);
+  g_clear_object (&self->service);
+  g_test_dbus_down (self->bus);
+  g_clear_object (&self->bus);
+}
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  *(GAsyncResult **)data = g_object_ref (result);
+}
+
+static GVariant *
+ask (Fixture *self, const char *path, const char *interface, GError **error)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+
+  g_dbus_connection_call (self->client, g_dbus_connection_get_unique_name (self->service), path,
+                          "org.freedesktop.DBus.Properties", "GetAll",
+                          g_variant_new ("(s)", interface), G_VARIANT_TYPE ("(a{sv})"),
+                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, on_answer, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  return g_dbus_connection_call_finish (self->client, result, error);
+}
+
+static void
+assert_state (Fixture *self, const char *expected)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = ask (self, PATH, BANGER_IFACE_VM, &error);
+  g_autoptr (GVariant) values = NULL;
+  const char *state = NULL, *name = NULL;
+  guint32 vcpus = 0;
+
+  g_assert_no_error (error);
+  values = g_variant_get_child_value (answer, 0);
+  g_assert_true (g_variant_lookup (values, "State", "&s", &state));
+  g_assert_true (g_variant_lookup (values, "Name", "&s", &name));
+  g_assert_true (g_variant_lookup (values, "Vcpus", "u", &vcpus));
+  g_assert_cmpstr (state, ==, expected);
+  g_assert_cmpstr (name, ==, "one");
+  g_assert_cmpuint (vcpus, ==, 2);
+}
+
+static void
+test_change (Fixture *self, gconstpointer data)
+{
+  static const char *const states[] = { "starting", "running", "running", "stopped" };
+
+  for (guint i = 0; i < 3; i++)
+    assert_state (self, "stopped");
+  for (guint i = 0; i < G_N_ELEMENTS (states); i++) {
+    banger_dbus_vm_set_state (self->vm, states[i]);
+    assert_state (self, states[i]);
+    assert_state (self, states[i]);
+  }
+}
+
+/* As GDBus gives it: every property, in every type. */
+static void
+test_same (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) kept = NULL, plain = NULL;
+
+  for (guint i = 0; i < 3; i++) {
+    g_clear_pointer (&kept, g_variant_unref);
+    kept = ask (self, PATH, BANGER_IFACE_VM, &error);
+    g_assert_no_error (error);
+  }
+  g_clear_pointer (&self->properties, banger_properties_free);
+  plain = ask (self, PATH, BANGER_IFACE_VM, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_variant_equal (kept, plain));
+}
+
+static void
+test_others (Fixture *self, gconstpointer data)
+{
+  static const struct {
+    const char *path;
+    const char *interface;
+  } wrong[] = { { PATH, BANGER_IFACE_IMAGE },
+                { PATH, "org.banger.Banger1.No such" },
+                { PATH "d", BANGER_IFACE_VM },
+                { "/", BANGER_IFACE_VM } };
+
+  for (guint i = 0; i < 2 * G_N_ELEMENTS (wrong); i++) {
+    g_autoptr (GError) error = NULL;
+    guint at = i % G_N_ELEMENTS (wrong);
+
+    g_assert_null (ask (self, wrong[at].path, wrong[at].interface, &error));
+    g_assert_nonnull (error);
+    assert_state (self, "stopped");
+  }
+}
+
+static void
+test_gone (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < 3; i++)
+    assert_state (self, "stopped");
+  g_dbus_object_manager_server_unexport (self->objects, PATH);
+  g_clear_object (&self->vm);
+  g_assert_null (ask (self, PATH, BANGER_IFACE_VM, &error));
+  g_assert_nonnull (error);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autofree char *daemon = g_find_program_in_path ("dbus-daemon");
+  static const struct {
+    const char *path;
+    void (*run) (Fixture *self, gconstpointer data);
+  } tests[] = { { "/properties/change", test_change },
+                { "/properties/same", test_same },
+                { "/properties/others", test_others },
+                { "/properties/gone", test_gone } };
+
+  if (daemon == NULL) {
+    g_print ("1..0 # SKIP dbus-daemon is not installed\n");
+    return 0;
+  }
+  g_test_init (&argc, &argv, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
+    g_test_add (tests[i].path, Fixture, NULL, set_up, tests[i].run, tear_down);
+  return g_test_run ();
+}
