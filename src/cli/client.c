@@ -341,6 +341,7 @@ object_free (gpointer data)
   BangerObject *object = data;
 
   g_free (object->path);
+  g_free (object->name);
   g_variant_unref (object->properties);
   g_free (object);
 }
@@ -350,8 +351,7 @@ compare_objects (gconstpointer a, gconstpointer b)
 {
   const BangerObject *first = *(const BangerObject *const *)a;
   const BangerObject *second = *(const BangerObject *const *)b;
-  int order = strcmp (banger_props_string (first->properties, "Name"),
-                      banger_props_string (second->properties, "Name"));
+  int order = strcmp (first->name, second->name);
 
   return order != 0 ? order : strcmp (first->path, second->path);
 }
@@ -361,11 +361,12 @@ banger_objects_select (GVariant *objects, const char *interface)
 {
   GPtrArray *list = g_ptr_array_new_with_free_func (object_free);
   GVariantIter iter;
-  const char *path = NULL;
+  char *path = NULL;
   GVariant *interfaces = NULL;
 
   g_variant_iter_init (&iter, objects);
-  while (g_variant_iter_loop (&iter, "{&o@a{sa{sv}}}", &path, &interfaces)) {
+  /* With "&o" GVariant would bring each object into its serialised form first. */
+  while (g_variant_iter_loop (&iter, "{o@a{sa{sv}}}", &path, &interfaces)) {
     GVariant *properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
 
     if (properties != NULL) {
@@ -373,6 +374,7 @@ banger_objects_select (GVariant *objects, const char *interface)
 
       object->path = g_strdup (path);
       object->properties = properties;
+      object->name = g_strdup (banger_props_string (properties, "Name"));
       g_ptr_array_add (list, object);
     }
   }
@@ -380,37 +382,63 @@ banger_objects_select (GVariant *objects, const char *interface)
   return list;
 }
 
+/* Lists ask for the names of many objects, and each look into @objects itself reads all of it. */
+static GVariant *
+find_interfaces (GVariant *objects, const char *path)
+{
+  static GVariant *indexed;
+  static GHashTable *by_path;
+  GVariantIter iter;
+  char *key = NULL;
+  GVariant *interfaces = NULL;
+
+  if (objects != indexed) {
+    g_clear_pointer (&by_path, g_hash_table_unref);
+    g_clear_pointer (&indexed, g_variant_unref);
+    indexed = g_variant_ref (objects);
+    by_path
+        = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
+    g_variant_iter_init (&iter, objects);
+    while (g_variant_iter_next (&iter, "{o@a{sa{sv}}}", &key, &interfaces))
+      g_hash_table_insert (by_path, key, interfaces);
+  }
+  return g_hash_table_lookup (by_path, path);
+}
+
 char *
 banger_objects_name (GVariant *objects, const char *path, const char *interface)
 {
-  g_autoptr (GVariant) interfaces = NULL, properties = NULL;
+  GVariant *interfaces = find_interfaces (objects, path);
+  g_autoptr (GVariant) properties = NULL;
 
-  interfaces = g_variant_lookup_value (objects, path, G_VARIANT_TYPE ("a{sa{sv}}"));
   if (interfaces != NULL)
     properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
   return g_strdup (properties != NULL ? banger_props_string (properties, "Name") : "");
 }
 
+/* Each look goes through all that come before it, so one is made whatever the type. */
 const char *
 banger_props_string (GVariant *properties, const char *key)
 {
-  const char *value = NULL;
+  g_autoptr (GVariant) value = g_variant_lookup_value (properties, key, NULL);
 
-  if (g_variant_lookup (properties, key, "&s", &value)
-      || g_variant_lookup (properties, key, "&o", &value))
-    return value;
+  if (value != NULL
+      && (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
+          || g_variant_is_of_type (value, G_VARIANT_TYPE_OBJECT_PATH)))
+    return g_variant_get_string (value, NULL); /* @properties holds it too */
   return "";
 }
 
 guint64
 banger_props_number (GVariant *properties, const char *key)
 {
-  guint64 wide = 0;
-  guint32 narrow = 0;
+  g_autoptr (GVariant) value = g_variant_lookup_value (properties, key, NULL);
 
-  if (g_variant_lookup (properties, key, "t", &wide))
-    return wide;
-  return g_variant_lookup (properties, key, "u", &narrow) ? narrow : 0;
+  if (value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT64))
+    return g_variant_get_uint64 (value);
+  return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)
+             ? g_variant_get_uint32 (value)
+             : 0;
 }
 
 gboolean

@@ -54,6 +54,7 @@ guint banger_client_interrupts (BangerClient *client);
 /* One object of a listing. */
 typedef struct {
   char *path;
+  char *name;           /* "" for a job */
   GVariant *properties; /* a{sv} */
 } BangerObject;
 
