@@ -487,7 +487,7 @@ on_call_cancelled (GCancellable *cancellable, gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-void
+guint32
 banger_channel_call_async (BangerChannel *self, const char *verb, GVariant *args, GUnixFDList *fds,
                            guint timeout_ms, GCancellable *cancellable,
                            GAsyncReadyCallback callback, gpointer data)
@@ -503,7 +503,7 @@ banger_channel_call_async (BangerChannel *self, const char *verb, GVariant *args
   call->serial = self->last_serial;
   if (!banger_channel_send (self, call->serial, verb, args, fds, &error)) {
     g_task_return_error (task, error);
-    return;
+    return 0;
   }
   g_hash_table_insert (self->waiting, GUINT_TO_POINTER (call->serial), g_object_ref (task));
   if (timeout_ms > 0) {
@@ -516,6 +516,7 @@ banger_channel_call_async (BangerChannel *self, const char *verb, GVariant *args
     g_source_set_callback (call->cancelled, G_SOURCE_FUNC (on_call_cancelled), task, NULL);
     g_source_attach (call->cancelled, g_main_context_get_thread_default ());
   }
+  return call->serial;
 }
 
 BangerMessage *

@@ -62,10 +62,11 @@ gboolean banger_channel_reply (BangerChannel *channel, guint32 serial, GVariant 
                                GUnixFDList *fds, GError **error);
 void banger_channel_reply_error (BangerChannel *channel, guint32 serial, const GError *answer);
 
-/* Asks and waits for the answer, @timeout_ms at most (0: as long as it takes). */
-void banger_channel_call_async (BangerChannel *channel, const char *verb, GVariant *args,
-                                GUnixFDList *fds, guint timeout_ms, GCancellable *cancellable,
-                                GAsyncReadyCallback callback, gpointer data);
+/* Asks and waits for the answer, @timeout_ms at most (0: as long as it takes). The serial of the
+ * call, 0 if it could not be sent. */
+guint32 banger_channel_call_async (BangerChannel *channel, const char *verb, GVariant *args,
+                                   GUnixFDList *fds, guint timeout_ms, GCancellable *cancellable,
+                                   GAsyncReadyCallback callback, gpointer data);
 /* The answer, or the peer's error as it was raised. */
 BangerMessage *
 banger_channel_call_finish (BangerChannel *channel, GAsyncResult *result, GError **error);
