@@ -7,6 +7,7 @@
 #include "reconcile.h"
 #include "service.h"
 #include "stages.h"
+#include "vm-restart.h"
 
 #include <glib-unix.h>
 #include <signal.h>
@@ -84,6 +85,7 @@ on_reconciled (GObject *source, GAsyncResult *result, gpointer data)
   self->name_id = g_bus_own_name_on_connection (self->service->connection, BANGER_BUS_NAME,
                                                 G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
                                                 on_name_acquired, on_name_lost, self, NULL);
+  banger_restart_begin (self->service);
 }
 
 static gboolean

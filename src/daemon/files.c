@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,6 +85,21 @@ int
 banger_files_create (int dirfd, const char *name, GError **error)
 {
   return banger_files_open (dirfd, name, O_RDWR | O_CREAT | O_TRUNC, error);
+}
+
+gboolean
+banger_files_rotate (int dirfd, const char *name, guint keep, GError **error)
+{
+  for (guint i = keep; i > 0; i--) {
+    g_autofree char *from = i > 1 ? g_strdup_printf ("%s.%u", name, i - 1) : g_strdup (name);
+    g_autofree char *to = g_strdup_printf ("%s.%u", name, i);
+
+    if (renameat (dirfd, from, dirfd, to) < 0 && errno != ENOENT) {
+      banger_set_error_errno (error, errno, NULL, "%s: cannot be kept as %s", from, to);
+      return FALSE;
+    }
+  }
+  return TRUE;
 }
 
 typedef struct {
@@ -220,6 +236,16 @@ banger_files_remove_run_dir (BangerService *service, const char *id, GError **er
   banger_autofd int folder = banger_make_dir_at (service->runtime_fd, "vms", 0700, error);
 
   return folder >= 0 && banger_remove_tree_at (folder, id, error);
+}
+
+gint64
+banger_files_run_time (BangerService *service, const char *id)
+{
+  g_autofree char *name = g_strdup_printf ("vms/%s", id);
+  struct stat info = { 0 };
+
+  return fstatat (service->runtime_fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? info.st_mtim.tv_sec
+                                                                              : 0;
 }
 
 char *

@@ -4,6 +4,10 @@
 
 #include "service.h"
 
+/* What the guest wrote to its console at its last boot; and so many boots before it, as .1, .2 … */
+#define BANGER_CONSOLE_LOG "console.log"
+#define BANGER_CONSOLE_FORMER 3
+
 /* "images", "kernels", "vms". */
 const char *banger_files_folder (BangerObjectKind kind);
 /* Names in the folder @name of @dirfd, without hidden ones; none if it is not there. */
@@ -21,6 +25,8 @@ int banger_files_open_dir (BangerService *service, BangerObjectKind kind, const 
 int banger_files_create (int dirfd, const char *name, GError **error);
 /* Opens a file of the service; flags as of open(2). */
 int banger_files_open (int dirfd, const char *name, int flags, GError **error);
+/* Moves NAME to NAME.1, that to NAME.2, up to @keep; what was there goes. */
+gboolean banger_files_rotate (int dirfd, const char *name, guint keep, GError **error);
 
 /* Removes an object's folder with all that is in it. */
 void banger_files_remove_async (BangerService *service, BangerObjectKind kind, const char *id,
@@ -34,5 +40,7 @@ gboolean banger_files_finish (GAsyncResult *result, guint64 *allocated, GError *
 /* The run-time folder of a VM, "vms/ID" below RUNTIME; made if it is not there. */
 int banger_files_make_run_dir (BangerService *service, const char *id, GError **error);
 gboolean banger_files_remove_run_dir (BangerService *service, const char *id, GError **error);
+/* When it was made, or its monitor began to listen (UTC seconds); 0 if it is not there. */
+gint64 banger_files_run_time (BangerService *service, const char *id);
 /* Where its monitor listens. */
 char *banger_files_control_path (BangerService *service, const char *id);

@@ -52,6 +52,7 @@ job_from_record (BangerService *service, BangerJobRecord *record, gboolean cance
                 self->progress, "started-by-uid", record->started_by, "cancelable", cancelable,
                 NULL);
   banger_dbus_job_set_timings (self->iface, g_variant_new ("a(stt)", NULL));
+  banger_dbus_job_set_result (self->iface, g_variant_new ("a{sv}", NULL));
   banger_dbus_job_set_error (self->iface, banger_error_to_variant (NULL));
   return self;
 }
@@ -249,6 +250,19 @@ banger_job_commit (BangerJob *self)
 {
   banger_dbus_job_set_cancelable (self->iface, FALSE);
   flush (self);
+}
+
+void
+banger_job_allow_cancel (BangerJob *self)
+{
+  banger_dbus_job_set_cancelable (self->iface, TRUE);
+  flush (self);
+}
+
+void
+banger_job_set_result (BangerJob *self, GVariant *result)
+{
+  banger_dbus_job_set_result (self->iface, result);
 }
 
 static gboolean

@@ -37,8 +37,11 @@ void banger_job_describe (BangerJob *job, BangerAuthObject *object);
 void banger_job_stage (BangerJob *job, const char *stage);
 /* Of the present stage, from 0 to 1, or negative. */
 void banger_job_progress (BangerJob *job, double fraction);
-/* It can no longer be cancelled. */
+/* It can no longer be cancelled, or from here on it can. */
 void banger_job_commit (BangerJob *job);
+void banger_job_allow_cancel (BangerJob *job);
+/* What it found out (a{sv}), before it ends; floating is taken. */
+void banger_job_set_result (BangerJob *job, GVariant *result);
 /* Ends it, NULL: done. Takes @error: Cancelled says that all is undone, any other that it failed,
  * whether a Cancel was asked for or not. */
 void banger_job_finish (BangerJob *job, GError *error);

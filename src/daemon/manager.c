@@ -12,6 +12,8 @@
 #include "vm-options.h"
 #include "vm.h"
 
+#include "common/version.h"
+
 void
 banger_manager_init (BangerService *service)
 {
@@ -19,6 +21,7 @@ banger_manager_init (BangerService *service)
   static const char *const none[] = { NULL };
 
   banger_dbus_manager_set_version (iface, BANGER_VERSION);
+  banger_dbus_manager_set_protocol (iface, BANGER_PROTOCOL);
   banger_dbus_manager_set_features (iface, none);
   banger_dbus_manager_set_backends (iface, g_variant_new ("aa{sv}", NULL));
   g_object_set (iface, "default-image", "/", "default-kernel", "/", NULL);

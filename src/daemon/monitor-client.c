@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "monitor-client.h"
 
+#include "config.h"
 #include "files.h"
+
+#include "common/version.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -14,6 +17,7 @@
 #define EXIT_RECORD_MAX 65536
 /* A monitor that has told the end may stay for readers of the console, LINGER_SECONDS in vmm. */
 #define LEAVE_SECONDS 5
+#define VERSION_MAX 32
 
 /* A process whose end we wait for. */
 typedef struct {
@@ -30,11 +34,13 @@ struct _BangerMonitor {
   Process vmm; /* the kernel ends it with the monitor, but not at once */
   guint leave_timer;
   const char *accelerator;
+  char *version;
+  guint32 protocol;
   const BangerMonitorEvents *events;
   gpointer data;
-  gboolean told;   /* "exited" came */
-  gboolean ended;  /* and was handed on */
-  GError *failure; /* what it told */
+  gboolean told;  /* "exited" came */
+  gboolean ended; /* and was handed on */
+  BangerEnd end;  /* what it told */
 };
 
 static const char *
@@ -49,61 +55,108 @@ known_accelerator (const char *word)
   return "";
 }
 
-static gboolean
-is_regular_end (const char *reason)
+void
+banger_end_clear (BangerEnd *end)
 {
-  static const char *const regular[] = { "shutdown", "killed", "reboot", NULL };
+  g_clear_error (&end->failure);
+}
 
-  return reason != NULL && g_strv_contains (regular, reason);
+static gboolean
+is_regular_end (BangerExitReason reason)
+{
+  return reason == BANGER_EXIT_SHUTDOWN || reason == BANGER_EXIT_KILLED
+         || reason == BANGER_EXIT_REBOOT;
+}
+
+/* A word that we do not know is that of a fault. */
+static BangerExitReason
+parse_reason (const char *word)
+{
+  BangerExitReason reason = BANGER_EXIT_NONE;
+
+  if (!banger_exit_reason_from_string (word, &reason) || reason == BANGER_EXIT_NONE)
+    return BANGER_EXIT_VMM_FAILED;
+  return reason;
+}
+
+static const char *
+known_ended_by (const char *word)
+{
+  static const char *const known[] = { "guest", "button", "vmm", "kill" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (known); i++) {
+    if (g_strcmp0 (known[i], word) == 0)
+      return known[i];
+  }
+  return NULL;
+}
+
+static const char *
+default_message (BangerExitReason reason)
+{
+  switch (reason) {
+  case BANGER_EXIT_PANIC:
+    return "the guest's kernel panicked";
+  case BANGER_EXIT_LOST:
+    return "its monitor ended without a word";
+  default:
+    return "the VMM failed";
+  }
 }
 
 static GError *
-make_failure (const char *name, const char *reason, const char *message, const char *cause)
+make_failure (const char *name, BangerExitReason reason, const char *message, const char *cause)
 {
   GError *error = NULL;
 
   banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
                     cause != NULL && *cause != '\0' ? cause : "see the console's last lines",
                     "banger vm logs", "vm '%s': %s", name,
-                    message != NULL && *message != '\0' ? message
-                    : g_strcmp0 (reason, "panic") == 0  ? "the guest's kernel panicked"
-                                                        : "the VMM failed");
+                    message != NULL && *message != '\0' ? message : default_message (reason));
   return error;
 }
 
-GError *
-banger_exit_record_read (BangerService *service, const char *id, const char *name)
+void
+banger_exit_record_read (BangerService *service, const char *id, const char *name, BangerEnd *end)
 {
   banger_autofd int dirfd = banger_files_open_dir (service, BANGER_OBJECT_VM, id, NULL);
   g_autofree char *text = NULL, *reason = NULL, *message = NULL, *cause = NULL;
   g_autoptr (GKeyFile) file = g_key_file_new ();
   gsize length = 0;
 
+  end->reason = BANGER_EXIT_LOST;
   if (dirfd >= 0)
     text = banger_read_file_at (dirfd, "exit", EXIT_RECORD_MAX, &length, NULL);
-  if (text == NULL || length == 0
-      || !g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, NULL))
-    return make_failure (name, NULL, "its monitor ended without a word", NULL);
-  reason = g_key_file_get_string (file, "exit", "reason", NULL);
-  message = g_key_file_get_string (file, "exit", "message", NULL);
-  cause = g_key_file_get_string (file, "exit", "cause", NULL);
-  return is_regular_end (reason) ? NULL : make_failure (name, reason, message, cause);
+  if (text != NULL && length > 0
+      && g_key_file_load_from_data (file, text, length, G_KEY_FILE_NONE, NULL)) {
+    reason = g_key_file_get_string (file, "exit", "reason", NULL);
+    message = g_key_file_get_string (file, "exit", "message", NULL);
+    cause = g_key_file_get_string (file, "exit", "cause", NULL);
+    end->reason = parse_reason (reason);
+  }
+  if (!is_regular_end (end->reason))
+    end->failure = make_failure (name, end->reason, message, cause);
 }
 
 static void
 note_exited (BangerMonitor *self, GVariant *args)
 {
-  const char *reason = NULL;
+  const char *reason = NULL, *ended_by = NULL;
   g_autoptr (GVariant) dictionary = NULL;
 
+  if (self->told)
+    return;
   self->told = TRUE;
   g_variant_lookup (args, "reason", "&s", &reason);
-  if (is_regular_end (reason))
+  g_variant_lookup (args, "ended-by", "&s", &ended_by);
+  self->end.reason = parse_reason (reason);
+  self->end.ended_by = known_ended_by (ended_by);
+  if (is_regular_end (self->end.reason))
     return;
   dictionary = g_variant_lookup_value (args, "error", G_VARIANT_TYPE_VARDICT);
-  self->failure = banger_error_from_variant (dictionary);
-  if (self->failure == NULL)
-    self->failure = make_failure (self->id, reason, NULL, NULL);
+  self->end.failure = banger_error_from_variant (dictionary);
+  if (self->end.failure == NULL)
+    self->end.failure = make_failure (self->id, self->end.reason, NULL, NULL);
 }
 
 static void
@@ -133,13 +186,11 @@ on_overdue (gpointer data)
 static void
 tell_ended (BangerMonitor *self)
 {
-  g_autoptr (GError) failure = self->told
-                                   ? g_steal_pointer (&self->failure)
-                                   : banger_exit_record_read (self->service, self->id, self->id);
-
+  if (!self->told)
+    banger_exit_record_read (self->service, self->id, self->id, &self->end);
   self->ended = TRUE;
   self->leave_timer = g_timeout_add_seconds (LEAVE_SECONDS, on_overdue, self);
-  self->events->ended (self, failure, self->data);
+  self->events->ended (self, &self->end, self->data);
 }
 
 /* The end is told when the monitor says so, for its VMM is gone then, else when it has gone without
@@ -222,6 +273,9 @@ monitor_new (BangerService *service, const char *id, BangerChannel *channel)
   self->id = g_strdup (id);
   self->channel = channel;
   self->accelerator = "";
+  /* What it says of itself may tell otherwise. */
+  self->version = g_strdup (BANGER_VERSION);
+  self->protocol = BANGER_PROTOCOL;
   self->process.pidfd = self->vmm.pidfd = -1;
   return self;
 }
@@ -288,7 +342,8 @@ banger_monitor_free (BangerMonitor *self)
     g_child_watch_add (self->child, on_reaped, NULL);
   banger_channel_close (self->channel);
   g_clear_object (&self->channel);
-  g_clear_error (&self->failure);
+  banger_end_clear (&self->end);
+  g_free (self->version);
   g_free (self->id);
   g_free (self);
 }
@@ -313,16 +368,53 @@ banger_monitor_accelerator (BangerMonitor *self)
   return self->accelerator;
 }
 
+const char *
+banger_monitor_version (BangerMonitor *self)
+{
+  return self->version;
+}
+
+gboolean
+banger_monitor_is_ours (BangerMonitor *self)
+{
+  return self->protocol == BANGER_PROTOCOL;
+}
+
+static gboolean
+is_version (const char *text)
+{
+  return *text != '\0' && strlen (text) <= VERSION_MAX
+         && strspn (text, G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS ".+~-") == strlen (text);
+}
+
 void
 banger_monitor_take_facts (BangerMonitor *self, GVariant *facts)
 {
-  const char *word = NULL;
+  const char *word = NULL, *version = NULL;
   gint32 pid = 0;
 
   g_variant_lookup (facts, "accelerator", "&s", &word);
+  g_variant_lookup (facts, "protocol", "u", &self->protocol);
+  if (g_variant_lookup (facts, "version", "&s", &version) && is_version (version)) {
+    g_free (self->version);
+    self->version = g_strdup (version);
+  }
   self->accelerator = known_accelerator (word);
   if (self->vmm.pidfd < 0 && g_variant_lookup (facts, "pid", "i", &pid) && pid > 0)
     watch_process (self, &self->vmm, banger_monitor_open_vmm (pid, self->id));
+}
+
+GError *
+banger_monitor_explain (const char *name, GError *error)
+{
+  g_autoptr (GError) channel = error;
+  GError *ours = NULL;
+
+  if (error->domain == BANGER_ERROR)
+    return g_steal_pointer (&channel);
+  banger_set_error (&ours, BANGER_ERROR_GUEST_UNREACHABLE, NULL, channel->message,
+                    "banger vm health", "vm '%s' does not answer", name);
+  return ours;
 }
 
 static void

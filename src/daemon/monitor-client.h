@@ -6,12 +6,23 @@
 
 typedef struct _BangerMonitor BangerMonitor;
 
+/* How a guest ended. */
+typedef struct {
+  BangerExitReason reason;
+  const char
+      *ended_by;   /* where it was asked to: `guest`, `button`, `vmm`, `kill`; NULL: not told */
+  GError *failure; /* NULL where it ended as it may */
+} BangerEnd;
+
+void banger_end_clear (BangerEnd *end);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerEnd, banger_end_clear)
+
 typedef struct {
   void (*stage) (BangerMonitor *monitor, const char *stage, gpointer data);
   void (*health) (BangerMonitor *monitor, GVariant *health, gpointer data);
-  /* The guest has ended. @failure is NULL where it ended as it may; the callee's only during the
-   * call. No other event follows but the next. */
-  void (*ended) (BangerMonitor *monitor, const GError *failure, gpointer data);
+  /* The guest has ended. @end is the callee's only during the call. No other event follows but the
+   * next. */
+  void (*ended) (BangerMonitor *monitor, const BangerEnd *end, gpointer data);
   /* No process of it is left; the callee may free @monitor. A few seconds after the end at most. */
   void (*left) (BangerMonitor *monitor, gpointer data);
 } BangerMonitorEvents;
@@ -30,8 +41,13 @@ banger_monitor_follow (BangerMonitor *monitor, const BangerMonitorEvents *events
 BangerChannel *banger_monitor_channel (BangerMonitor *monitor);
 /* "kvm", "tcg" or "". */
 const char *banger_monitor_accelerator (BangerMonitor *monitor);
+/* Its version, and whether it speaks our protocol. */
+const char *banger_monitor_version (BangerMonitor *monitor);
+gboolean banger_monitor_is_ours (BangerMonitor *monitor);
 /* Takes what it answered to `start` or `hello`. */
 void banger_monitor_take_facts (BangerMonitor *monitor, GVariant *facts);
+/* What a call of it failed with, as people can use it. Takes @error. */
+GError *banger_monitor_explain (const char *name, GError *error);
 /* Asks it to end its VMM at once; if it does not answer it is killed. The end is told as ever. */
 void banger_monitor_kill (BangerMonitor *monitor);
 /* Kills what is left of it, readers of the console or not. */
@@ -42,5 +58,6 @@ gboolean banger_monitor_kill_process (const char *id, gboolean wait);
 /* Pidfd of process @pid if that is the monitor of VM @id, or its VMM; else -1. */
 int banger_monitor_open_process (pid_t pid, const char *id);
 int banger_monitor_open_vmm (pid_t pid, const char *id);
-/* How the exit record says that a VM ended; NULL where the guest ended as it may. */
-GError *banger_exit_record_read (BangerService *service, const char *id, const char *name);
+/* How the exit record says that a VM ended. */
+void
+banger_exit_record_read (BangerService *service, const char *id, const char *name, BangerEnd *end);

@@ -10,7 +10,7 @@
 #include "asset.h"
 #include "files.h"
 #include "job.h"
-#include "vm.h"
+#include "vm-restart.h"
 
 /* So long the start waits for monitors: what most of them answer is known before the first call. */
 #define SLOW_MS 2000
@@ -190,12 +190,23 @@ clear_stray_intents (BangerService *service, GError **error)
   return TRUE;
 }
 
-/* No monitor answers for a VM that ran: say how it ended. */
+static void
+fail_interrupted (BangerVm *vm)
+{
+  GError *failure = NULL;
+
+  banger_set_error (&failure, BANGER_ERROR_INTERRUPTED, "vmm", "the service ended while it ran",
+                    "start it again", "vm '%s': its start was interrupted", vm->record->name);
+  banger_vm_start_interrupted (vm, failure);
+}
+
+/* No monitor answers for a VM that ran: say how it ended. What it was to end by is done; what it
+ * did by itself has the same consequences as if we had been there. */
 static void
 note_end (BangerVm *vm)
 {
   BangerVmState before = vm->record->state;
-  GError *failure = NULL;
+  g_auto (BangerEnd) end = { 0 };
 
   /* No look at all processes for each VM that just is not running. */
   if (banger_store_has_intent (vm->service->store, BANGER_INTENT_MONITOR, vm->record->id))
@@ -203,12 +214,18 @@ note_end (BangerVm *vm)
   banger_vm_release_run (vm);
   if (before == BANGER_VM_STOPPED || before == BANGER_VM_FAILED)
     return;
-  if (before == BANGER_VM_STARTING)
-    banger_set_error (&failure, BANGER_ERROR_INTERRUPTED, "vmm", "the service ended while it ran",
-                      "start it again", "vm '%s': its start was interrupted", vm->record->name);
-  else if (before != BANGER_VM_STOPPING)
-    failure = banger_exit_record_read (vm->service, vm->record->id, vm->record->name);
-  banger_vm_set_state (vm, failure != NULL ? BANGER_VM_FAILED : BANGER_VM_STOPPED, failure);
+  if (before == BANGER_VM_STARTING) {
+    fail_interrupted (vm);
+    return;
+  }
+  banger_exit_record_read (vm->service, vm->record->id, vm->record->name, &end);
+  banger_vm_clear_pending (vm);
+  if (before != BANGER_VM_STOPPING) {
+    banger_vm_ended_itself (vm, end.reason, g_steal_pointer (&end.failure));
+    return;
+  }
+  vm->record->last_exit = end.reason;
+  banger_vm_set_state (vm, BANGER_VM_STOPPED, NULL);
 }
 
 static void
@@ -247,24 +264,45 @@ probe_free (Probe *probe)
   g_free (probe);
 }
 
+static gboolean
+has_state (GVariant *facts, const char *word)
+{
+  const char *state = NULL;
+
+  return g_variant_lookup (facts, "state", "&s", &state) && g_str_equal (state, word);
+}
+
+/* That of the service which started it, unless it ended before it could note it. */
+static void
+mend_started_at (BangerVm *vm)
+{
+  gint64 listens = banger_files_run_time (vm->service, vm->record->id);
+
+  if (vm->record->state == BANGER_VM_STARTING)
+    vm->record->started_at = listens > 0 ? listens : g_get_real_time () / G_USEC_PER_SEC;
+}
+
 static void
 adopt (BangerVm *vm, GVariant *facts)
 {
   g_autoptr (GVariant) health = g_variant_lookup_value (facts, "health", G_VARIANT_TYPE_VARDICT);
-  const char *word = NULL;
+  BangerHealth ignored = BANGER_HEALTH_UNKNOWN;
 
-  if (health != NULL && g_variant_lookup (health, "health", "&s", &word))
-    banger_health_from_string (word, &vm->health);
+  if (health != NULL)
+    banger_vm_take_health (vm, health, &ignored);
   /* Whoever works on it by now says what it is. */
   if (vm->job != NULL) {
     banger_vm_announce (vm);
     return;
   }
-  /* The service that started it ended before it could note when. */
-  if (vm->record->state == BANGER_VM_STARTING)
-    vm->record->started_at = g_get_real_time () / G_USEC_PER_SEC;
-  /* A stop that was interrupted goes on in the monitor; the VM is there until it ends. */
-  banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
+  mend_started_at (vm);
+  if (vm->healthy_since != 0)
+    vm->healthy_since -= MAX (0, g_get_real_time () - vm->record->started_at * G_USEC_PER_SEC);
+  /* A stop that was interrupted goes on in the monitor; the VM is there until it ends, and that is
+   * then what somebody wanted. */
+  vm->end_wanted = has_state (facts, "stopping");
+  banger_vm_set_state (vm, has_state (facts, "paused") ? BANGER_VM_PAUSED : BANGER_VM_RUNNING,
+                       NULL);
 }
 
 static void
@@ -281,12 +319,19 @@ on_probed_left (GObject *source, GAsyncResult *result, gpointer data)
 static gboolean
 is_running (const BangerVm *vm, GVariant *facts)
 {
-  const char *id = NULL, *state = NULL;
+  const char *id = NULL;
 
   g_variant_lookup (facts, "id", "&s", &id);
-  g_variant_lookup (facts, "state", "&s", &state);
   return g_strcmp0 (id, vm->record->id) == 0
-         && (g_strcmp0 (state, "running") == 0 || g_strcmp0 (state, "stopping") == 0);
+         && (has_state (facts, "running") || has_state (facts, "paused")
+             || has_state (facts, "stopping"));
+}
+
+/* One of another protocol is left as it is, even where we do not understand what it answers. */
+static gboolean
+is_to_be_kept (const BangerVm *vm, GVariant *facts)
+{
+  return is_running (vm, facts) || !banger_monitor_is_ours (vm->monitor);
 }
 
 static void
@@ -305,7 +350,7 @@ on_hello (GObject *source, GAsyncResult *result, gpointer data)
   }
   if (answer != NULL)
     banger_monitor_take_facts (vm->monitor, answer->args);
-  if (answer != NULL && is_running (vm, answer->args)) {
+  if (answer != NULL && is_to_be_kept (vm, answer->args)) {
     adopt (vm, answer->args);
     probe_free (probe);
     return;
@@ -325,7 +370,7 @@ on_slow (gpointer data)
 
   probe->timer = 0;
   g_message ("vm %s: its monitor is slow to answer", probe->vm_id);
-  if (vm->record->state == BANGER_VM_STOPPING || vm->record->state == BANGER_VM_PAUSED)
+  if (vm->record->state == BANGER_VM_STOPPING)
     banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
   let_go (probe);
   return G_SOURCE_REMOVE;

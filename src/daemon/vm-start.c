@@ -6,6 +6,9 @@
 #include "doctor.h"
 #include "files.h"
 #include "vm-disks.h"
+#include "vm-restart.h"
+
+#include "common/version.h"
 
 #include <fcntl.h>
 
@@ -42,6 +45,8 @@ finish_failed (BangerVm *vm, BangerJob *job, GError *error)
     return;
   }
   banger_error_set_stage (&error, banger_job_stage_name (job));
+  if (vm->automatic && !cancelled)
+    banger_vm_plan_again (vm);
   vm->job = NULL;
   banger_vm_set_state (vm, cancelled ? BANGER_VM_STOPPED : BANGER_VM_FAILED,
                        cancelled ? NULL : g_error_copy (error));
@@ -117,16 +122,19 @@ open_files (Start *start, GError **error)
 {
   const BangerVmRecord *record = start->vm->record;
   const int log_flags = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND;
+  banger_autofd int dirfd
+      = banger_files_open_dir (start->vm->service, BANGER_OBJECT_VM, record->id, error);
 
-  return add_file (start, "kernel", BANGER_OBJECT_KERNEL, record->kernel_id, "vmlinux", O_RDONLY,
-                   error)
+  return dirfd >= 0 && banger_files_rotate (dirfd, BANGER_CONSOLE_LOG, BANGER_CONSOLE_FORMER, error)
+         && add_file (start, "kernel", BANGER_OBJECT_KERNEL, record->kernel_id, "vmlinux", O_RDONLY,
+                      error)
          && add_file (start, "modules-image", BANGER_OBJECT_KERNEL, record->kernel_id,
                       "modules.ext4", O_RDONLY, error)
          && add_file (start, "boot-modules", BANGER_OBJECT_KERNEL, record->kernel_id,
                       "boot-modules.cpio", O_RDONLY, error)
          && open_root (start, error)
          && add_file (start, "work", BANGER_OBJECT_VM, record->id, "work.ext4", O_RDWR, error)
-         && add_file (start, "console", BANGER_OBJECT_VM, record->id, "console.log", log_flags,
+         && add_file (start, "console", BANGER_OBJECT_VM, record->id, BANGER_CONSOLE_LOG, log_flags,
                       error)
          && add_file (start, "exit-record", BANGER_OBJECT_VM, record->id, "exit",
                       O_RDWR | O_CREAT | O_TRUNC, error);
@@ -198,8 +206,8 @@ on_boot_cancelled (GCancellable *cancellable, gpointer data)
 static void
 await_boot (BangerVm *vm, BangerJob *job)
 {
-  vm->job = NULL;
   vm->booting = job;
+  banger_vm_release_job (vm, job);
   banger_vm_announce (vm);
   banger_job_stage (job, "booting");
   if (vm->health == BANGER_HEALTH_HEALTHY || vm->health == BANGER_HEALTH_DEGRADED) {
@@ -377,8 +385,7 @@ on_boot_left (GObject *source, GAsyncResult *result, gpointer data)
   BangerVm *vm = failed->vm;
   BangerJob *job = failed->job;
 
-  if (vm->job == job)
-    vm->job = NULL;
+  banger_vm_release_job (vm, job);
   if (is_create (job) && vm->job == NULL
       && g_error_matches (failed->error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
     banger_vm_remove (vm, job, failed->error);
@@ -397,25 +404,52 @@ banger_vm_boot_failed (BangerVm *vm, GError *error)
   banger_vm_wait_end_async (vm, on_boot_left, failed);
 }
 
-static gboolean
-admit_start (BangerVm *vm, BangerJob *job, GError **error)
+gboolean
+banger_vm_admit_start (BangerVm *vm, BangerJob *job, guint restarts, GError **error)
 {
   BangerStore *store = vm->service->store;
-  BangerVmState before = vm->record->state;
+  BangerVmRecord before = *vm->record;
   g_autoptr (BangerTransaction) transaction = NULL;
 
-  if (before != BANGER_VM_STOPPED && before != BANGER_VM_FAILED) {
-    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, NULL,
-                      "vm '%s' is %s: it cannot be started", vm->record->name,
-                      banger_vm_state_to_string (before));
+  if (!banger_capacity_check (vm->service, vm->record->memory_bytes, error))
     return FALSE;
-  }
   transaction = banger_store_begin (store, error);
   vm->record->state = BANGER_VM_STARTING;
+  vm->record->next_start_at = 0;
+  vm->record->restarts = restarts;
   if (transaction != NULL && banger_store_update_vm (store, vm->record, error)
-      && banger_job_save (job, error) && banger_transaction_commit (transaction, error))
+      && banger_job_save (job, error) && banger_transaction_commit (transaction, error)) {
+    banger_vm_unplan (vm);
     return TRUE;
-  vm->record->state = before;
+  }
+  vm->record->state = before.state;
+  vm->record->next_start_at = before.next_start_at;
+  vm->record->restarts = before.restarts;
+  return FALSE;
+}
+
+void
+banger_vm_run_admitted (BangerVm *vm, BangerJob *job)
+{
+  vm->job = job;
+  banger_vm_announce (vm);
+  banger_job_stage (job, "admitted");
+  banger_vm_run_start (vm, job);
+}
+
+static gboolean
+check_startable (BangerVm *vm, GError **error)
+{
+  BangerVmState state = vm->record->state;
+
+  if (!banger_vm_check_free (vm, error))
+    return FALSE;
+  if (state == BANGER_VM_STOPPED || state == BANGER_VM_FAILED)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
+                    state == BANGER_VM_PAUSED ? "resume it" : NULL,
+                    "vm '%s' is %s: it cannot be started", vm->record->name,
+                    banger_vm_state_to_string (state));
   return FALSE;
 }
 
@@ -429,16 +463,13 @@ banger_vm_start (BangerCall *call)
   if (vm == NULL)
     return;
   job = banger_job_new (call->service, "start", BANGER_OBJECT_VM, call->id, call->uid, TRUE);
-  if (!banger_vm_check_free (vm, &error)
-      || !banger_capacity_check (call->service, vm->record->memory_bytes, &error)
-      || !admit_start (vm, job, &error)) {
+  if (!check_startable (vm, &error) || !banger_vm_admit_start (vm, job, 0, &error)) {
     banger_call_fail (call, error);
     return;
   }
-  vm->job = job;
-  banger_vm_announce (vm);
+  vm->automatic = FALSE;
+  vm->attempts = 0;
   banger_job_publish (job);
   banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
-  banger_job_stage (job, "admitted");
-  banger_vm_run_start (vm, g_steal_pointer (&job));
+  banger_vm_run_admitted (vm, g_steal_pointer (&job));
 }

@@ -7,6 +7,12 @@
 
 void banger_vm_start (BangerCall *call);
 
+/* Writes a start by @job, and the job, as one; @restarts as the property. Whatever was planned is
+ * no longer. NoSpace. */
+gboolean banger_vm_admit_start (BangerVm *vm, BangerJob *job, guint restarts, GError **error);
+/* Goes on with what was admitted; @job has been published. */
+void banger_vm_run_admitted (BangerVm *vm, BangerJob *job);
+
 /* Runs the job stages from `kernel` on; @job is the VM's. When the guest's CPUs run, the VM is free
  * for other jobs, and this one waits for the guest to be healthy. If the guest could not be started
  * a job of kind `create` removes the VM; any other leaves it `failed`. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vm-stop.h"
 
-#include "vm.h"
+#include "vm-restart.h"
+#include "vm-start.h"
 
 #define TIMEOUT_DEFAULT 30
 #define TIMEOUT_MAX 3600
@@ -17,27 +18,70 @@ typedef struct {
   guint timer;
 } Stop;
 
-/* Writes @state and the job as one, then puts both on the bus. The job becomes the VM's. */
+static Stop *
+stop_new (BangerVm *vm, BangerJob *job)
+{
+  Stop *stop = g_new0 (Stop, 1);
+
+  stop->vm = vm;
+  stop->job = job;
+  return stop;
+}
+
+/* Writes @state and the job as one, then puts both on the bus. The job becomes the VM's. Whatever
+ * start was planned is no longer. */
 static BangerJob *
 admit (BangerCall *call, BangerVm *vm, const char *kind, BangerVmState state, GError **error)
 {
   BangerStore *store = call->service->store;
   BangerVmState before = vm->record->state;
+  gint64 planned = vm->record->next_start_at;
   g_autoptr (BangerJob) job
       = banger_job_new (call->service, kind, BANGER_OBJECT_VM, call->id, call->uid, FALSE);
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
 
   vm->record->state = state;
+  vm->record->next_start_at = 0;
   if (transaction == NULL || !banger_store_update_vm (store, vm->record, error)
       || !banger_job_save (job, error) || !banger_transaction_commit (transaction, error)) {
     vm->record->state = before;
+    vm->record->next_start_at = planned;
     return NULL;
   }
+  banger_vm_unplan (vm);
   vm->job = job;
   banger_vm_announce (vm);
   banger_job_publish (job);
   banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
   return g_steal_pointer (&job);
+}
+
+/* Where the policy was about to start it, all that is to be done is done. TRUE if that is so. */
+static gboolean
+stop_waiting (BangerCall *call, BangerVm *vm, const char *kind, GError **error)
+{
+  BangerJob *job = NULL;
+
+  if (vm->job != NULL || vm->monitor != NULL || vm->record->next_start_at == 0)
+    return FALSE;
+  job = admit (call, vm, kind, vm->record->state, error);
+  if (job == NULL)
+    return FALSE;
+  banger_job_stage (job, "released");
+  banger_vm_release_job (vm, job);
+  banger_job_finish (job, NULL);
+  return TRUE;
+}
+
+static void
+set_ended_by (BangerVm *vm, BangerJob *job)
+{
+  GVariantDict result;
+
+  g_variant_dict_init (&result, NULL);
+  if (vm->ended_by != NULL)
+    g_variant_dict_insert (&result, "ended-by", "s", vm->ended_by);
+  banger_job_set_result (job, g_variant_dict_end (&result));
 }
 
 static void
@@ -46,9 +90,9 @@ on_stopped (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree Stop *stop = data;
 
   g_clear_handle_id (&stop->timer, g_source_remove);
-  banger_job_stage (stop->job, "ending");
   banger_job_stage (stop->job, "released");
-  stop->vm->job = NULL;
+  set_ended_by (stop->vm, stop->job);
+  banger_vm_release_job (stop->vm, stop->job);
   banger_job_finish (stop->job, NULL);
 }
 
@@ -100,45 +144,109 @@ ask (BangerVm *vm, guint timeout)
                              asked);
 }
 
+static gboolean
+take_timeout (BangerCall *call, guint *timeout, GError **error)
+{
+  g_autoptr (GVariant) options = banger_call_options (call);
+
+  *timeout = TIMEOUT_DEFAULT;
+  g_variant_lookup (options, "timeout", "u", timeout);
+  if (*timeout <= TIMEOUT_MAX)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+                    "option 'timeout' must be at most %d seconds", TIMEOUT_MAX);
+  return FALSE;
+}
+
+/* Down the ladder; @callback runs once nothing is left of the guest. */
+static void
+go_down (BangerVm *vm, BangerJob *job, guint timeout, GAsyncReadyCallback callback)
+{
+  Stop *stop = stop_new (vm, job);
+
+  vm->end_wanted = TRUE;
+  vm->ended_by = NULL;
+  banger_job_stage (job, "asking");
+  ask (vm, timeout);
+  stop->timer = g_timeout_add_seconds (timeout + GRACE_SECONDS, on_overdue, stop);
+  banger_vm_wait_end_async (vm, callback, stop);
+}
+
 void
 banger_vm_stop (BangerCall *call)
 {
-  g_autoptr (GVariant) options = banger_call_options (call);
   BangerVm *vm = banger_call_vm (call);
-  guint timeout = TIMEOUT_DEFAULT;
+  guint timeout = 0;
   BangerJob *job = NULL;
-  Stop *stop = NULL;
   GError *error = NULL;
 
   if (vm == NULL)
     return;
-  g_variant_lookup (options, "timeout", "u", &timeout);
-  if (timeout > TIMEOUT_MAX)
-    banger_set_error (&error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                      "option 'timeout' must be at most %d seconds", TIMEOUT_MAX);
-  if (error == NULL && banger_vm_check_free (vm, &error) && banger_vm_check_running (vm, &error))
+  if (!take_timeout (call, &timeout, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  if (stop_waiting (call, vm, "stop", &error))
+    return;
+  if (error == NULL && banger_vm_check_free (vm, &error) && banger_vm_check_up (vm, &error))
     job = admit (call, vm, "stop", BANGER_VM_STOPPING, &error);
+  if (job == NULL)
+    banger_call_fail (call, error);
+  else
+    go_down (vm, job, timeout, on_stopped);
+}
+
+/* From here on it is a start like any other, which can be cancelled and can fail. */
+static void
+on_down_for_restart (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Stop *stop = data;
+  BangerVm *vm = stop->vm;
+  GError *error = NULL;
+
+  g_clear_handle_id (&stop->timer, g_source_remove);
+  set_ended_by (vm, stop->job);
+  if (vm->to_be_started) {
+    vm->to_be_started = FALSE;
+    banger_job_allow_cancel (stop->job);
+    banger_vm_run_start (vm, stop->job);
+    return;
+  }
+  banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, "it was killed meanwhile",
+                    "banger vm start", "vm '%s': is not started again", vm->record->name);
+  banger_vm_release_job (vm, stop->job);
+  banger_job_finish (stop->job, error);
+}
+
+void
+banger_vm_restart (BangerCall *call)
+{
+  BangerVm *vm = banger_call_vm (call);
+  guint timeout = 0;
+  BangerJob *job = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  if (take_timeout (call, &timeout, &error) && banger_vm_check_free (vm, &error)
+      && banger_vm_check_up (vm, &error))
+    job = admit (call, vm, "restart", BANGER_VM_STOPPING, &error);
   if (job == NULL) {
     banger_call_fail (call, error);
     return;
   }
-  stop = g_new0 (Stop, 1);
-  stop->vm = vm;
-  stop->job = job;
-  vm->end_wanted = TRUE;
-  banger_job_stage (job, "asking");
-  ask (vm, timeout);
-  stop->timer = g_timeout_add_seconds (timeout + GRACE_SECONDS, on_overdue, stop);
-  banger_vm_wait_end_async (vm, on_stopped, stop);
+  vm->to_be_started = TRUE;
+  vm->automatic = FALSE;
+  vm->attempts = 0;
+  vm->record->restarts = 0;
+  go_down (vm, job, timeout, on_down_for_restart);
 }
 
-/* A stop that waits for its guest does not keep anybody from ending it. */
+/* A job that waits for its guest to end does not keep anybody from ending it. */
 static gboolean
 check_killable (BangerVm *vm, GError **error)
 {
-  gboolean stopping = vm->job != NULL && g_str_equal (banger_job_kind (vm->job), "stop");
-
-  if (!stopping && !banger_vm_check_free (vm, error))
+  if (vm->record->state != BANGER_VM_STOPPING && !banger_vm_check_free (vm, error))
     return FALSE;
   if (vm->monitor != NULL)
     return TRUE;
@@ -151,8 +259,8 @@ on_killed (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree Stop *stop = data;
 
   banger_job_stage (stop->job, "released");
-  if (stop->vm->job == stop->job)
-    stop->vm->job = NULL;
+  set_ended_by (stop->vm, stop->job);
+  banger_vm_release_job (stop->vm, stop->job);
   banger_job_finish (stop->job, NULL);
 }
 
@@ -162,12 +270,11 @@ banger_vm_kill (BangerCall *call)
   BangerVm *vm = banger_call_vm (call);
   BangerJob *before = vm != NULL ? vm->job : NULL;
   BangerJob *job = NULL;
-  Stop *stop = NULL;
   GError *error = NULL;
 
-  if (vm == NULL)
+  if (vm == NULL || stop_waiting (call, vm, "kill", &error))
     return;
-  if (check_killable (vm, &error))
+  if (error == NULL && check_killable (vm, &error))
     job = admit (call, vm, "kill", BANGER_VM_STOPPING, &error);
   if (job == NULL) {
     banger_call_fail (call, error);
@@ -175,13 +282,12 @@ banger_vm_kill (BangerCall *call)
   }
   if (before != NULL)
     vm->job = before; /* the stop that waits lets go of the VM when it has ended */
-  stop = g_new0 (Stop, 1);
-  stop->vm = vm;
-  stop->job = job;
+  vm->to_be_started = FALSE;
   vm->end_wanted = TRUE;
+  vm->ended_by = NULL;
   banger_job_stage (job, "ending");
   banger_monitor_kill (vm->monitor);
-  banger_vm_wait_end_async (vm, on_killed, stop);
+  banger_vm_wait_end_async (vm, on_killed, stop_new (vm, job));
 }
 
 static void
@@ -214,7 +320,6 @@ banger_vm_delete (BangerCall *call)
   BangerVm *vm = banger_call_vm (call);
   gboolean force = FALSE;
   BangerJob *job = NULL;
-  Stop *stop = NULL;
   GError *error = NULL;
 
   if (vm == NULL)
@@ -226,14 +331,11 @@ banger_vm_delete (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
-  stop = g_new0 (Stop, 1);
-  stop->vm = vm;
-  stop->job = job;
   banger_job_stage (job, "ending");
   vm->end_wanted = TRUE;
   if (vm->monitor != NULL)
     banger_monitor_kill (vm->monitor);
   else if (vm->leaving != NULL)
     banger_monitor_end (vm->leaving);
-  banger_vm_wait_end_async (vm, on_ended_for_delete, stop);
+  banger_vm_wait_end_async (vm, on_ended_for_delete, stop_new (vm, job));
 }

@@ -4,11 +4,17 @@
 #include "asset.h"
 #include "banger-dbus.h"
 #include "call.h"
-#include "files.h"
+#include "restart-policy.h"
+#include "vm-console.h"
 #include "vm-disks.h"
-#include "vm-stop.h"
+#include "vm-exec.h"
+#include "vm-pause.h"
+#include "vm-restart.h"
 #include "vm-start.h"
+#include "vm-stop.h"
 #include "vm-use.h"
+
+#include <string.h>
 
 void
 banger_vm_describe (BangerVm *self, BangerAuthObject *object)
@@ -24,31 +30,48 @@ banger_vm_describe (BangerVm *self, BangerAuthObject *object)
   object->kernel = kernel != NULL ? banger_asset_name (kernel) : NULL;
 }
 
+static GVariant *
+labels_to_variant (GHashTable *labels)
+{
+  GVariantBuilder builder;
+  g_autoptr (GList) keys = g_list_sort (g_hash_table_get_keys (labels), (GCompareFunc)strcmp);
+
+  /* In an order of their own, so that the same labels are the same value. */
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
+  for (GList *key = keys; key != NULL; key = key->next)
+    g_variant_builder_add (&builder, "{ss}", key->data, g_hash_table_lookup (labels, key->data));
+  return g_variant_builder_end (&builder);
+}
+
+/* What people choose. */
+static void
+announce_choices (BangerVm *self)
+{
+  const BangerVmRecord *record = self->record;
+  g_autofree char *kernel = banger_object_path_new (BANGER_OBJECT_KERNEL, record->kernel_id);
+
+  g_object_set (self->iface, "name", record->name, "owner-uid", (guint)record->owner_uid, "kernel",
+                kernel, "vcpus", record->vcpus, "memory-bytes", record->memory_bytes, "disk-bytes",
+                record->disk_bytes, "work-bytes", record->work_bytes, "network",
+                banger_network_to_string (record->network), "published", record->published,
+                "restart", banger_restart_to_string (record->restart), "autostart",
+                record->autostart, "pending", record->pending, NULL);
+  banger_dbus_vm_set_labels (BANGER_DBUS_VM (self->iface), labels_to_variant (record->labels));
+}
+
 void
 banger_vm_announce (BangerVm *self)
 {
   const BangerVmRecord *record = self->record;
 
-  g_object_set (self->iface, "name", record->name, "owner-uid", (guint)record->owner_uid, "state",
-                banger_vm_state_to_string (record->state), "started-at",
-                (guint64)record->started_at, "health", banger_health_to_string (self->health),
-                "accelerator",
-                self->monitor != NULL ? banger_monitor_accelerator (self->monitor) : "", NULL);
+  announce_choices (self);
+  g_object_set (
+      self->iface, "state", banger_vm_state_to_string (record->state), "started-at",
+      (guint64)record->started_at, "restarts", record->restarts, "next-start-at",
+      (guint64)record->next_start_at, "last-exit", banger_exit_reason_to_string (record->last_exit),
+      "health", banger_health_to_string (self->health), "boot-stage", self->boot_stage,
+      "accelerator", self->monitor != NULL ? banger_monitor_accelerator (self->monitor) : "", NULL);
   g_dbus_interface_skeleton_flush (self->iface);
-}
-
-static GVariant *
-labels_to_variant (GHashTable *labels)
-{
-  GVariantBuilder builder;
-  GHashTableIter iter;
-  gpointer key = NULL, value = NULL;
-
-  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
-  g_hash_table_iter_init (&iter, labels);
-  while (g_hash_table_iter_next (&iter, &key, &value))
-    g_variant_builder_add (&builder, "{ss}", key, value);
-  return g_variant_builder_end (&builder);
 }
 
 static void
@@ -56,14 +79,11 @@ set_constants (BangerVm *self)
 {
   const BangerVmRecord *record = self->record;
   g_autofree char *image = banger_object_path_new (BANGER_OBJECT_IMAGE, record->image_id);
-  g_autofree char *kernel = banger_object_path_new (BANGER_OBJECT_KERNEL, record->kernel_id);
   static const char *const none[] = { NULL };
 
-  g_object_set (self->iface, "id", record->id, "image", image, "kernel", kernel, "backend",
-                record->backend, "vcpus", record->vcpus, "memory-bytes", record->memory_bytes,
-                "disk-bytes", record->disk_bytes, "work-bytes", record->work_bytes, "addresses",
-                none, "created-at", (guint64)record->created_at, NULL);
-  banger_dbus_vm_set_labels (BANGER_DBUS_VM (self->iface), labels_to_variant (record->labels));
+  g_object_set (self->iface, "id", record->id, "image", image, "backend", record->backend, "root",
+                banger_root_to_string (record->root), "addresses", none, "created-at",
+                (guint64)record->created_at, NULL);
 }
 
 BangerVm *
@@ -78,6 +98,8 @@ banger_vm_publish (BangerService *service, BangerVmRecord *record)
   self->iface = banger_interface_new (service, BANGER_OBJECT_VM, record->id);
   self->end_tasks = g_ptr_array_new_with_free_func (g_object_unref);
   self->trim_tasks = g_ptr_array_new ();
+  self->boot_stage = "";
+  self->attempts = record->restarts; /* as far as we know */
   set_constants (self);
   banger_vm_announce (self);
   object = g_dbus_object_skeleton_new (self->path);
@@ -90,6 +112,7 @@ banger_vm_publish (BangerService *service, BangerVmRecord *record)
 void
 banger_vm_free (BangerVm *self)
 {
+  g_clear_handle_id (&self->start_timer, g_source_remove);
   banger_vm_disks_abandon (self);
   g_ptr_array_unref (self->trim_tasks);
   g_clear_pointer (&self->monitor, banger_monitor_free);
@@ -126,12 +149,42 @@ banger_vm_set_state (BangerVm *self, BangerVmState state, GError *failure)
 }
 
 void
+banger_vm_clear_pending (BangerVm *self)
+{
+  g_strfreev (self->record->pending);
+  self->record->pending = g_new0 (char *, 1);
+}
+
+void
+banger_vm_check_steady (BangerVm *self)
+{
+  const gint64 steady = BANGER_RESTART_STEADY_SECONDS * G_USEC_PER_SEC;
+
+  if (self->healthy_since != 0 && g_get_monotonic_time () - self->healthy_since >= steady)
+    self->attempts = 0;
+}
+
+void
 banger_vm_set_health (BangerVm *self, BangerHealth health)
 {
-  if (health == self->health)
-    return;
+  gboolean is_up = health == BANGER_HEALTH_HEALTHY || health == BANGER_HEALTH_DEGRADED;
+
+  banger_vm_check_steady (self);
+  if (!is_up)
+    self->healthy_since = 0;
+  else if (self->healthy_since == 0)
+    self->healthy_since = g_get_monotonic_time ();
   self->health = health;
   banger_vm_announce (self);
+}
+
+void
+banger_vm_release_job (BangerVm *self, BangerJob *job)
+{
+  if (self->job != job)
+    return;
+  self->job = NULL;
+  banger_vm_start_due (self);
 }
 
 gboolean
@@ -145,216 +198,53 @@ banger_vm_check_free (BangerVm *self, GError **error)
   return FALSE;
 }
 
-gboolean
-banger_vm_check_running (BangerVm *self, GError **error)
+static gboolean
+refuse_state (BangerVm *self, const char *hint, const char *wanted, GError **error)
 {
-  if (self->monitor != NULL && self->record->state == BANGER_VM_RUNNING)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, "start it first",
-                    "vm '%s' is %s, not running", self->record->name,
-                    banger_vm_state_to_string (self->record->state));
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, hint,
+                    "vm '%s' is %s, not %s", self->record->name,
+                    banger_vm_state_to_string (self->record->state), wanted);
   return FALSE;
 }
 
-static void
-on_stage (BangerMonitor *monitor, const char *stage, gpointer data)
+gboolean
+banger_vm_check_up (BangerVm *self, GError **error)
 {
-  BangerVm *self = data;
-  BangerJob *job = self->booting != NULL ? self->booting : self->job;
+  BangerVmState state = self->record->state;
 
-  if (job != NULL)
-    banger_job_stage (job, stage);
+  if (self->monitor == NULL || (state != BANGER_VM_RUNNING && state != BANGER_VM_PAUSED))
+    return refuse_state (self, "start it first", "running", error);
+  if (banger_monitor_is_ours (self->monitor))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, "admitted",
+                    "it was started by a version of banger that speaks another protocol",
+                    "banger vm kill, then start it again", "vm '%s': its monitor cannot be asked",
+                    self->record->name);
+  return FALSE;
 }
 
-static void
-on_health (BangerMonitor *monitor, GVariant *args, gpointer data)
+gboolean
+banger_vm_check_running (BangerVm *self, GError **error)
 {
-  BangerVm *self = data;
-  const char *word = NULL;
-  BangerHealth health = BANGER_HEALTH_UNKNOWN;
-
-  if (!g_variant_lookup (args, "health", "&s", &word) || !banger_health_from_string (word, &health))
-    return;
-  banger_vm_set_health (self, health);
-  /* A cancelled boot ends with the VMM, which may take longer than the guest to come up. */
-  if (self->booting != NULL && !banger_job_is_cancelled (self->booting)
-      && (health == BANGER_HEALTH_HEALTHY || health == BANGER_HEALTH_DEGRADED))
-    banger_vm_boot_done (self);
-}
-
-void
-banger_vm_release_run (BangerVm *self)
-{
-  BangerStore *store = self->service->store;
-  const char *id = self->record->id;
-  g_autoptr (GError) error = NULL;
-
-  if (!banger_files_remove_run_dir (self->service, id, &error)
-      || !banger_store_clear_intent (store, BANGER_INTENT_RUN_DIR, id, &error)
-      || !banger_store_clear_intent (store, BANGER_INTENT_MONITOR, id, &error))
-    g_warning ("vm '%s': %s", self->record->name, error->message);
-}
-
-static void
-end_waits (BangerVm *self)
-{
-  g_autoptr (GPtrArray) tasks = self->end_tasks;
-
-  self->end_tasks = g_ptr_array_new_with_free_func (g_object_unref);
-  for (guint i = 0; i < tasks->len; i++)
-    g_task_return_boolean (tasks->pdata[i], TRUE);
-}
-
-/* Why a guest that was still booting is gone. */
-static GError *
-boot_error (BangerVm *self, const GError *failure)
-{
-  GError *error = NULL;
-
-  if (failure != NULL)
-    return g_error_copy (failure);
-  if (banger_job_is_cancelled (self->booting))
-    banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "vm '%s': was cancelled",
-                      self->record->name);
-  else
-    banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
-                      self->end_wanted ? "it was stopped" : "the guest switched itself off",
-                      self->end_wanted ? "banger vm start" : "banger vm logs",
-                      "vm '%s': ended before it was healthy", self->record->name);
-  return error;
-}
-
-static void
-on_ended (BangerMonitor *monitor, const GError *failure, gpointer data)
-{
-  BangerVm *self = data;
-  const GError *fault = self->end_wanted ? NULL : failure;
-  GError *why_not_up = self->booting != NULL ? boot_error (self, fault) : NULL;
-
-  self->health = BANGER_HEALTH_UNKNOWN;
-  self->leaving = g_steal_pointer (&self->monitor);
-  switch (self->record->state) {
-  case BANGER_VM_RUNNING:
-  case BANGER_VM_PAUSED:
-  case BANGER_VM_STOPPING:
-    banger_vm_set_state (self, fault != NULL ? BANGER_VM_FAILED : BANGER_VM_STOPPED,
-                         fault != NULL ? g_error_copy (fault) : NULL);
-    break;
-  default: /* the job that works on it decides */
-    g_clear_error (&self->end_failure);
-    self->end_failure = fault != NULL ? g_error_copy (fault) : NULL;
-    break;
-  }
-  self->end_wanted = FALSE;
-  if (why_not_up != NULL)
-    banger_vm_boot_failed (self, why_not_up);
-  /* Its console goes with it: nobody need be given the rest. */
-  if (self->record->state == BANGER_VM_DELETING)
-    banger_monitor_end (self->leaving);
-}
-
-static void
-on_left (BangerMonitor *monitor, gpointer data)
-{
-  BangerVm *self = data;
-
-  g_clear_pointer (&self->leaving, banger_monitor_free);
-  banger_vm_release_run (self);
-  banger_vm_disks_trim_later (self);
-  end_waits (self);
-}
-
-static const BangerMonitorEvents events = { on_stage, on_health, on_ended, on_left };
-
-void
-banger_vm_attach (BangerVm *self, BangerMonitor *monitor)
-{
-  self->monitor = monitor;
-  self->end_wanted = FALSE;
-  g_clear_error (&self->end_failure);
-  banger_monitor_follow (monitor, &events, self);
-}
-
-void
-banger_vm_wait_end_async (BangerVm *self, GAsyncReadyCallback callback, gpointer data)
-{
-  GTask *task = g_task_new (NULL, NULL, callback, data);
-
-  if (self->monitor != NULL || self->leaving != NULL) {
-    g_ptr_array_add (self->end_tasks, task);
-    return;
-  }
-  g_task_return_boolean (task, TRUE);
-  g_object_unref (task);
-}
-
-typedef struct {
-  BangerVm *vm;
-  BangerJob *job;
-  GError *outcome;
-} Removal;
-
-static gboolean
-forget (BangerVm *self, GError **error)
-{
-  BangerStore *store = self->service->store;
-  const char *id = self->record->id;
-  g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
-
-  return transaction != NULL && banger_store_remove_vm (store, id, error)
-         && banger_store_clear_intent (store, BANGER_INTENT_VM_DIR, id, error)
-         && banger_store_clear_intent (store, BANGER_INTENT_RUN_DIR, id, error)
-         && banger_store_clear_intent (store, BANGER_INTENT_MONITOR, id, error)
-         && banger_transaction_commit (transaction, error);
-}
-
-static void
-on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autofree Removal *removal = data;
-  BangerVm *self = removal->vm;
-  GError *error = NULL;
-
-  self->job = NULL;
-  if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
-    /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
-    g_clear_error (&removal->outcome);
-    banger_job_finish (removal->job, error);
-    return;
-  }
-  banger_vm_withdraw (self);
-  banger_job_finish (removal->job, removal->outcome);
-}
-
-void
-banger_vm_remove (BangerVm *self, BangerJob *job, GError *outcome)
-{
-  Removal *removal = g_new0 (Removal, 1);
-
-  self->job = job;
-  if (self->record->state != BANGER_VM_DELETING)
-    banger_vm_set_state (self, BANGER_VM_DELETING, NULL);
-  removal->vm = self;
-  removal->job = job;
-  removal->outcome = outcome;
-  banger_files_remove_async (self->service, BANGER_OBJECT_VM, self->record->id, on_files_removed,
-                             removal);
+  if (self->record->state == BANGER_VM_PAUSED)
+    return refuse_state (self, "resume it first", "running", error);
+  return banger_vm_check_up (self, error);
 }
 
 const BangerMethod banger_vm_methods[] = {
   { "Start", banger_vm_start, NULL },
   { "Stop", banger_vm_stop, banger_vm_stop_options },
   { "Kill", banger_vm_kill, NULL },
-  { "Restart", NULL, banger_vm_stop_options },
-  { "Pause", NULL, NULL },
-  { "Resume", NULL, NULL },
+  { "Restart", banger_vm_restart, banger_vm_stop_options },
+  { "Pause", banger_vm_pause, NULL },
+  { "Resume", banger_vm_resume, NULL },
   { "Delete", banger_vm_delete, banger_vm_delete_options },
   { "Set", NULL, NULL },
   { "GetHealth", banger_vm_get_health, NULL },
-  { "GetStats", banger_vm_get_stats, NULL },
+  { "GetStats", banger_vm_get_stats, banger_vm_get_stats_options },
   { "GetFailureDetails", banger_vm_get_failure_details, NULL },
   { "OpenAgent", banger_vm_open_agent, NULL },
-  { "OpenConsole", NULL, NULL },
+  { "OpenConsole", banger_vm_open_console, banger_vm_open_console_options },
   { "OpenLog", banger_vm_open_log, banger_vm_open_log_options },
   { "Exec", banger_vm_exec, banger_vm_exec_options },
   { "SetOwner", NULL, NULL },

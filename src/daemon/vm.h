@@ -5,6 +5,13 @@
 #include "job.h"
 #include "monitor-client.h"
 
+/* Why a start is planned. */
+typedef enum {
+  BANGER_PLAN_POLICY,
+  BANGER_PLAN_REBOOT, /* the guest's own */
+  BANGER_PLAN_AUTOSTART,
+} BangerPlan;
+
 struct _BangerVm {
   BangerService *service;
   BangerVmRecord *record; /* as the store has it */
@@ -15,7 +22,10 @@ struct _BangerVm {
   BangerJob *job;         /* that works on it alone, or NULL */
   BangerJob *booting;     /* create or start that waits for a running guest to be healthy */
   BangerHealth health;
-  gboolean end_wanted; /* a job of ours ends it: whatever ends the guest now is no fault */
+  const char *boot_stage; /* of the agent's words */
+  gboolean end_wanted;    /* a job of ours ends it: whatever ends the guest now is no fault */
+  gboolean to_be_started; /* by the job that ends it */
+  const char *ended_by;   /* how it came to its last end, for the job that asked for it */
   gulong on_boot_cancel;
   GError *end_failure;  /* how the monitor ended while a job held the VM */
   GPtrArray *end_tasks; /* of GTask: they wait until no monitor is left */
@@ -25,6 +35,13 @@ struct _BangerVm {
   GPtrArray *trim_tasks;
   guint64 trimmed_bytes;
   guint trim_timer;
+  /* vm-restart.c */
+  BangerPlan plan;
+  guint start_timer;     /* for the start that is planned */
+  gboolean start_is_due; /* but a job holds the VM */
+  gboolean automatic;    /* its last start was nobody's */
+  guint attempts;        /* such starts in a row that did not last */
+  gint64 healthy_since;  /* monotonic; 0: it is not */
 };
 
 /* Takes @record, which the store has, and puts the VM on the bus. */
@@ -39,13 +56,25 @@ void banger_vm_describe (BangerVm *vm, BangerAuthObject *object);
 void banger_vm_set_state (BangerVm *vm, BangerVmState state, GError *failure);
 /* Announces a health the monitor told. */
 void banger_vm_set_health (BangerVm *vm, BangerHealth health);
+/* Takes what the monitor says of the guest's health. FALSE if it says nothing new of use. */
+gboolean banger_vm_take_health (BangerVm *vm, GVariant *facts, BangerHealth *health);
+/* Nothing waits for a restart any more; for set_state or the like to store. */
+void banger_vm_clear_pending (BangerVm *vm);
 /* Announces what the record says now. */
 void banger_vm_announce (BangerVm *vm);
 
+/* Notes whether the guest was healthy for so long that its start is taken to have lasted. */
+void banger_vm_check_steady (BangerVm *vm);
+/* Lets go of the VM, if it is @job that holds it. */
+void banger_vm_release_job (BangerVm *vm, BangerJob *job);
+
 /* Busy if a job works on it alone. */
 gboolean banger_vm_check_free (BangerVm *vm, GError **error);
-/* WrongState unless its guest runs and its monitor can be asked. */
+/* WrongState unless its guest runs and its monitor can be asked; NotSupported where that speaks
+ * another protocol. */
 gboolean banger_vm_check_running (BangerVm *vm, GError **error);
+/* As above, but it may be paused. */
+gboolean banger_vm_check_up (BangerVm *vm, GError **error);
 
 /* Takes @monitor as that of this VM and follows it. */
 void banger_vm_attach (BangerVm *vm, BangerMonitor *monitor);

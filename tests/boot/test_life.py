@@ -272,8 +272,8 @@ class LifeTest(BangerTest):
         self.assertIn("GuestUnreachable", self.gdbus_error(path, "VM.GetHealth", "{}"))
         self.assertIn("WrongState", self.gdbus_error(path, "VM.OpenAgent", "1024", "{}"))
         self.assertIn("WrongState", self.gdbus_error(path, "VM.Exec", "['true']", "{}"))
-        for method in ("Restart", "Pause", "Resume", "OpenConsole"):
-            self.assertIn("NotSupported", self.gdbus_error(path, "VM." + method, "{}"))
+        for method in ("Stop", "Kill", "Restart", "Pause", "Resume", "OpenConsole"):
+            self.assertIn("WrongState", self.gdbus_error(path, "VM." + method, "{}"))
 
     def gdbus_error(self, path, member, *arguments):
         interface, method = member.rsplit(".", 1)

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -74,11 +76,59 @@ test_list (void)
   g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
 }
 
+static void
+write_file (int dirfd, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  banger_autofd int fd = banger_files_create (dirfd, name, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (banger_write_all (fd, name, 1, &error));
+}
+
+static gboolean
+is_there (int dirfd, const char *name)
+{
+  return faccessat (dirfd, name, F_OK, 0) == 0;
+}
+
+/* One more boot each time; the log of one that never was is no fault. */
+static void
+test_rotate (void)
+{
+  g_autofree char *base = g_dir_make_tmp ("banger-test-XXXXXX", NULL);
+  banger_autofd int fd = open (base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  g_autoptr (GError) error = NULL;
+  const gboolean expected[][4] = {
+    { TRUE, FALSE, FALSE, FALSE },
+    { TRUE, TRUE, FALSE, FALSE },
+    { TRUE, TRUE, TRUE, FALSE },
+    { TRUE, TRUE, TRUE, FALSE },
+  };
+
+  for (guint boot = 0; boot < G_N_ELEMENTS (expected); boot++) {
+    g_assert_true (banger_files_rotate (fd, "log", 2, &error));
+    g_assert_false (is_there (fd, "log"));
+    write_file (fd, "log");
+    g_assert_cmpint (is_there (fd, "log"), ==, expected[boot][0]);
+    g_assert_cmpint (is_there (fd, "log.1"), ==, expected[boot][1]);
+    g_assert_cmpint (is_there (fd, "log.2"), ==, expected[boot][2]);
+    g_assert_cmpint (is_there (fd, "log.3"), ==, expected[boot][3]);
+  }
+  /* What stands in the way is said. */
+  g_assert_cmpint (unlinkat (fd, "log.1", 0), ==, 0);
+  g_assert_cmpint (mkdirat (fd, "log.1", 0700), ==, 0);
+  g_assert_false (banger_files_rotate (fd, "log", 1, &error));
+  g_assert_nonnull (strstr (error->message, "log.1"));
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/files/sync-says-why", test_sync_says_why);
   g_test_add_func ("/files/list", test_list);
+  g_test_add_func ("/files/rotate", test_rotate);
   return g_test_run ();
 }

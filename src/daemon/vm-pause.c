@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vm-pause.h"
+
+#include "vm.h"
+
+/* A guest may take its time to set its clock. */
+#define ANSWER_MS 60000
+
+typedef struct {
+  const char *kind; /* of the job, and the monitor's verb */
+  const char *stage;
+  BangerVmState from;
+  BangerVmState to;
+} Change;
+
+static const Change to_paused = { "pause", "pausing", BANGER_VM_RUNNING, BANGER_VM_PAUSED };
+static const Change to_running = { "resume", "resuming", BANGER_VM_PAUSED, BANGER_VM_RUNNING };
+
+typedef struct {
+  BangerService *service;
+  char *vm_id;
+  BangerJob *job;
+  const Change *change;
+} Pause;
+
+static void
+on_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  g_autofree Pause *pause = data;
+  g_autofree char *vm_id = pause->vm_id;
+  BangerVm *vm = banger_service_vm (pause->service, vm_id);
+  GError *error = NULL;
+  g_autoptr (BangerMessage) answer
+      = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+
+  /* Its guest may have ended at the same time: then that is what its state says. */
+  if (error != NULL)
+    error = banger_monitor_explain (vm->record->name, error);
+  if (answer != NULL && vm->record->state == pause->change->from)
+    banger_vm_set_state (vm, pause->change->to, NULL);
+  else if (answer != NULL)
+    banger_set_error (&error, BANGER_ERROR_WRONG_STATE, NULL, "its guest ended", NULL,
+                      "vm '%s': cannot %s", vm->record->name, pause->change->kind);
+  banger_vm_release_job (vm, pause->job);
+  banger_job_finish (pause->job, error);
+}
+
+static gboolean
+check (BangerVm *vm, const Change *change, GError **error)
+{
+  if (!banger_vm_check_free (vm, error))
+    return FALSE;
+  if (vm->monitor != NULL && vm->record->state == change->from)
+    return banger_vm_check_up (vm, error);
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, NULL,
+                    "vm '%s' is %s, not %s", vm->record->name,
+                    banger_vm_state_to_string (vm->record->state),
+                    banger_vm_state_to_string (change->from));
+  return FALSE;
+}
+
+static void
+run (BangerCall *call, const Change *change)
+{
+  BangerVm *vm = banger_call_vm (call);
+  g_autoptr (BangerJob) job = NULL;
+  Pause *pause = NULL;
+  GError *error = NULL;
+
+  if (vm == NULL)
+    return;
+  job = banger_job_new (call->service, change->kind, BANGER_OBJECT_VM, call->id, call->uid, FALSE);
+  if (!check (vm, change, &error) || !banger_job_save (job, &error)) {
+    banger_call_fail (call, error);
+    return;
+  }
+  vm->job = job;
+  pause = g_new0 (Pause, 1);
+  pause->service = call->service;
+  pause->vm_id = g_strdup (call->id);
+  pause->job = job;
+  pause->change = change;
+  banger_job_publish (job);
+  banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
+  banger_job_stage (g_steal_pointer (&job), change->stage);
+  banger_channel_call_async (banger_monitor_channel (vm->monitor), change->kind, NULL, NULL,
+                             ANSWER_MS, NULL, on_answer, pause);
+}
+
+void
+banger_vm_pause (BangerCall *call)
+{
+  run (call, &to_paused);
+}
+
+void
+banger_vm_resume (BangerCall *call)
+{
+  run (call, &to_running);
+}
