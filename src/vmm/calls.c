@@ -128,6 +128,20 @@ on_open_log (BangerMonitor *self, BangerChannel *channel, BangerMessage *message
 }
 
 static void
+on_publish (BangerMonitor *self, BangerChannel *channel, BangerMessage *message)
+{
+  g_autofree const char **ports = NULL;
+  GError *error = NULL;
+
+  if (!g_variant_lookup (message->args, "publish", "^a&s", &ports))
+    banger_set_error (&error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL, "no ports");
+  if (error != NULL || !banger_publisher_set (self->publisher, ports, &error))
+    banger_call_refuse (channel, message->serial, error);
+  else
+    banger_call_answer (channel, message->serial, banger_no_args (), NULL);
+}
+
+static void
 on_open_console (BangerMonitor *self, BangerChannel *channel, BangerMessage *message)
 {
   guint32 tail = 0;
@@ -158,6 +172,7 @@ static const struct {
   { "pause", on_pause, TRUE },
   { "resume", on_resume, TRUE },
   { "resize-disk", on_resize_disk, TRUE },
+  { "publish", on_publish, TRUE },
   { "open-stream", banger_calls_open_stream, TRUE },
   { "exec", banger_calls_exec, TRUE },
   { "cancel", banger_calls_cancel, FALSE },

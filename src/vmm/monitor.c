@@ -116,6 +116,8 @@ on_reachable (gpointer data)
     banger_health_watch_reachable (self->health_watch);
   if (self->ladder != NULL)
     banger_ladder_reachable (self->ladder);
+  if (self->publisher != NULL)
+    banger_publisher_open (self->publisher, self->driver, self->key);
 }
 
 static void
@@ -219,6 +221,7 @@ on_exited (gpointer data, BangerExitReason reason, int status, const GError *fau
   explicit_bzero (self->key, sizeof self->key);
   g_cancellable_cancel (self->cancellable);
   banger_calls_forget (self, NULL);
+  g_clear_pointer (&self->publisher, banger_publisher_free);
   g_clear_pointer (&self->watchers, banger_watchers_free);
   g_clear_pointer (&self->ladder, banger_ladder_free);
   g_clear_pointer (&self->health_watch, banger_health_watch_free);
@@ -260,7 +263,10 @@ banger_monitor_start (BangerMonitor *self, BangerMessage *message, GError **erro
     self->control = banger_control_new (self, self->machine->run_dir, error);
   if (self->control != NULL)
     self->console = banger_console_new (self->machine->console, error);
-  if (self->console == NULL) {
+  self->publisher = banger_publisher_new ();
+  if (self->console == NULL
+      || !banger_publisher_set (self->publisher, (const char *const *)self->machine->publish,
+                                error)) {
     give_up (self);
     return FALSE;
   }
@@ -326,6 +332,7 @@ static void
 clear_monitor (BangerMonitor *self)
 {
   explicit_bzero (self->key, sizeof self->key);
+  g_clear_pointer (&self->publisher, banger_publisher_free);
   g_clear_pointer (&self->watchers, banger_watchers_free);
   g_clear_pointer (&self->ladder, banger_ladder_free);
   g_clear_pointer (&self->health_watch, banger_health_watch_free);

@@ -5,6 +5,7 @@
 #include "driver.h"
 #include "health.h"
 #include "ladder.h"
+#include "publish.h"
 #include "watchers.h"
 
 typedef enum {
@@ -27,6 +28,7 @@ typedef struct {
   BangerDriver *driver; /* NULL before the start and after the end */
   BangerConsole *console;
   BangerWatchers *watchers;
+  BangerPublisher *publisher;
   BangerHealthWatch *health_watch;
   GCancellable *cancellable; /* of all that is under way in the guest, but for commands */
   GPtrArray *execs;          /* commands that run, for calls-guest.c */

@@ -565,6 +565,9 @@ test_start_choices (Fixture *self, gconstpointer data)
     { "root", "'plain'", BANGER_ERROR_INVALID_ARGUMENT },
     { "root", "'clone'", BANGER_ERROR_INVALID_ARGUMENT }, /* and no disk for it */
     { "network", "'bridge'", BANGER_ERROR_INVALID_ARGUMENT },
+    { "publish", "['127.0.0.1:80']", BANGER_ERROR_INVALID_ARGUMENT },
+    /* An address for documentation (RFC 5737). */
+    { "publish", "['203.0.113.77:8080:80']", BANGER_ERROR_HOST_NOT_READY },
   };
   gsize which = GPOINTER_TO_SIZE (data);
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
@@ -652,7 +655,7 @@ main (int argc, char **argv)
   ADD ("stuck", test_stuck);
   ADD ("console-and-pause", test_console_and_pause);
   ADD ("stats", test_stats);
-  for (gsize i = 0; i < 4; i++) {
+  for (gsize i = 0; i < 6; i++) {
     g_autofree char *path = g_strdup_printf ("/vmm/monitor/start-choices/%zu", i);
 
     g_test_add (path, Fixture, GSIZE_TO_POINTER (i), set_up, test_start_choices, tear_down);
