@@ -87,13 +87,16 @@ class Banger(Session):
         if not wait_for_end(pid, SECONDS["command"]):
             raise AssertionError("process %d does not end" % pid)
 
-    def wait_for_state(self, name, state, seconds=SECONDS["command"]):
-        """Waits for signals of the VM until its state is @state."""
+    def wait_for(self, name, what, value, seconds=SECONDS["command"]):
+        """Waits for signals of the VM until its property @what is @value."""
         path = self.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", name, "0")[0]
         with PropertyWatch(self, seconds) as watch:
-            now = self.property(path, "VM", "State")
-            if now != state and not watch.wait_for("State", state, path):
-                raise AssertionError("vm %s: %s, not %s" % (name, now, state))
+            now = self.property(path, "VM", what)
+            if now != value and not watch.wait_for(what, value, path):
+                raise AssertionError("vm %s: %s %s, not %s" % (name, what, now, value))
+
+    def wait_for_state(self, name, state, seconds=SECONDS["command"]):
+        self.wait_for(name, "State", state, seconds)
 
     def leftovers(self):
         """What is there beyond an idle service's own, as {what: [names]}."""
@@ -145,12 +148,14 @@ class PropertyWatch:
 class BangerTest(unittest.TestCase):
     """Tests that share one session; it must end with nothing left over."""
 
+    session_class = Banger
+
     @classmethod
     def setUpClass(cls):
         for program in ("dbus-daemon", "qemu-system-x86_64", "busctl", "setpriv"):
             if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin"):
                 raise unittest.SkipTest("%s is not installed" % program)
-        cls.session = Banger()
+        cls.session = cls.session_class()
         cls.enterClassContext(cls.session)
 
     if not hasattr(unittest.TestCase, "enterClassContext"):  # Python before 3.11

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Files that a service with nothing in it keeps.
 STATE_FILES = {"state.db", "state.db-wal", "state.db-shm", "lock"}
+ALL_PROGRAMS = ("bangerd", "banger-vmm", "banger-worker", "qemu")
 
 
 def _links(pid):
@@ -38,10 +39,19 @@ def command_of(pid):
     return raw.replace(b"\0", b" ").decode(errors="replace").strip()
 
 
-def processes(folders, programs=("bangerd", "banger-vmm", "banger-worker", "qemu")):
+def _parent(pid):
+    try:
+        stat = Path("/proc/%d/stat" % pid).read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    return int(stat.rsplit(")", 1)[1].split()[1])
+
+
+def processes(folders, programs=ALL_PROGRAMS):
     """{pid: command} of processes that run one of @programs and have something open or are run from
-    below @folders. Zombies are included: nobody reaped them."""
-    found = {}
+    below @folders, and of their children that do not have it yet. Zombies are included: nobody
+    reaped them."""
+    found, others = {}, {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         if int(pid) == os.getpid():
             continue
@@ -49,10 +59,15 @@ def processes(folders, programs=("bangerd", "banger-vmm", "banger-worker", "qemu
             name = Path("/proc/%s/comm" % pid).read_text(encoding="utf-8").strip()
         except OSError:
             continue
-        if any(name.startswith(p[:15]) for p in programs) \
-                and any(_below(path, folders) for path in _links(pid)):
-            found[int(pid)] = command_of(pid) or name
-    return found
+        if not any(name.startswith(p[:15]) for p in ALL_PROGRAMS):
+            continue
+        mine = any(_below(path, folders) for path in _links(pid))
+        (found if mine else others)[int(pid)] = name
+    # What the host can do is looked at now and then, and ends by itself.
+    found.update({pid: name for pid, name in others.items()
+                  if _parent(pid) in found and "--" not in command_of(pid)})
+    return {pid: command_of(pid) or name for pid, name in found.items()
+            if any(name.startswith(p[:15]) for p in programs)}
 
 
 def mounts(folders):

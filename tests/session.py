@@ -32,7 +32,7 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 """
-SERVICE = "[D-BUS Service]\nName=org.banger.Banger1\nExec={program} --session\n"
+SERVICE = "[D-BUS Service]\nName=org.banger.Banger1\nExec={command} --session\n"
 PREFIX = ROOT / ".quickstart/prefix"
 END_SECONDS = 60
 
@@ -51,10 +51,12 @@ def wait_for_end(pid, seconds):
 
 class Session:
     """Use as a context manager. @keep: a folder for the state, else it is thrown away. @build: the
-    folder of programs that are built but not installed, else those of the prefix are used."""
+    folder of programs that are built but not installed, else those of the prefix are used.
+    @service_env: what bangerd finds in its environment."""
 
-    def __init__(self, keep=None, build=None):
+    def __init__(self, keep=None, build=None, service_env=()):
         self.keep = keep
+        self.service_env = dict(service_env)
         self.build = Path(build) if build else None
         self.programs = self.build or PREFIX / "bin"
         self.bus = None
@@ -93,7 +95,7 @@ class Session:
             services = self.base / "services"
             services.mkdir()
             (services / "org.banger.Banger1.service").write_text(
-                SERVICE.format(program=self.build / "bangerd"))
+                SERVICE.format(command=" ".join(self.service_command())))
         config.write_text(BUS_CONFIG.format(socket=self.base / "bus", services=services))
         self.log = open(self.base / "bus.log", "wb")
         # Out of reach of the terminal's signals, which the command may want for itself; but no
@@ -105,6 +107,10 @@ class Session:
             start_new_session=True)
         if not self.bus.stdout.readline():
             raise RuntimeError("dbus-daemon did not start: " + self.bus_log())
+
+    def service_command(self):
+        return ["/usr/bin/env", *("%s=%s" % pair for pair in self.service_env.items()),
+                str(self.build / "bangerd")]
 
     def bus_log(self):
         """What the bus and bangerd wrote to standard error."""
@@ -124,7 +130,7 @@ class Session:
 
     def processes(self, *programs):
         return leftovers.processes([str(self.state), str(self.runtime)],
-                                   programs or ("bangerd", "banger-vmm", "banger-worker", "qemu"))
+                                   programs or leftovers.ALL_PROGRAMS)
 
     def service_pid(self):
         """bangerd's pid, or None."""

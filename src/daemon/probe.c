@@ -80,8 +80,9 @@ probe_host (GError **error)
     return parse (known, error);
   output = run_probe (program, error);
   probe = output != NULL ? parse (output, error) : NULL;
-  if (probe == NULL)
-    return NULL;
+  /* A QEMU that did not run may have been killed, or lacked memory: that need not stay so. */
+  if (probe == NULL || !g_key_file_has_key (probe, GROUP, "qemu", NULL))
+    return probe;
   g_free (known_for);
   g_free (known);
   known_for = g_steal_pointer (&now);

@@ -1,77 +1,272 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kill -9 of bangerd at every stage of create and import; then its next start leaves nothing of
-what was not finished, counted by the kernel's facts and by the rows of its store."""
+"""kill -9 of each of our programs at every stage of every kind of job; then nothing of what was not
+finished is left, counted by the kernel's facts and by the rows of the store, what ran runs on, and
+the VM can be used."""
 
+import collections
+import os
+import signal
 import unittest
 
 import fixtures
-from harness import SECONDS, BangerTest, PropertyWatch
+from faults import PROGRAMS, FaultySession, wait_until_stopped
+from harness import BUS_NAME, SECONDS, BangerTest
 
-EXIT_OK, EXIT_NOT_FOUND = 0, 3
+NAME = "crash"
+GONE = "gone"
+CREATE = ["vm", "create", NAME, "--image", "tiny", "--memory", "128M"]
+
+# A stage: which programs are there when bangerd has written that the job is in it (a worker may
+# begin only then); what the VM is after bangerd, and after the monitor or the VMM was killed there.
+# With "-" nobody of the VM's is there to be killed.
+Stage = collections.namedtuple("Stage", "name programs service monitor")
+# A kind: what the VM is before, the command, and its stages.
+Kind = collections.namedtuple("Kind", "before command stages")
+
+BOOT = [
+    Stage("kernel", "", "failed", "-"),
+    Stage("monitor", "", "failed", "-"),
+    Stage("vmm", "monitor", "failed", "failed"),
+    Stage("booting", "monitor vmm", "running", "failed"),
+    Stage("agent", "monitor vmm", "running", "failed"),
+    Stage("healthy", "monitor vmm", "running", "failed"),
+]
+KINDS = {
+    "create": Kind(GONE, CREATE, [
+        Stage("-", "", GONE, "-"),
+        Stage("admitted", "", GONE, "-"),
+        Stage("disks", "worker", GONE, "-"),
+        Stage("kernel", "", GONE, "-"),
+        Stage("monitor", "", GONE, "-"),
+        Stage("vmm", "monitor", GONE, GONE),
+        # It stays from when the answer is in the store that its guest runs.
+        Stage("booting", "monitor vmm", GONE, GONE + " failed"),
+        Stage("agent", "monitor vmm", "running", "failed"),
+        Stage("healthy", "monitor vmm", "running", "failed")]),
+    "start": Kind("stopped", ["vm", "start", NAME], [
+        Stage("-", "", "failed", "-"),
+        Stage("admitted", "", "failed", "-")] + BOOT),
+    "stop": Kind("running", ["vm", "stop", NAME], [
+        Stage("-", "monitor vmm", "running", "stopped"),
+        Stage("asking", "monitor vmm", "running", "stopped"),
+        Stage("ending", "", "stopped", "-"),
+        Stage("released", "", "stopped", "-")]),
+    "kill": Kind("running", ["vm", "kill", NAME], [
+        Stage("-", "monitor vmm", "running", "stopped"),
+        Stage("ending", "monitor vmm", "running", "stopped"),
+        Stage("released", "", "stopped", "-")]),
+    "delete": Kind("running", ["vm", "delete", "--force", NAME], [
+        Stage("-", "monitor vmm", GONE, GONE),
+        Stage("ending", "monitor vmm", GONE, GONE),
+        Stage("released", "", GONE, "-"),
+        Stage("removed", "", GONE, "-")]),
+    "import-image": Kind(GONE, ["image", "import", NAME, fixtures.busybox_tar], [
+        Stage("-", "", GONE, "-"),
+        Stage("receiving", "worker", GONE, "-"),
+        Stage("mkfs", "worker", GONE, "-"),
+        Stage("writing", "worker", GONE, "-"),
+        Stage("seed", "worker", GONE, "-"),
+        Stage("checking", "worker", GONE, "-"),
+        Stage("stored", "", GONE, "-")]),
+    "import-kernel": Kind(GONE, ["kernel", "import", NAME, fixtures.kernel_deb], [
+        Stage("-", "", GONE, "-"),
+        Stage("receiving", "worker", GONE, "-"),
+        Stage("extracting", "worker", GONE, "-"),
+        Stage("modules", "worker", GONE, "-"),
+        Stage("checking", "worker", GONE, "-"),
+        Stage("stored", "", GONE, "-")]),
+    "delete-image": Kind("imported", ["image", "delete", NAME], [
+        Stage("-", "", GONE, "-"),
+        Stage("removed", "", GONE, "-")]),
+    "delete-kernel": Kind("imported", ["kernel", "delete", NAME], [
+        Stage("-", "", GONE, "-"),
+        Stage("removed", "", GONE, "-")]),
+}
 
 
 class CrashTest(BangerTest):
+    session_class = FaultySession
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.stages = cls.session.stages()
         cls.session.import_kernel()
         cls.session.import_image("tiny", fixtures.busybox_tar())
+        # One that all of this must not touch.
+        cls.session.banger("vm", "create", "bystander", "--image", "tiny", "--memory", "128M",
+                           seconds=SECONDS["busybox"])
         cls.idle = cls.session.leftovers()
+        cls.others = set(cls.session.processes(*PROGRAMS.values()))
+        cls.cases = 0
 
-    def crash_at(self, stage, *command):
-        """Runs the command, kills bangerd at the stage; returns whether it got there."""
-        self.session.banger("vm", "list")
+    @classmethod
+    def tearDownClass(cls):
+        print("# %d cases" % cls.cases)
+
+    def programs(self):
+        """{word: pid} of the monitor and the VMM that are there for the VM of the case."""
+        found = {}
+        for word, program in PROGRAMS.items():
+            for pid in set(self.session.processes(program)) - self.others:
+                self.assertNotIn(word, found)
+                found[word] = pid
+        return found
+
+    def prepare(self, kind):
+        before, command = KINDS[kind].before, KINDS[kind].command
+        if before == "imported":
+            path = fixtures.busybox_tar() if kind.endswith("image") else fixtures.kernel_deb()
+            self.session.banger(command[0], "import", NAME, path, seconds=SECONDS["import"])
+        elif before != GONE:
+            self.session.banger(*CREATE, *(["--no-start"] if before == "stopped" else []),
+                                seconds=SECONDS["busybox"])
+
+    def begin(self, kind, verb, stage):
+        """Starts the kind's command with the plan; returns the client and whom the plan befell."""
+        self.prepare(kind)
+        self.session.plan.set("%s %s %s" % (verb, kind, stage))
+        client = self.session.popen(
+            "banger", *[word() if callable(word) else word for word in KINDS[kind].command])
+        self.addCleanup(client.stdout.close)
+        self.addCleanup(client.wait)
+        self.addCleanup(client.kill)
+        pid = self.session.plan.wait(lambda: client.poll() is None, verb == "hold")
+        self.assertIsNotNone(pid, "%s did not come to %s\n%s" % (
+            kind, stage, self.session.bus_log()[-1000:]))
+        return client, pid
+
+    def vm_state(self):
+        vms = [vm for vm in self.session.managed("VM").values() if vm["Name"] == NAME]
+        return vms[0]["State"] if vms else GONE
+
+    def check_after(self, states):
+        """The VM is what it should be and of use; then it is deleted and nothing is left."""
+        states = states.split()
+        if states == ["stopped"] and self.vm_state() in ("running", "stopping"):
+            self.session.wait_for_state(NAME, "stopped", SECONDS["stop"])
+        state = self.vm_state()
+        self.assertIn(state, states)
+        if state != GONE:
+            if state != "running":
+                self.session.banger("vm", "start", NAME, seconds=SECONDS["busybox"])
+            self.session.wait_for(NAME, "Health", "healthy", SECONDS["busybox"])
+            self.assertEqual(self.session.guest(NAME, "/bin/echo", "here").stdout, "here\n")
+            self.session.banger("vm", "delete", "--force", NAME)
+        found = self.session.leftovers()
+        self.assertEqual(found, self.idle)
+
+    def kill_service(self, kind, stage):
+        client, pid = self.begin(kind, "die", stage.name)
+        self.session.plan.set()
+        client.communicate(timeout=SECONDS["command"])
+        # The next call starts bangerd anew, which answers once it has cleaned up.
+        jobs = list(self.session.managed("Job").values())
+        self.assertNotEqual(self.session.service_pid(), pid)
+        self.assertEqual([(job["Kind"], job["State"]) for job in jobs], [(kind, "interrupted")])
+        self.assertEqual(jobs[0]["Stage"], stage.name.replace("-", ""))
+        self.assertEqual(jobs[0]["Error"]["name"]["data"], BUS_NAME + ".Error.Interrupted")
+        self.check_after(stage.service)
+
+    def wait_job_end(self, client):
+        client.communicate(timeout=SECONDS["busybox"])
+        for job in self.session.managed("Job").values():
+            self.assertIn(job["State"], ("done", "failed"), job)
+
+    def kill_worker(self, kind, stage):
+        client, pid = self.begin(kind, "hold", stage.name)
         service = self.session.service_pid()
-        with PropertyWatch(self.session) as watch:
-            client = self.session.popen("banger", *command)
+        self.session.plan.set()
+        self.session.kill(pid)
+        self.wait_job_end(client)
+        job, = (job for job in self.session.managed("Job").values() if job["Kind"] == kind)
+        self.assertEqual((job["State"], job["Stage"]), ("failed", stage.name))
+        self.assertIn("signal 9", job["Error"]["cause"]["data"])
+        self.check_after(KINDS[kind].before)
+        self.assertEqual(self.session.service_pid(), service)
+
+    def kill_of_vm(self, kind, stage, word):
+        client, service = self.begin(kind, "stop", stage.name)
+        wait_until_stopped(service)
+        try:
+            there = self.programs()
+            self.assertEqual(set(there), set(stage.programs.split()) - {"worker"})
+            if word in there:
+                self.session.kill(there[word])
+        finally:
+            os.kill(service, signal.SIGCONT)
+        self.wait_job_end(client)
+        self.assertEqual(self.session.service_pid(), service)
+        if word in there:
+            self.check_after(stage.monitor)
+
+    def kill_new_vmm(self, kind, stage):
+        client, _ = self.begin(kind, "end-vmm", stage.name)
+        self.wait_job_end(client)
+        self.check_after(stage.monitor)
+
+    def end_case(self):
+        """Whatever came of a case, the next begins with nothing."""
+        self.session.plan.set()
+        for kind in ("image", "kernel"):
+            self.session.banger(kind, "delete", NAME, status=None)
+        self.session.banger("vm", "delete", "--force", NAME, status=None)
+        self.assertEqual(set(self.session.processes("qemu", "banger-vmm", "banger-worker")),
+                         self.others)
+        # Its jobs go with it, so that the next case sees its own alone.
+        self.session.kill(self.session.service_pid())
+
+    def check(self, kind, stage, word, function, *arguments):
+        with self.subTest(kind=kind, stage=stage.name, killed=word):
+            type(self).cases += 1
             try:
-                seen = watch.wait_for("Stage", stage)
-                if seen:
-                    self.session.kill(service)
-                # With the service gone from the bus its client gives up by itself.
-                client.communicate(timeout=SECONDS["command"])
+                function(kind, stage, *arguments)
             finally:
-                client.kill()
-                client.wait()
-                client.stdout.close()
-        return seen is not None
+                self.end_case()
 
-    def check_kind(self, kind, undone, racing, kept, command, delete):
-        """Stages as words. At those of @undone the next start leaves nothing to delete, at those of
-        @kept the object stays; in @racing the object is brought to stay while we kill."""
-        expected = undone.split() + racing.split() + kept.split()
-        self.assertEqual(self.stages[kind], expected)
-        for stage in expected:
-            ends = {EXIT_OK, EXIT_NOT_FOUND}
-            if stage in undone.split():
-                ends = {EXIT_NOT_FOUND}
-            elif stage in kept.split():
-                ends = {EXIT_OK}
-            with self.subTest(kind=kind, stage=stage):
-                self.assertTrue(self.crash_at(stage, *command))
-                # The next call starts bangerd anew, which answers once it has cleaned up.
-                self.assertIn(self.session.banger(*delete, status=None).returncode, ends)
-                self.assertEqual(self.session.leftovers(), self.idle)
+    def service_killed(self, *kinds):
+        for kind in kinds:
+            for stage in KINDS[kind].stages:
+                self.check(kind, stage, "bangerd", self.kill_service)
 
-    def test_create(self):
-        self.check_kind(
-            "create",
-            "admitted disks kernel monitor", "vmm booting", "agent healthy",
-            ["vm", "create", "crash", "--image", "tiny", "--memory", "128M"],
-            ["vm", "delete", "--force", "crash"])
+    def test_every_stage_has_its_case(self):
+        listed = self.session.stages()
+        self.assertEqual({kind: [s.name for s in KINDS[kind].stages if s.name != "-"]
+                          for kind in KINDS}, listed)
 
-    def test_import_image(self):
-        self.check_kind(
-            "import-image", "receiving mkfs writing seed checking", "stored", "",
-            ["image", "import", "crash", fixtures.debian_tar()],
-            ["image", "delete", "crash"])
+    def test_service_create(self):
+        self.service_killed("create")
 
-    def test_import_kernel(self):
-        self.check_kind(
-            "import-kernel", "receiving extracting modules checking", "stored", "",
-            ["kernel", "import", "crash", fixtures.kernel_deb()],
-            ["kernel", "delete", "crash"])
+    def test_service_start(self):
+        self.service_killed("start")
+
+    def test_service_stop(self):
+        self.service_killed("stop", "kill")
+
+    def test_service_delete(self):
+        self.service_killed("delete", "delete-image", "delete-kernel")
+
+    def test_service_import(self):
+        self.service_killed("import-image", "import-kernel")
+
+    def test_worker(self):
+        for kind, (_, _, stages) in KINDS.items():
+            for stage in stages:
+                if "worker" in stage.programs.split():
+                    self.check(kind, stage, "worker", self.kill_worker)
+
+    def test_monitor(self):
+        """Or that there is none, nor a VMM."""
+        for kind, (_, _, stages) in KINDS.items():
+            for stage in stages:
+                self.check(kind, stage, "monitor", self.kill_of_vm, "monitor")
+
+    def test_vmm(self):
+        for kind, (_, _, stages) in KINDS.items():
+            for stage in stages:
+                if "vmm" in stage.programs.split():
+                    self.check(kind, stage, "vmm", self.kill_of_vm, "vmm")
+                elif stage.name == "vmm":  # which begins before it is there
+                    self.check(kind, stage, "vmm", self.kill_new_vmm)
 
 
 if __name__ == "__main__":
