@@ -35,9 +35,9 @@
 #include <unistd.h>
 
 #define PUBLIC __attribute__ ((visibility ("default")))
-#define REAL(function)                                  \
-  static __typeof__ (function) *real;                   \
-  if (real == NULL)                                     \
+#define REAL(function)                \
+  static __typeof__ (function) *real; \
+  if (real == NULL)                   \
   real = (__typeof__ (function) *)dlsym (RTLD_NEXT, #function)
 
 typedef struct {
@@ -112,9 +112,9 @@ look_at_jobs (sqlite3 *db)
   if (!is_planned ("stop") && !is_planned ("die") && !is_planned ("hold"))
     return;
   if (!planned_stage (kind, stage) || atomic_load (&plan->reached)
-      || sqlite3_prepare_v2 (db,
-                             "SELECT 1 FROM jobs WHERE kind = ? AND stage = ? AND state = 'running'",
-                             -1, &row, NULL)
+      || sqlite3_prepare_v2 (
+             db, "SELECT 1 FROM jobs WHERE kind = ? AND stage = ? AND state = 'running'", -1, &row,
+             NULL)
              != SQLITE_OK)
     return;
   sqlite3_bind_text (row, 1, kind, -1, SQLITE_STATIC);
@@ -359,8 +359,7 @@ PUBLIC int
 mkdirat (int dirfd, const char *name, mode_t mode)
 {
   REAL (mkdirat);
-  return faccessat (dirfd, name, F_OK, 0) != 0 && refuse_on (dirfd) ? -1
-                                                                    : real (dirfd, name, mode);
+  return faccessat (dirfd, name, F_OK, 0) != 0 && refuse_on (dirfd) ? -1 : real (dirfd, name, mode);
 }
 
 PUBLIC int

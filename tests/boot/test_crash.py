@@ -10,7 +10,7 @@ import unittest
 
 import fixtures
 from faults import PROGRAMS, FaultySession, wait_until_stopped
-from harness import BUS_NAME, SECONDS, BangerTest
+from harness import BUS_NAME, ROOT_PATH, SECONDS, BangerTest, CommandFailed
 
 NAME = "crash"
 GONE = "gone"
@@ -46,10 +46,12 @@ KINDS = {
     "start": Kind("stopped", ["vm", "start", NAME], [
         Stage("-", "", "failed", "-"),
         Stage("admitted", "", "failed", "-")] + BOOT),
-    "stop": Kind("running", ["vm", "stop", NAME], [
+    "stop": Kind("running", ["vm", "stop", NAME, "--timeout", "3"], [
         Stage("-", "monitor vmm", "running", "stopped"),
         Stage("asking", "monitor vmm", "running", "stopped"),
-        Stage("ending", "", "stopped", "-"),
+        Stage("button", "monitor vmm", "stopped", "stopped"),
+        Stage("ending", "monitor vmm", "stopped", "stopped"),
+        Stage("killing", "monitor vmm", "stopped", "stopped"),
         Stage("released", "", "stopped", "-")]),
     "kill": Kind("running", ["vm", "kill", NAME], [
         Stage("-", "monitor vmm", "running", "stopped"),
@@ -84,6 +86,12 @@ KINDS = {
 }
 
 
+# What comes only where the VMM and its guest do not do what they are asked.
+DEAF = ("stop button", "stop ending", "stop killing")
+# No method starts these.
+UNBUILT = {"restart": "Restart", "pause": "Pause", "resume": "Resume", "set": "Set"}
+
+
 class CrashTest(BangerTest):
     session_class = FaultySession
 
@@ -112,7 +120,7 @@ class CrashTest(BangerTest):
                 found[word] = pid
         return found
 
-    def prepare(self, kind):
+    def prepare(self, kind, stage):
         before, command = KINDS[kind].before, KINDS[kind].command
         if before == "imported":
             path = fixtures.busybox_tar() if kind.endswith("image") else fixtures.kernel_deb()
@@ -120,10 +128,12 @@ class CrashTest(BangerTest):
         elif before != GONE:
             self.session.banger(*CREATE, *(["--no-start"] if before == "stopped" else []),
                                 seconds=SECONDS["busybox"])
+        if "%s %s" % (kind, stage) in DEAF:
+            os.kill(self.programs()["vmm"], signal.SIGSTOP)
 
     def begin(self, kind, verb, stage):
         """Starts the kind's command with the plan; returns the client and whom the plan befell."""
-        self.prepare(kind)
+        self.prepare(kind, stage)
         self.session.plan.set("%s %s %s" % (verb, kind, stage))
         client = self.session.popen(
             "banger", *[word() if callable(word) else word for word in KINDS[kind].command])
@@ -230,6 +240,14 @@ class CrashTest(BangerTest):
 
     def test_every_stage_has_its_case(self):
         listed = self.session.stages()
+        for kind, method in UNBUILT.items():
+            listed.pop(kind)
+            self.session.banger(*CREATE, "--no-start")
+            path = self.session.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", NAME, "0")[0]
+            with self.assertRaisesRegex(CommandFailed, "not supported|NotSupported"):
+                arguments = ["a{sv}a{sv}", "0", "0"] if kind == "set" else ["a{sv}", "0"]
+                self.session.call(path, "VM." + method, *arguments)
+            self.session.banger("vm", "delete", NAME)
         self.assertEqual({kind: [s.name for s in KINDS[kind].stages if s.name != "-"]
                           for kind in KINDS}, listed)
 
