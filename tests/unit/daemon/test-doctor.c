@@ -172,7 +172,8 @@ test_probe_is_remembered (Fixture *fixture, gconstpointer data)
 {
   g_autofree char *log = g_build_filename (fixture->folder, "runs", NULL);
   g_autofree char *script = g_strdup_printf (
-      "echo run >>'%s'; printf '[probe]\\naccelerator=tcg\\ntsc-khz=2600000\\n'", log);
+      "echo run >>'%s'; printf '[probe]\\naccelerator=tcg\\ntsc-khz=2600000\\nqemu=/opt/q\\n'",
+      log);
   g_autoptr (GVariant) first = NULL, second = NULL, third = NULL;
   g_autofree char *runs = NULL;
 
@@ -186,6 +187,24 @@ test_probe_is_remembered (Fixture *fixture, gconstpointer data)
   third = check ();
   assert_text (third, "kvm", "accelerator", "kvm");
   g_assert_true (banger_remove_tree_at (AT_FDCWD, log, NULL));
+}
+
+/* A QEMU that was killed while it was looked at is none that will never run. */
+static void
+test_fleeting_probe_is_not_remembered (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *flag = g_build_filename (fixture->folder, "flag", NULL);
+  g_autofree char *script = g_strdup_printf (
+      "printf '[probe]\\naccelerator=tcg\\n'; test ! -e '%s' || printf 'qemu=/opt/q\\n'; : >'%s'",
+      flag, flag);
+  g_autoptr (GVariant) first = NULL, second = NULL;
+
+  play (fixture, script);
+  first = check ();
+  assert_text (first, "qemu", "status", "error");
+  second = check ();
+  assert_text (second, "qemu", "status", "ok");
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, flag, NULL));
 }
 
 static void
@@ -327,6 +346,8 @@ main (int argc, char **argv)
   g_test_add ("/doctor/tcg", Fixture, NULL, set_up, test_tcg, tear_down);
   g_test_add ("/doctor/probe-is-remembered", Fixture, NULL, set_up, test_probe_is_remembered,
               tear_down);
+  g_test_add ("/doctor/fleeting-probe", Fixture, NULL, set_up,
+              test_fleeting_probe_is_not_remembered, tear_down);
   g_test_add ("/doctor/probe-fails", Fixture, NULL, set_up, test_probe_that_fails, tear_down);
   g_test_add ("/doctor/host", Fixture, NULL, set_up, test_host, tear_down);
   g_test_add ("/doctor/system", Fixture, NULL, set_up, test_system_mode, tear_down);
