@@ -10,6 +10,7 @@
 #include "asset.h"
 #include "files.h"
 #include "job.h"
+#include "vm-disks.h"
 #include "vm-restart.h"
 
 /* So long the start waits for monitors: what most of them answer is known before the first call. */
@@ -111,6 +112,20 @@ undo_vm (BangerService *service, const BangerVmRecord *record, GError **error)
          && clear_intents (service, record->id, error);
 }
 
+/* Takes @record. */
+static gboolean
+load_vm (BangerService *service, BangerVmRecord *record, GError **error)
+{
+  gboolean loaded = !banger_vm_disks_take_sizes (service, record)
+                    || banger_store_update_vm (service->store, record, error);
+
+  if (loaded)
+    banger_vm_publish (service, record);
+  else
+    banger_vm_record_free (record);
+  return loaded;
+}
+
 static gboolean
 load_vms (BangerService *service, GError **error)
 {
@@ -122,9 +137,8 @@ load_vms (BangerService *service, GError **error)
   for (guint i = 0; i < records->len; i++) {
     g_autoptr (BangerVmRecord) record = records->pdata[i];
 
-    if (!is_doomed (service, record))
-      banger_vm_publish (service, g_steal_pointer (&record));
-    else if (!undo_vm (service, record, error))
+    if (is_doomed (service, record) ? !undo_vm (service, record, error)
+                                    : !load_vm (service, g_steal_pointer (&record), error))
       return FALSE;
   }
   return TRUE;

@@ -22,6 +22,29 @@ banger_vm_root_file (const BangerVmRecord *record)
   return record->root == BANGER_ROOT_CLONE ? "root.ext4" : "upper.ext4";
 }
 
+gboolean
+banger_vm_disks_take_sizes (BangerService *service, BangerVmRecord *record)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, BANGER_OBJECT_VM, record->id, NULL);
+  const struct {
+    const char *name;
+    guint64 *bytes;
+  } disks[] = { { banger_vm_root_file (record), &record->disk_bytes },
+                { "work.ext4", &record->work_bytes } };
+  gboolean changed = FALSE;
+
+  for (guint i = 0; dirfd >= 0 && i < G_N_ELEMENTS (disks); i++) {
+    struct stat info;
+
+    if (fstatat (dirfd, disks[i].name, &info, AT_SYMLINK_NOFOLLOW) < 0
+        || (guint64)info.st_size <= *disks[i].bytes)
+      continue;
+    *disks[i].bytes = info.st_size;
+    changed = TRUE;
+  }
+  return changed;
+}
+
 static int
 open_folder (BangerVm *vm, GError **error)
 {
@@ -180,8 +203,12 @@ banger_vm_disks_settle_async (BangerVm *vm, BangerJob *job, GAsyncReadyCallback 
                               gpointer data)
 {
   GTask *task = change_new (vm, job, callback, data);
+  Change *change = g_task_get_task_data (task);
 
-  ((Change *)g_task_get_task_data (task))->only_settle = TRUE;
+  change->only_settle = TRUE;
+  /* The file may have grown, and its file system not yet. */
+  change->change.disk_bytes = vm->record->disk_bytes;
+  change->change.work_bytes = vm->record->work_bytes;
   begin (task);
 }
 

@@ -16,6 +16,10 @@ typedef struct {
 /* The file of the disk that takes what the guest writes to its root. */
 const char *banger_vm_root_file (const BangerVmRecord *record);
 
+/* Takes into @record what its disks have come to be, where they grew and that was not written down.
+ * TRUE if so. */
+gboolean banger_vm_disks_take_sizes (BangerService *service, BangerVmRecord *record);
+
 /* Ends what works on the disks in the background, and recovers them where a change of theirs was
  * cut short. @job is what wants to use them. */
 void banger_vm_disks_settle_async (BangerVm *vm, BangerJob *job, GAsyncReadyCallback callback,

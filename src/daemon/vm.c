@@ -10,6 +10,7 @@
 #include "vm-exec.h"
 #include "vm-pause.h"
 #include "vm-restart.h"
+#include "vm-set.h"
 #include "vm-start.h"
 #include "vm-stop.h"
 #include "vm-use.h"
@@ -239,7 +240,7 @@ const BangerMethod banger_vm_methods[] = {
   { "Pause", banger_vm_pause, NULL },
   { "Resume", banger_vm_resume, NULL },
   { "Delete", banger_vm_delete, banger_vm_delete_options },
-  { "Set", NULL, NULL },
+  { "Set", banger_vm_set, banger_vm_set_options },
   { "GetHealth", banger_vm_get_health, NULL },
   { "GetStats", banger_vm_get_stats, banger_vm_get_stats_options },
   { "GetFailureDetails", banger_vm_get_failure_details, NULL },
