@@ -13,8 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A frame of this size fills frames of the line, and its window. */
-#define PIECE (65536 - BANGER_EXEC_HEADER_SIZE)
+#define PIECE 16384
 #define KILL_MS 2000
 #define END_OF_FILE "\x04" /* VEOF, as a terminal's line discipline has it by default */
 
@@ -281,8 +280,7 @@ on_why (void *data, uint32_t events)
 static void
 start (AgentExec *exec)
 {
-  AgentServerConfig *config = &exec->server->config;
-  AgentLoop *loop = config->loop;
+  AgentLoop *loop = exec->server->config.loop;
   AgentCommand *command = malloc (sizeof *command);
   const char *fault = "there is no memory";
   AgentChild child = { 0 };
@@ -290,10 +288,9 @@ start (AgentExec *exec)
   if (command != NULL)
     fault = agent_command_parse (command, exec->start, exec->start_length);
   if (fault == NULL)
-    fault = agent_command_resolve (command, config->root);
+    fault = agent_command_resolve (command, exec->server->config.root);
   if (fault == NULL)
-    fault = agent_command_start (command, config->exec_cgroup, config->key, sizeof config->key,
-                                 &child);
+    fault = agent_command_start (command, exec->server->config.exec_cgroup, &child);
   exec->tty = fault == NULL && command->tty;
   exec->detach = fault == NULL && command->detach;
   free (command);

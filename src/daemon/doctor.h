@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What this host can do, found out by doing it, in the words of Manager.Check; the same words
  * refuse operations. The ids: kvm qemu vhost-vsock mke2fs e2fsck resize2fs passt firecracker
- * landlock seccomp disk-space memory. */
+ * landlock seccomp disk-space memory; Check adds what versions.h says. */
 #pragma once
 
 #include "common/common.h"

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "doctor.h"
 #include "import.h"
+#include "versions.h"
 #include "vm-create.h"
 #include "vm-options.h"
 #include "vm.h"
@@ -139,7 +140,8 @@ on_checked (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   banger_manager_set_findings (call->service, findings);
-  banger_call_return (call, g_variant_new ("(@aa{sv})", findings));
+  banger_call_return (call,
+                      g_variant_new ("(@aa{sv})", banger_versions_add (call->service, findings)));
 }
 
 static void
