@@ -22,6 +22,7 @@ struct _BangerArgs {
   Slot *slots;
   guint n_slots;
   GStrv words;
+  GStrv given; /* all of the command line after the command's name */
 };
 
 static guint
@@ -43,6 +44,7 @@ banger_args_free (BangerArgs *args)
   }
   g_free (args->slots);
   g_strfreev (args->words);
+  g_strfreev (args->given);
   g_free (args);
 }
 
@@ -260,6 +262,7 @@ banger_args_parse (const BangerCommand *command, const char *const *words, GErro
   g_autoptr (BangerArgs) args = args_new (command);
 
   args->words = g_strdupv ((char **)words);
+  args->given = g_strdupv ((char **)words);
   if (command->raw_tail ? !parse_raw_tail (args, error)
                         : !parse_options (args, FALSE, &args->words, error))
     return NULL;
@@ -319,6 +322,35 @@ banger_args_has_flag (BangerArgs *args, const char *name)
 }
 
 const char *
+banger_args_has_text (BangerArgs *args, const char *name)
+{
+  Slot *slot = find_slot (args, name);
+
+  return slot != NULL ? slot->text : NULL;
+}
+
+char *
+banger_args_line (BangerArgs *args, const char *more)
+{
+  g_autofree char *name = banger_command_name (args->command);
+  GString *line = g_string_new ("banger ");
+
+  g_string_append (line, name);
+  for (guint i = 0; args->given[i] != NULL; i++) {
+    const char *word = args->given[i];
+    g_autofree char *quoted = g_shell_quote (word);
+    gboolean plain
+        = *word != '\0'
+          && word[strspn (word, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_=./:@,+%")] == '\0';
+
+    g_string_append_printf (line, " %s", plain ? word : quoted);
+  }
+  if (more != NULL)
+    g_string_append_printf (line, " %s", more);
+  return g_string_free (line, FALSE);
+}
+
+const char *
 banger_args_text (BangerArgs *args, const char *name)
 {
   return get_slot (args, name)->text;
@@ -331,6 +363,14 @@ banger_args_list (BangerArgs *args, const char *name)
   Slot *slot = get_slot (args, name);
 
   return slot->list != NULL ? (const char *const *)slot->list : none;
+}
+
+const char *const *
+banger_args_has_list (BangerArgs *args, const char *name)
+{
+  static const char *const none[] = { NULL };
+
+  return find_slot (args, name) != NULL ? banger_args_list (args, name) : none;
 }
 
 gboolean

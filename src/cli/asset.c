@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Images and kernels: what they have in common. */
+#include "listing.h"
 #include "verbs.h"
 
 #include "text.h"
@@ -30,6 +31,28 @@ default_path (BangerClient *client, BangerObjectKind kind)
                                                                              : "DefaultKernel"));
 }
 
+/* What commands in an image's guests run with; null where nothing was said. */
+static void
+add_defaults (JsonBuilder *json, GVariant *properties)
+{
+  g_autoptr (GVariant) defaults
+      = g_variant_lookup_value (properties, "Defaults", G_VARIANT_TYPE_VARDICT);
+  g_autofree const char **env = NULL;
+  const char *user = NULL, *cwd = NULL;
+
+  if (defaults != NULL) {
+    g_variant_lookup (defaults, "user", "&s", &user);
+    g_variant_lookup (defaults, "cwd", "&s", &cwd);
+    env = banger_props_strings (defaults, "env");
+  }
+  json_builder_set_member_name (json, "defaults");
+  json_builder_begin_object (json);
+  banger_json_string (json, "user", user);
+  banger_json_string (json, "cwd", cwd);
+  banger_json_strings (json, "env", env);
+  json_builder_end_object (json);
+}
+
 static void
 add_asset (JsonBuilder *json, BangerObjectKind kind, GVariant *properties, gboolean is_default)
 {
@@ -39,82 +62,73 @@ add_asset (JsonBuilder *json, BangerObjectKind kind, GVariant *properties, gbool
   banger_json_flag (json, "shared", banger_props_flag (properties, "Shared"));
   banger_json_flag (json, "default", is_default);
   banger_json_string (json, "state", banger_props_string (properties, "State"));
-  if (kind == BANGER_OBJECT_IMAGE)
+  if (kind == BANGER_OBJECT_IMAGE) {
     banger_json_string (json, "rootfs_path", banger_props_string (properties, "RootfsPath"));
-  else
+    add_defaults (json, properties);
+  } else {
     banger_json_string (json, "release", banger_props_string (properties, "Release"));
+  }
   banger_json_number (json, "size_bytes", banger_props_number (properties, "SizeBytes"));
   banger_json_number (json, "allocated_bytes", banger_props_number (properties, "AllocatedBytes"));
   banger_json_string (json, "digest", banger_props_string (properties, "Digest"));
   banger_json_time (json, "created_at", banger_props_number (properties, "CreatedAt"));
 }
 
-static void
-list_as_json (GPtrArray *assets, BangerObjectKind kind, const char *promoted)
-{
-  g_autoptr (JsonBuilder) json = banger_json_new ();
+const BangerColumn banger_image_columns[] = {
+  { "name", NULL, N_ ("NAME"), BANGER_CELL_PLAIN, TRUE },
+  { "state", NULL, N_ ("STATE"), BANGER_CELL_PLAIN, TRUE },
+  { "size", "size_bytes", N_ ("SIZE"), BANGER_CELL_SIZE, TRUE },
+  { "allocated", "allocated_bytes", N_ ("ON DISK"), BANGER_CELL_SIZE, TRUE },
+  { "default", NULL, N_ ("DEFAULT"), BANGER_CELL_PLAIN, TRUE },
+  { "shared", NULL, N_ ("SHARED"), BANGER_CELL_PLAIN, FALSE },
+  { "owner", "owner_uid", N_ ("OWNER"), BANGER_CELL_PLAIN, FALSE },
+  { "age", "created_at", N_ ("AGE"), BANGER_CELL_AGE, FALSE },
+  { "created", "created_at", N_ ("CREATED"), BANGER_CELL_PLAIN, FALSE },
+  { "id", NULL, N_ ("ID"), BANGER_CELL_PLAIN, FALSE },
+  { "digest", NULL, N_ ("DIGEST"), BANGER_CELL_PLAIN, FALSE },
+  { "rootfs", "rootfs_path", N_ ("FILE"), BANGER_CELL_PLAIN, FALSE },
+  { NULL, NULL, NULL, BANGER_CELL_PLAIN, FALSE },
+};
 
-  json_builder_set_member_name (json, kind == BANGER_OBJECT_IMAGE ? "images" : "kernels");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < assets->len; i++) {
-    BangerObject *asset = g_ptr_array_index (assets, i);
-
-    json_builder_begin_object (json);
-    add_asset (json, kind, asset->properties, strcmp (asset->path, promoted) == 0);
-    json_builder_end_object (json);
-  }
-  json_builder_end_array (json);
-  banger_json_print (json);
-}
-
-static void
-list_as_table (GPtrArray *assets, BangerObjectKind kind, const char *promoted, gboolean with_header)
-{
-  const char *image_headers[]
-      = { _ ("NAME"), _ ("STATE"), _ ("SIZE"), _ ("ON DISK"), _ ("DEFAULT"), NULL };
-  const char *kernel_headers[]
-      = { _ ("NAME"), _ ("STATE"), _ ("RELEASE"), _ ("ON DISK"), _ ("DEFAULT"), NULL };
-  const char *const *headers = kind == BANGER_OBJECT_IMAGE ? image_headers : kernel_headers;
-  g_autoptr (BangerTable) table = banger_table_new (with_header ? headers : NULL);
-
-  for (guint i = 0; i < assets->len; i++) {
-    BangerObject *asset = g_ptr_array_index (assets, i);
-    GVariant *properties = asset->properties;
-
-    banger_table_add (table, g_strdup (banger_props_string (properties, "Name")),
-                      g_strdup (banger_props_string (properties, "State")),
-                      kind == BANGER_OBJECT_IMAGE
-                          ? banger_text_size (banger_props_number (properties, "SizeBytes"))
-                          : g_strdup (banger_props_string (properties, "Release")),
-                      banger_text_size (banger_props_number (properties, "AllocatedBytes")),
-                      g_strdup (strcmp (asset->path, promoted) == 0 ? _ ("yes") : ""), NULL);
-  }
-  banger_table_print (table);
-}
+const BangerColumn banger_kernel_columns[] = {
+  { "name", NULL, N_ ("NAME"), BANGER_CELL_PLAIN, TRUE },
+  { "state", NULL, N_ ("STATE"), BANGER_CELL_PLAIN, TRUE },
+  { "release", NULL, N_ ("RELEASE"), BANGER_CELL_PLAIN, TRUE },
+  { "allocated", "allocated_bytes", N_ ("ON DISK"), BANGER_CELL_SIZE, TRUE },
+  { "default", NULL, N_ ("DEFAULT"), BANGER_CELL_PLAIN, TRUE },
+  { "shared", NULL, N_ ("SHARED"), BANGER_CELL_PLAIN, FALSE },
+  { "owner", "owner_uid", N_ ("OWNER"), BANGER_CELL_PLAIN, FALSE },
+  { "age", "created_at", N_ ("AGE"), BANGER_CELL_AGE, FALSE },
+  { "created", "created_at", N_ ("CREATED"), BANGER_CELL_PLAIN, FALSE },
+  { "id", NULL, N_ ("ID"), BANGER_CELL_PLAIN, FALSE },
+  { "digest", NULL, N_ ("DIGEST"), BANGER_CELL_PLAIN, FALSE },
+  { NULL, NULL, NULL, BANGER_CELL_PLAIN, FALSE },
+};
 
 int
 banger_asset_list (BangerClient *client, BangerArgs *args, GError **error)
 {
   BangerObjectKind kind = kind_of (args);
-  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (BangerListing) listing = banger_listing_new (args, error);
+  g_autoptr (GVariant) objects = NULL;
   g_autoptr (GPtrArray) assets = NULL;
   g_autofree char *promoted = NULL;
 
+  if (listing == NULL)
+    return 0;
+  objects = banger_client_objects (client, error);
   if (objects == NULL)
     return 0;
   assets = banger_objects_select (objects, banger_client_interface (kind));
-  if (banger_args_flag (args, "quiet")) {
-    for (guint i = 0; i < assets->len; i++)
-      banger_output_line (
-          "%s", banger_props_string (((BangerObject *)g_ptr_array_index (assets, i))->properties,
-                                     "Name"));
-    return BANGER_EXIT_OK;
-  }
   promoted = default_path (client, kind);
-  if (banger_args_flag (args, "json"))
-    list_as_json (assets, kind, promoted);
-  else
-    list_as_table (assets, kind, promoted, !banger_args_flag (args, "no-header"));
+  for (guint i = 0; i < assets->len; i++) {
+    BangerObject *asset = g_ptr_array_index (assets, i);
+    g_autoptr (JsonBuilder) row = banger_json_row ();
+
+    add_asset (row, kind, asset->properties, strcmp (asset->path, promoted) == 0);
+    banger_listing_add (listing, banger_json_end (row));
+  }
+  banger_listing_print (listing, kind == BANGER_OBJECT_IMAGE ? "images" : "kernels");
   return BANGER_EXIT_OK;
 }
 
@@ -153,24 +167,26 @@ print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
 }
 
 gboolean
-banger_asset_print (BangerClient *client, BangerObjectKind kind, const char *path, gboolean as_json,
+banger_asset_print (BangerClient *client, BangerObjectKind kind, const char *path, BangerArgs *args,
                     GError **error)
 {
   g_autoptr (GVariant) properties
       = banger_client_properties (client, path, banger_client_interface (kind), error);
   g_autofree char *promoted = NULL;
+  g_autoptr (JsonBuilder) json = NULL;
+  g_autoptr (JsonNode) document = NULL;
+  gboolean for_people = FALSE;
 
   if (properties == NULL)
     return FALSE;
   promoted = default_path (client, kind);
-  if (as_json) {
-    g_autoptr (JsonBuilder) json = banger_json_new ();
-
-    add_asset (json, kind, properties, strcmp (path, promoted) == 0);
-    banger_json_print (json);
-  } else {
+  json = banger_json_new ();
+  add_asset (json, kind, properties, strcmp (path, promoted) == 0);
+  document = banger_json_end (json);
+  if (!banger_document_print (args, document, &for_people, error))
+    return FALSE;
+  if (for_people)
     print_fields (kind, properties, strcmp (path, promoted) == 0);
-  }
   return TRUE;
 }
 
@@ -181,14 +197,18 @@ banger_asset_show (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree char *path = banger_client_find (client, kind, banger_args_words (args)[0], error);
 
   if (path != NULL)
-    banger_asset_print (client, kind, path, banger_args_flag (args, "json"), error);
+    banger_asset_print (client, kind, path, args, error);
   return 0;
 }
 
 int
 banger_asset_delete (BangerClient *client, BangerArgs *args, GError **error)
 {
-  BangerAction action = { kind_of (args), "Delete", NULL, _ ("%s is deleted"), _ ("it is kept") };
+  BangerAction action = { .kind = kind_of (args),
+                          .method = "Delete",
+                          .done = _ ("%s is deleted"),
+                          .undone = _ ("it is kept"),
+                          .destructive = TRUE };
 
   return banger_action_run (client, args, &action, error);
 }

@@ -65,6 +65,7 @@ run_parsed (BangerArgs *args, GError **error)
   const BangerCommand *command = banger_args_command (args);
   g_autoptr (BangerClient) client = NULL;
   gboolean session = FALSE;
+  int status = 0;
 
   if (banger_args_flag (args, "help") && !command->hidden) {
     g_autofree char *text = banger_help_command (command);
@@ -75,7 +76,10 @@ run_parsed (BangerArgs *args, GError **error)
   if (!choose_bus (args, &session, error))
     return 0;
   client = banger_client_new (session, !banger_args_flag (args, "no-input"));
-  return command->run (client, args, error);
+  status = command->run (client, args, error);
+  if (*error != NULL && !command->hidden)
+    banger_version_note_skew (client);
+  return status;
 }
 
 /* What stands for itself without being a command: nothing at all, a lone noun, --help, --version.
@@ -100,8 +104,21 @@ run_bare (const char *const *words, int *status)
   return TRUE;
 }
 
+/* Is the command line one that asks for JSON, even if it cannot be understood? Words after "--" are
+ * no options. */
+static gboolean
+wants_json (const char *const *words)
+{
+  for (guint i = 0; words[i] != NULL && strcmp (words[i], "--") != 0; i++) {
+    if (strcmp (words[i], "--json") == 0 || strcmp (words[i], "--format=json") == 0
+        || (strcmp (words[i], "--format") == 0 && g_strcmp0 (words[i + 1], "json") == 0))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static int
-run_words (const char *const *words, gboolean *as_json, GError **error)
+run_words (const char *const *words, BangerFormat *format, GError **error)
 {
   g_autoptr (BangerArgs) args = NULL;
   const BangerCommand *command = NULL;
@@ -110,6 +127,8 @@ run_words (const char *const *words, gboolean *as_json, GError **error)
 
   if (run_bare (words, &status))
     return status;
+  if (wants_json (words))
+    *format = BANGER_FORMAT_JSON;
   command = banger_command_find (words, &used, error);
   if (command == NULL)
     return 0;
@@ -128,7 +147,8 @@ run_words (const char *const *words, gboolean *as_json, GError **error)
   }
   if (args == NULL)
     return 0;
-  *as_json = banger_args_has_flag (args, "json");
+  if (!banger_args_format (args, format, error))
+    return 0;
   return run_parsed (args, error);
 }
 
@@ -137,7 +157,7 @@ banger_cli_run (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) words = NULL;
-  gboolean as_json = FALSE;
+  BangerFormat format = BANGER_FORMAT_TABLE;
   int status = 0;
 
   setlocale (LC_ALL, "");
@@ -150,13 +170,13 @@ banger_cli_run (int argc, char **argv)
     g_free (words[0]);
     words[0] = g_strdup ("version");
   }
-  status = run_words ((const char *const *)words, &as_json, &error);
+  status = run_words ((const char *const *)words, &format, &error);
   if (error != NULL) {
     if (status == 0)
       status = banger_output_status (error);
     banger_output_error (error);
-    if (as_json) {
-      g_autofree char *text = banger_output_error_json (error);
+    if (format == BANGER_FORMAT_JSON || format == BANGER_FORMAT_YAML) {
+      g_autofree char *text = banger_output_error_document (error, format);
 
       fputs (text, stdout);
     }

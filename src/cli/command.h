@@ -33,6 +33,18 @@ typedef enum {
   BANGER_COMPLETE_FILE,
   BANGER_COMPLETE_COMMAND,
   BANGER_COMPLETE_PROGRESS,
+  BANGER_COMPLETE_FORMAT,      /* of a list */
+  BANGER_COMPLETE_SHOW_FORMAT, /* of anything else */
+  BANGER_COMPLETE_COLUMNS,     /* several, with commas between */
+  BANGER_COMPLETE_FILTER,      /* COLUMN=VALUE */
+  BANGER_COMPLETE_SORT,        /* [-]COLUMN */
+  BANGER_COMPLETE_PROPERTY,
+  BANGER_COMPLETE_LABEL,
+  BANGER_COMPLETE_LABEL_KEY,
+  BANGER_COMPLETE_RESTART,
+  BANGER_COMPLETE_NETWORK,
+  BANGER_COMPLETE_ROOT,
+  BANGER_COMPLETE_CHANGE, /* KEY=VALUE of "vm set", or the name of a VM */
 } BangerComplete;
 
 typedef enum {
@@ -54,6 +66,7 @@ typedef struct {
 
 typedef struct _BangerArgs BangerArgs;
 typedef struct _BangerCommand BangerCommand;
+typedef struct _BangerColumn BangerColumn; /* listing.h */
 
 /* Does the command. The status, or with an error set 0 for the one that belongs to the error. */
 typedef int (*BangerRunFunc) (BangerClient *client, BangerArgs *args, GError **error);
@@ -67,6 +80,7 @@ struct _BangerCommand {
   const BangerOption *options; /* ends with a NULL name; may be NULL */
   const char *summary;         /* one line, no full stop */
   const char *details;         /* paragraphs, a blank line between; may be NULL */
+  const BangerColumn *columns; /* of a list: what can be shown of each object */
   gboolean raw_tail;           /* after the first word, options end where the next word begins */
   gboolean hidden;
   BangerRunFunc run;
@@ -106,5 +120,9 @@ const char *banger_args_text (BangerArgs *args, const char *name);
 const char *const *banger_args_list (BangerArgs *args, const char *name); /* never NULL */
 gboolean banger_args_size (BangerArgs *args, const char *name, guint64 *bytes);
 gboolean banger_args_count (BangerArgs *args, const char *name, guint32 *count);
-/* As banger_args_flag, FALSE for a command without this option. */
+/* As above, FALSE, NULL or an empty list for a command without this option. */
 gboolean banger_args_has_flag (BangerArgs *args, const char *name);
+const char *banger_args_has_text (BangerArgs *args, const char *name);
+const char *const *banger_args_has_list (BangerArgs *args, const char *name); /* never NULL */
+/* The command line as it was given, quoted for a shell, with @more behind it: for hints. */
+char *banger_args_line (BangerArgs *args, const char *more);

@@ -23,6 +23,8 @@ static const BangerOption kernel_import_options[] = {
   END,
 };
 
+static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, END };
+
 const BangerCommand banger_commands_asset[] = {
   { "image",
     "import",
@@ -36,10 +38,10 @@ const BangerCommand banger_commands_asset[] = {
         "input. Ctrl-C cancels: nothing of the image is left then."),
     .run = banger_image_import },
   { "image", "list", "", 0, 0, NONE, banger_options_list, N_ ("list images"), NULL,
-    .run = banger_asset_list },
+    .columns = banger_image_columns, .run = banger_asset_list },
   { "image", "show", "NAME", 1, 1, ONE (IMAGE), banger_options_show, N_ ("show an image"), NULL,
     .run = banger_asset_show },
-  { "image", "delete", "NAME...", 1, ANY, NAMES (IMAGE), banger_options_wait, N_ ("delete images"),
+  { "image", "delete", "NAME...|--all", 0, ANY, NAMES (IMAGE), delete_options, N_ ("delete images"),
     NULL, .run = banger_asset_delete },
   { "image", "rename", "NAME NEW", 2, 2, ONE (IMAGE), NULL, N_ ("give an image another name"), NULL,
     .run = banger_asset_rename },
@@ -66,10 +68,10 @@ const BangerCommand banger_commands_asset[] = {
         "a tar archive with paths below lib/modules/RELEASE or RELEASE."),
     .run = banger_kernel_import },
   { "kernel", "list", "", 0, 0, NONE, banger_options_list, N_ ("list kernels"), NULL,
-    .run = banger_asset_list },
+    .columns = banger_kernel_columns, .run = banger_asset_list },
   { "kernel", "show", "NAME", 1, 1, ONE (KERNEL), banger_options_show, N_ ("show a kernel"), NULL,
     .run = banger_asset_show },
-  { "kernel", "delete", "NAME...", 1, ANY, NAMES (KERNEL), banger_options_wait,
+  { "kernel", "delete", "NAME...|--all", 0, ANY, NAMES (KERNEL), delete_options,
     N_ ("delete kernels"), NULL, .run = banger_asset_delete },
   { "kernel", "rename", "NAME NEW", 2, 2, ONE (KERNEL), NULL, N_ ("give a kernel another name"),
     NULL, .run = banger_asset_rename },

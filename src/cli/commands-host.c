@@ -13,7 +13,7 @@ static const BangerOption help_options[] = {
 const BangerCommand banger_commands_host[] = {
   { "job", "list", "", 0, 0, NONE, banger_options_list,
     N_ ("list jobs that run, and those that ended in the last minute"), NULL,
-    .run = banger_job_list },
+    .columns = banger_job_columns, .run = banger_job_list },
   { "job", "show", "ID", 1, 1, ONE (JOB), banger_options_show, N_ ("show a job with its stages"),
     NULL, .run = banger_job_show },
   { "job", "cancel", "ID...", 1, ANY, NAMES (JOB), NULL,

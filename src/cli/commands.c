@@ -17,11 +17,18 @@ static const BangerOption global_options[] = {
 const BangerOption banger_options_list[] = {
   FLAG ("quiet", 'q', N_ ("print names only")),
   JSON,
+  VALUE ("format", 0, TEXT, FORMAT, N_ ("FORM"), N_ ("table (default), json, yaml or csv")),
   FLAG ("no-header", 0, N_ ("leave out the line of headers")),
+  VALUE ("columns", 'c', TEXT, COLUMNS, N_ ("COLUMN,..."),
+         N_ ("columns of the table or csv, in this order")),
+  VALUE ("filter", 0, LIST, FILTER, N_ ("COLUMN=VALUE"),
+         N_ ("only those with this value, * and ? stand for any text; != for all others; may be "
+             "given several times")),
+  VALUE ("sort", 0, TEXT, SORT, N_ ("[-]COLUMN"), N_ ("order by a column; with - from its end")),
   END,
 };
 
-const BangerOption banger_options_show[] = { JSON, END };
+const BangerOption banger_options_show[] = { SHOW_OPTIONS, END };
 
 const BangerOption banger_options_wait[] = { NO_WAIT, END };
 

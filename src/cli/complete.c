@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Completion: "banger __complete WORD..." prints what may stand for the last word, one a line. */
+#include "complete.h"
+
 #include "verbs.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -28,85 +29,12 @@ start_deadline (void)
 }
 
 static void
-offer (const char *word, const char *begun)
-{
-  if (g_str_has_prefix (word, begun))
-    g_print ("%s\n", word);
-}
-
-/* Names on the bus. The service is not started for this. */
-static void
-offer_objects (BangerClient *client, BangerObjectKind kind, const char *begun)
-{
-  g_autoptr (GVariant) objects = NULL;
-  g_autoptr (GPtrArray) list = NULL;
-
-  fflush (stdout);
-  if (!banger_client_connect_passive (client, NULL))
-    return;
-  objects = banger_client_objects (client, NULL);
-  if (objects == NULL)
-    return;
-  list = banger_objects_select (objects, banger_client_interface (kind));
-  for (guint i = 0; i < list->len; i++) {
-    BangerObject *object = g_ptr_array_index (list, i);
-
-    offer (banger_props_string (object->properties, kind == BANGER_OBJECT_JOB ? "Id" : "Name"),
-           begun);
-  }
-}
-
-static void
-offer_words (const char *noun, const char *begun)
-{
-  g_auto (GStrv) words = banger_command_words (noun);
-
-  for (guint i = 0; words[i] != NULL; i++)
-    offer (words[i], begun);
-}
-
-/* @noun: the word before, for what completes commands. */
-static void
-offer_kind (BangerClient *client, BangerComplete complete, const char *noun, const char *begun)
-{
-  static const char *const forms[] = { "auto", "plain", "none" };
-
-  switch (complete) {
-  case BANGER_COMPLETE_VM:
-    offer_objects (client, BANGER_OBJECT_VM, begun);
-    break;
-  case BANGER_COMPLETE_IMAGE:
-    offer_objects (client, BANGER_OBJECT_IMAGE, begun);
-    break;
-  case BANGER_COMPLETE_KERNEL:
-    offer_objects (client, BANGER_OBJECT_KERNEL, begun);
-    break;
-  case BANGER_COMPLETE_JOB:
-    offer_objects (client, BANGER_OBJECT_JOB, begun);
-    break;
-  case BANGER_COMPLETE_FILE:
-    /* The shell knows files best: this line asks it to. */
-    g_print (":file\n");
-    break;
-  case BANGER_COMPLETE_COMMAND:
-    offer_words (noun, begun);
-    break;
-  case BANGER_COMPLETE_PROGRESS:
-    for (guint i = 0; i < G_N_ELEMENTS (forms); i++)
-      offer (forms[i], begun);
-    break;
-  case BANGER_COMPLETE_NOTHING:
-    break;
-  }
-}
-
-static void
-offer_options (const BangerOption *options, const char *begun)
+offer_options (const BangerOffer *offer, const BangerOption *options)
 {
   for (guint i = 0; options != NULL && options[i].name != NULL; i++) {
     g_autofree char *word = g_strdup_printf ("--%s", options[i].name);
 
-    offer (word, begun);
+    banger_offer_word (offer, word);
   }
 }
 
@@ -146,29 +74,49 @@ count_plain (const BangerCommand *command, const char *const *words, guint n)
   return plain;
 }
 
-static void
-complete_arguments (BangerClient *client, const BangerCommand *command, const char *const *words,
-                    guint n)
+/* "--format=js": the value is part of the word. */
+static gboolean
+offer_joined_value (const BangerOffer *offer)
 {
-  const char *begun = words[n - 1];
+  const char *equals = g_str_has_prefix (offer->begun, "--") ? strchr (offer->begun, '=') : NULL;
+  g_autofree char *name = equals != NULL ? g_strndup (offer->begun, equals - offer->begun) : NULL;
+  const BangerOption *option = name != NULL ? find_option (offer->command, name) : NULL;
+  g_autofree char *prefix = name != NULL ? g_strconcat (name, "=", NULL) : NULL;
+  BangerOffer inner = *offer;
+
+  if (option == NULL || option->value == NULL)
+    return FALSE;
+  inner.prefix = prefix;
+  inner.begun = equals + 1;
+  banger_offer_kind (&inner, option->complete);
+  return TRUE;
+}
+
+static void
+complete_arguments (BangerOffer *offer, const char *const *words, guint n)
+{
+  const BangerCommand *command = offer->command;
   const BangerOption *before = n > 1 ? find_option (command, words[n - 2]) : NULL;
   guint plain = count_plain (command, words, n - 1);
 
-  if (before != NULL && before->value != NULL) {
-    offer_kind (client, before->complete, NULL, begun);
-    return;
-  }
   if (command->raw_tail && plain > 1)
     return;
-  if (begun[0] == '-') {
-    offer_options (command->options, begun);
-    offer_options (banger_global_options (), begun);
+  if (before != NULL && before->value != NULL) {
+    banger_offer_kind (offer, before->complete);
     return;
   }
-  if (plain < command->max_words)
-    offer_kind (client, command->complete[plain > 0 ? 1 : 0],
-                plain > 0 && command->complete[1] == BANGER_COMPLETE_COMMAND ? words[n - 2] : NULL,
-                begun);
+  if (offer_joined_value (offer))
+    return;
+  if (offer->begun[0] == '-') {
+    offer_options (offer, command->options);
+    offer_options (offer, banger_global_options ());
+    return;
+  }
+  if (plain >= command->max_words)
+    return;
+  offer->before
+      = plain > 0 && command->complete[1] == BANGER_COMPLETE_COMMAND ? words[n - 2] : NULL;
+  banger_offer_kind (offer, command->complete[plain > 0 ? 1 : 0]);
 }
 
 int
@@ -176,25 +124,34 @@ banger_complete_run (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *const *words = banger_args_words (args);
   guint n = g_strv_length ((char **)words), used = 0;
-  const BangerCommand *command = NULL;
+  BangerOffer offer = { .client = client, .prefix = "" };
 
   start_deadline ();
   while (n > 1 && words[0][0] == '-') {
+    /* The value of an option before the command. */
+    const BangerOption *option = find_option (NULL, words[0]);
+
     words++;
     n--;
+    if (option != NULL && option->value != NULL && n > 1) {
+      words++;
+      n--;
+    }
   }
   if (n == 0)
     return BANGER_EXIT_OK;
+  offer.begun = words[n - 1];
   if (n == 1 && words[0][0] == '-') {
-    offer_options (banger_global_options (), words[0]);
+    offer_options (&offer, banger_global_options ());
     return BANGER_EXIT_OK;
   }
   if (n == 1 || (n == 2 && banger_command_is_noun (words[0]))) {
-    offer_words (n == 1 ? NULL : words[0], words[n - 1]);
+    offer.before = n == 1 ? NULL : words[0];
+    banger_offer_kind (&offer, BANGER_COMPLETE_COMMAND);
     return BANGER_EXIT_OK;
   }
-  command = banger_command_find (words, &used, NULL);
-  if (command != NULL && n > used)
-    complete_arguments (client, command, words + used, n - used);
+  offer.command = banger_command_find (words, &used, NULL);
+  if (offer.command != NULL && n > used)
+    complete_arguments (&offer, words + used, n - used);
   return BANGER_EXIT_OK;
 }

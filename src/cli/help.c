@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WIDTH 80
+#define OPTION_COLUMN 30
 
 static const BangerExitText exits[] = {
   { BANGER_EXIT_OK, N_ ("done") },
@@ -31,32 +32,39 @@ banger_help_exits (void)
   return exits;
 }
 
-/* Words of @text in lines of at most WIDTH columns; a blank line stays one. */
+/* Words of @text in lines of at most WIDTH columns, each but the first behind @indent spaces. */
+static void
+append_paragraph (GString *out, const char *text, guint indent)
+{
+  g_auto (GStrv) words = g_strsplit (text, " ", -1);
+  glong column = indent;
+
+  for (guint i = 0; words[i] != NULL; i++) {
+    glong length = g_utf8_strlen (words[i], -1);
+
+    if (i > 0 && column + 1 + length > WIDTH) {
+      g_string_append_printf (out, "\n%*s", (int)indent, "");
+      column = indent;
+    } else if (i > 0) {
+      g_string_append_c (out, ' ');
+      column++;
+    }
+    g_string_append (out, words[i]);
+    column += length;
+  }
+  g_string_append_c (out, '\n');
+}
+
+/* Several paragraphs; a blank line stays one. */
 static void
 append_wrapped (GString *out, const char *text)
 {
   g_auto (GStrv) paragraphs = g_strsplit (text, "\n\n", -1);
 
   for (guint i = 0; paragraphs[i] != NULL; i++) {
-    g_auto (GStrv) words = g_strsplit (paragraphs[i], " ", -1);
-    glong column = 0;
-
     if (i > 0)
       g_string_append_c (out, '\n');
-    for (guint j = 0; words[j] != NULL; j++) {
-      glong length = g_utf8_strlen (words[j], -1);
-
-      if (column > 0 && column + 1 + length > WIDTH) {
-        g_string_append_c (out, '\n');
-        column = 0;
-      } else if (column > 0) {
-        g_string_append_c (out, ' ');
-        column++;
-      }
-      g_string_append (out, words[j]);
-      column += length;
-    }
-    g_string_append_c (out, '\n');
+    append_paragraph (out, paragraphs[i], 0);
   }
 }
 
@@ -76,14 +84,17 @@ option_words (const BangerOption *option, gboolean translate)
 static void
 append_options (GString *out, const BangerOption *options)
 {
-  g_autoptr (BangerTable) table = banger_table_new (NULL);
-  g_autofree char *text = NULL;
+  for (guint i = 0; options != NULL && options[i].name != NULL; i++) {
+    g_autofree char *words = option_words (&options[i], TRUE);
+    glong length = g_utf8_strlen (words, -1);
 
-  for (guint i = 0; options != NULL && options[i].name != NULL; i++)
-    banger_table_add (table, g_strdup (" "), option_words (&options[i], TRUE),
-                      g_strdup (_ (options[i].summary)), NULL);
-  text = banger_table_format (table);
-  g_string_append (out, text);
+    g_string_append_printf (out, "  %s", words);
+    if (length + 4 > OPTION_COLUMN)
+      g_string_append_printf (out, "\n%*s", OPTION_COLUMN, "");
+    else
+      g_string_append_printf (out, "%*s", (int)(OPTION_COLUMN - 2 - length), "");
+    append_paragraph (out, _ (options[i].summary), OPTION_COLUMN);
+  }
 }
 
 static void

@@ -24,8 +24,8 @@ count_status (GVariant *findings, const char *status)
   return n;
 }
 
-static void
-findings_as_json (GVariant *findings)
+static JsonNode *
+findings_document (GVariant *findings)
 {
   static const char *const keys[]
       = { "id", "status", "found", "why", "fix", "version", "accelerator" };
@@ -50,7 +50,7 @@ findings_as_json (GVariant *findings)
     json_builder_end_object (json);
   }
   json_builder_end_array (json);
-  banger_json_print (json);
+  return banger_json_end (json);
 }
 
 static const char *
@@ -102,42 +102,16 @@ banger_host_doctor (BangerClient *client, BangerArgs *args, GError **error)
       client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "Check",
       g_variant_new ("(@a{sv})", banger_no_args ()), "(aa{sv})", NULL, NULL, error);
   g_autoptr (GVariant) findings = NULL;
+  g_autoptr (JsonNode) document = NULL;
+  gboolean for_people = FALSE;
 
   if (reply == NULL)
     return 0;
   findings = g_variant_get_child_value (reply, 0);
-  if (banger_args_flag (args, "json"))
-    findings_as_json (findings);
-  else
+  document = findings_document (findings);
+  if (!banger_document_print (args, document, &for_people, error))
+    return 0;
+  if (for_people)
     findings_as_lines (findings);
   return count_status (findings, "error") > 0 ? BANGER_EXIT_HOST_NOT_READY : BANGER_EXIT_OK;
-}
-
-int
-banger_host_version (BangerClient *client, BangerArgs *args, GError **error)
-{
-  g_autoptr (GVariant) manager = NULL;
-  const char *service = NULL;
-  const char *bus = banger_client_is_session (client) ? "session" : "system";
-
-  /* That the service does not run is an answer here, no error; it is not started for this. */
-  if (banger_client_connect_passive (client, NULL))
-    manager = banger_client_properties (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, NULL);
-  if (manager != NULL)
-    service = banger_props_string (manager, "Version");
-  if (banger_args_flag (args, "json")) {
-    g_autoptr (JsonBuilder) json = banger_json_new ();
-
-    banger_json_string (json, "version", BANGER_VERSION);
-    banger_json_string (json, "service_version", service);
-    banger_json_string (json, "bus", bus);
-    banger_json_print (json);
-    return BANGER_EXIT_OK;
-  }
-  banger_output_line ("banger %s", BANGER_VERSION);
-  if (service != NULL)
-    banger_output_line (_ ("bangerd %s on the %s bus"), service, bus);
-  else
-    banger_output_line (_ ("bangerd does not run on the %s bus"), bus);
-  return BANGER_EXIT_OK;
 }

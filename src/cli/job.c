@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "listing.h"
 #include "verbs.h"
 
 #include "text.h"
@@ -46,6 +47,29 @@ add_timings (JsonBuilder *json, GVariant *properties)
   json_builder_end_array (json);
 }
 
+/* What the job found out: words of the service's own. */
+static void
+add_result (JsonBuilder *json, GVariant *properties)
+{
+  g_autoptr (GVariant) result
+      = g_variant_lookup_value (properties, "Result", G_VARIANT_TYPE_VARDICT);
+  GVariantIter iter;
+  const char *key = NULL;
+  GVariant *value = NULL;
+
+  json_builder_set_member_name (json, "result");
+  json_builder_begin_object (json);
+  if (result != NULL)
+    g_variant_iter_init (&iter, result);
+  while (result != NULL && g_variant_iter_loop (&iter, "{&sv}", &key, &value)) {
+    g_autofree char *name = g_strdelimit (g_strdup (key), "-", '_');
+
+    json_builder_set_member_name (json, name);
+    json_builder_add_value (json, json_gvariant_serialize (value));
+  }
+  json_builder_end_object (json);
+}
+
 static void
 add_job (JsonBuilder *json, GVariant *properties)
 {
@@ -69,23 +93,8 @@ add_job (JsonBuilder *json, GVariant *properties)
   banger_json_flag (json, "cancelable", banger_props_flag (properties, "Cancelable"));
   add_timings (json, properties);
   banger_json_strings (json, "notes", notes);
+  add_result (json, properties);
   banger_json_error (json, "error", error);
-}
-
-static void
-list_as_json (GPtrArray *jobs)
-{
-  g_autoptr (JsonBuilder) json = banger_json_new ();
-
-  json_builder_set_member_name (json, "jobs");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < jobs->len; i++) {
-    json_builder_begin_object (json);
-    add_job (json, ((BangerObject *)g_ptr_array_index (jobs, i))->properties);
-    json_builder_end_object (json);
-  }
-  json_builder_end_array (json);
-  banger_json_print (json);
 }
 
 static char *
@@ -102,43 +111,41 @@ object_words (GVariant *objects, GVariant *properties)
   return g_strdup_printf ("%s %s", word, *name != '\0' ? name : id);
 }
 
-static void
-list_as_table (GVariant *objects, GPtrArray *jobs, gboolean with_header)
-{
-  const char *headers[] = { _ ("JOB"), _ ("KIND"), _ ("OBJECT"), _ ("STATE"), _ ("STAGE"), NULL };
-  g_autoptr (BangerTable) table = banger_table_new (with_header ? headers : NULL);
-
-  for (guint i = 0; i < jobs->len; i++) {
-    GVariant *properties = ((BangerObject *)g_ptr_array_index (jobs, i))->properties;
-
-    banger_table_add (table, g_strdup (banger_props_string (properties, "Id")),
-                      g_strdup (banger_props_string (properties, "Kind")),
-                      object_words (objects, properties),
-                      g_strdup (banger_props_string (properties, "State")),
-                      g_strdup (banger_props_string (properties, "Stage")), NULL);
-  }
-  banger_table_print (table);
-}
+const BangerColumn banger_job_columns[] = {
+  { "id", NULL, N_ ("JOB"), BANGER_CELL_PLAIN, TRUE },
+  { "kind", NULL, N_ ("KIND"), BANGER_CELL_PLAIN, TRUE },
+  { "object", NULL, N_ ("OBJECT"), BANGER_CELL_PLAIN, TRUE },
+  { "state", NULL, N_ ("STATE"), BANGER_CELL_PLAIN, TRUE },
+  { "stage", NULL, N_ ("STAGE"), BANGER_CELL_PLAIN, TRUE },
+  { "progress", NULL, N_ ("PROGRESS"), BANGER_CELL_PLAIN, FALSE },
+  { "owner", "started_by_uid", N_ ("OWNER"), BANGER_CELL_PLAIN, FALSE },
+  { "cancelable", NULL, N_ ("CANCELABLE"), BANGER_CELL_PLAIN, FALSE },
+  { NULL, NULL, NULL, BANGER_CELL_PLAIN, FALSE },
+};
 
 int
 banger_job_list (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (BangerListing) listing = banger_listing_new (args, error);
+  g_autoptr (GVariant) objects = NULL;
   g_autoptr (GPtrArray) jobs = NULL;
 
+  if (listing == NULL)
+    return 0;
+  objects = banger_client_objects (client, error);
   if (objects == NULL)
     return 0;
   jobs = banger_objects_select (objects, BANGER_IFACE_JOB);
-  if (banger_args_flag (args, "json")) {
-    list_as_json (jobs);
-  } else if (banger_args_flag (args, "quiet")) {
-    for (guint i = 0; i < jobs->len; i++)
-      banger_output_line (
-          "%s",
-          banger_props_string (((BangerObject *)g_ptr_array_index (jobs, i))->properties, "Id"));
-  } else {
-    list_as_table (objects, jobs, !banger_args_flag (args, "no-header"));
+  for (guint i = 0; i < jobs->len; i++) {
+    GVariant *properties = ((BangerObject *)g_ptr_array_index (jobs, i))->properties;
+    g_autofree char *object = object_words (objects, properties);
+    g_autoptr (JsonBuilder) row = banger_json_row ();
+
+    add_job (row, properties);
+    banger_json_string (row, "object", object);
+    banger_listing_add (listing, banger_json_end (row));
   }
+  banger_listing_print (listing, "jobs");
   return BANGER_EXIT_OK;
 }
 
@@ -190,20 +197,20 @@ banger_job_show (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree char *path
       = banger_client_find (client, BANGER_OBJECT_JOB, banger_args_words (args)[0], error);
   g_autoptr (GVariant) properties = NULL;
+  g_autoptr (JsonBuilder) json = NULL;
+  g_autoptr (JsonNode) document = NULL;
+  gboolean for_people = FALSE;
 
   if (path == NULL)
     return 0;
   properties = banger_client_properties (client, path, BANGER_IFACE_JOB, error);
   if (properties == NULL)
     return 0;
-  if (banger_args_flag (args, "json")) {
-    g_autoptr (JsonBuilder) json = banger_json_new ();
-
-    add_job (json, properties);
-    banger_json_print (json);
-  } else {
+  json = banger_json_new ();
+  add_job (json, properties);
+  document = banger_json_end (json);
+  if (banger_document_print (args, document, &for_people, error) && for_people)
     print_job (properties);
-  }
   return BANGER_EXIT_OK;
 }
 

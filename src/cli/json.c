@@ -7,28 +7,36 @@
 #include <stdio.h>
 
 JsonBuilder *
-banger_json_new (void)
+banger_json_row (void)
 {
   JsonBuilder *json = json_builder_new ();
 
   json_builder_begin_object (json);
+  return json;
+}
+
+JsonBuilder *
+banger_json_new (void)
+{
+  JsonBuilder *json = banger_json_row ();
+
   banger_json_number (json, "schema", BANGER_JSON_SCHEMA);
   return json;
+}
+
+JsonNode *
+banger_json_end (JsonBuilder *json)
+{
+  json_builder_end_object (json);
+  return json_builder_get_root (json);
 }
 
 char *
 banger_json_format (JsonBuilder *json)
 {
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
-  g_autoptr (JsonNode) root = NULL;
-  g_autofree char *text = NULL;
+  g_autoptr (JsonNode) document = banger_json_end (json);
 
-  json_builder_end_object (json);
-  root = json_builder_get_root (json);
-  json_generator_set_root (generator, root);
-  json_generator_set_pretty (generator, TRUE);
-  text = json_generator_to_data (generator, NULL);
-  return g_strconcat (text, "\n", NULL);
+  return banger_document_format (document, BANGER_FORMAT_JSON);
 }
 
 void

@@ -69,13 +69,16 @@ banger_output_error (const GError *error)
 }
 
 char *
-banger_output_error_json (const GError *error)
+banger_output_error_document (const GError *error, BangerFormat format)
 {
   g_autoptr (JsonBuilder) json = banger_json_new ();
   g_autoptr (GVariant) dictionary = g_variant_ref_sink (banger_error_to_variant (error));
 
+  g_autoptr (JsonNode) document = NULL;
+
   banger_json_error (json, "error", dictionary);
-  return banger_json_format (json);
+  document = banger_json_end (json);
+  return banger_document_format (document, format);
 }
 
 gboolean
@@ -135,6 +138,18 @@ banger_table_add (BangerTable *table, char *first, ...)
   va_end (args);
   g_ptr_array_add (row, NULL);
   g_ptr_array_add (table->rows, g_ptr_array_steal (row, NULL));
+}
+
+void
+banger_table_add_row (BangerTable *table, GStrv cells)
+{
+  for (guint i = 0; cells[i] != NULL; i++) {
+    char *cell = cells[i];
+
+    cells[i] = banger_text_escape (cell, -1);
+    g_free (cell);
+  }
+  g_ptr_array_add (table->rows, cells);
 }
 
 /* Columns on a terminal; combining marks take none, East Asian wide characters two. */

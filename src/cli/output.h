@@ -10,12 +10,20 @@
 /* Version of every JSON document that is printed; fields are only ever added to a version. */
 #define BANGER_JSON_SCHEMA 1
 
+/* The form of what is printed. */
+typedef enum {
+  BANGER_FORMAT_TABLE, /* for people */
+  BANGER_FORMAT_JSON,
+  BANGER_FORMAT_YAML,
+  BANGER_FORMAT_CSV, /* of lists */
+} BangerFormat;
+
 /* The exit status that belongs to an error. */
 BangerExit banger_output_status (const GError *error);
 /* The error in people's form: "banger: MESSAGE", then indented cause and hint. */
 char *banger_output_error_text (const GError *error);
-/* The same as a JSON document. */
-char *banger_output_error_json (const GError *error);
+/* The same as a document. */
+char *banger_output_error_document (const GError *error, BangerFormat format);
 void banger_output_error (const GError *error);
 
 /* Whether text for people may have colours: @fd is a terminal, and NO_COLOR is not set. */
@@ -28,11 +36,26 @@ void banger_table_free (BangerTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerTable, banger_table_free)
 /* Takes the cells, as many as there are headers (or as in the first row). */
 void banger_table_add (BangerTable *table, char *first, ...) G_GNUC_NULL_TERMINATED;
+/* Takes a whole row. */
+void banger_table_add_row (BangerTable *table, GStrv cells);
 char *banger_table_format (BangerTable *table);
 void banger_table_print (BangerTable *table);
 
-/* A document: an object with "schema" first. banger_json_print ends and prints it. */
+/* What --format and --json ask for. */
+gboolean banger_args_format (BangerArgs *args, BangerFormat *format, GError **error);
+
+/* @document, an object, as JSON or YAML. */
+char *banger_document_format (JsonNode *document, BangerFormat format);
+/* Prints @document as --format, --json or --property ask, or sets @for_people: then it is for the
+ * caller to print. */
+gboolean
+banger_document_print (BangerArgs *args, JsonNode *document, gboolean *for_people, GError **error);
+
+/* A document: an object with "schema" first. banger_json_end ends it; banger_json_print prints it,
+ * too. */
 JsonBuilder *banger_json_new (void);
+JsonBuilder *banger_json_row (void); /* the same without "schema": a part of another document */
+JsonNode *banger_json_end (JsonBuilder *json);
 void banger_json_print (JsonBuilder *json);
 char *banger_json_format (JsonBuilder *json);
 void banger_json_string (JsonBuilder *json, const char *key, const char *value); /* NULL: null */

@@ -3,6 +3,7 @@
  * translated where they are shown. */
 #pragma once
 
+#include "listing.h"
 #include "verbs.h"
 
 #define FLAG(name, letter, summary)                                          \
@@ -18,6 +19,16 @@
     NULL    \
   }
 #define JSON FLAG ("json", 0, N_ ("print JSON, see JSON in banger(1)"))
+#define SHOW_OPTIONS                                                                               \
+  JSON, VALUE ("format", 0, TEXT, SHOW_FORMAT, N_ ("FORM"), N_ ("table (default), json or yaml")), \
+      VALUE ("property", 'p', TEXT, PROPERTY, N_ ("NAME"),                                         \
+             N_ ("print the value of one member of the JSON only, such as memory_bytes"))
+/* Which of several objects: select.h. */
+#define ALL FLAG ("all", 0, N_ ("all of yours for which it makes sense"))
+#define YES FLAG ("yes", 'y', N_ ("do not ask whether this is meant"))
+#define SELECT_LABEL                                \
+  VALUE ("label", 0, LIST, LABEL, N_ ("KEY=VALUE"), \
+         N_ ("those of yours with this label; may be given several times"))
 #define NO_WAIT FLAG ("no-wait", 0, N_ ("return once the job has begun"))
 #define NAMES(kind)                                \
   {                                                \

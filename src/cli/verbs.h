@@ -12,6 +12,11 @@ int banger_vm_show (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_health (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_start (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_restart (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_pause (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_resume (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_set (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_rename (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error);
@@ -39,10 +44,17 @@ int banger_host_version (BangerClient *client, BangerArgs *args, GError **error)
 int banger_help_run (BangerClient *client, BangerArgs *args, GError **error);
 int banger_complete_run (BangerClient *client, BangerArgs *args, GError **error);
 
-/* Prints one object: as JSON, or as lines for people. */
-gboolean banger_vm_print (BangerClient *client, const char *path, gboolean as_json, GError **error);
+/* The protocol that the service speaks, by its Manager's properties. */
+guint banger_version_protocol (GVariant *manager);
+/* A sentence for people where the service is of another version than this program, else NULL. */
+char *banger_version_skew (GVariant *manager);
+/* After a call that failed: says so on standard error if the protocols differ. */
+void banger_version_note_skew (BangerClient *client);
+
+/* Prints one object, in the form that @args ask for. */
+gboolean banger_vm_print (BangerClient *client, const char *path, BangerArgs *args, GError **error);
 gboolean banger_asset_print (BangerClient *client, BangerObjectKind kind, const char *path,
-                             gboolean as_json, GError **error);
+                             BangerArgs *args, GError **error);
 
 /* "vm 'foo'". */
 char *banger_label (BangerObjectKind kind, const char *name);
@@ -56,6 +68,10 @@ typedef struct {
   GVariant *options; /* may be NULL or floating */
   const char *done;
   const char *undone;
+  guint states;         /* as BangerSelection */
+  gboolean destructive; /* likewise */
+  /* What the job's Result adds for people, translated; NULL for nothing. May be NULL. */
+  const char *(*describe) (GVariant *result);
 } BangerAction;
 int banger_action_run (BangerClient *client, BangerArgs *args, const BangerAction *action,
                        GError **error);

@@ -4,8 +4,8 @@
 
 #include <glib/gi18n.h>
 
-static void
-health_as_json (GVariant *health)
+static JsonNode *
+document_of (GVariant *health)
 {
   g_autoptr (JsonBuilder) json = banger_json_new ();
   g_autoptr (GVariant) stages = NULL;
@@ -35,7 +35,7 @@ health_as_json (GVariant *health)
       json_builder_add_string_value (json, problems[i]);
   }
   json_builder_end_array (json);
-  banger_json_print (json);
+  return banger_json_end (json);
 }
 
 static void
@@ -73,6 +73,8 @@ banger_vm_health (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree char *path
       = banger_client_find (client, BANGER_OBJECT_VM, banger_args_words (args)[0], error);
   g_autoptr (GVariant) reply = NULL, health = NULL;
+  g_autoptr (JsonNode) document = NULL;
+  gboolean for_people = FALSE;
 
   if (path == NULL)
     return 0;
@@ -82,9 +84,8 @@ banger_vm_health (BangerClient *client, BangerArgs *args, GError **error)
   if (reply == NULL)
     return 0;
   health = g_variant_get_child_value (reply, 0);
-  if (banger_args_flag (args, "json"))
-    health_as_json (health);
-  else
+  document = document_of (health);
+  if (banger_document_print (args, document, &for_people, error) && for_people)
     health_as_lines (health);
   return BANGER_EXIT_OK;
 }

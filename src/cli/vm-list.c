@@ -1,81 +1,64 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "listing.h"
 #include "vm.h"
-
-#include "text.h"
 
 #include <glib/gi18n.h>
 
-static char *
-age_of (guint64 utc_seconds)
-{
-  guint64 now = g_get_real_time () / G_USEC_PER_SEC;
-
-  return banger_text_age (now > utc_seconds ? now - utc_seconds : 0);
-}
-
-static void
-list_as_json (GVariant *objects, GPtrArray *vms)
-{
-  g_autoptr (JsonBuilder) json = banger_json_new ();
-
-  json_builder_set_member_name (json, "vms");
-  json_builder_begin_array (json);
-  for (guint i = 0; i < vms->len; i++) {
-    BangerObject *vm = g_ptr_array_index (vms, i);
-    g_autofree char *image = banger_objects_name (
-        objects, banger_props_string (vm->properties, "Image"), BANGER_IFACE_IMAGE);
-    g_autofree char *kernel = banger_objects_name (
-        objects, banger_props_string (vm->properties, "Kernel"), BANGER_IFACE_KERNEL);
-
-    json_builder_begin_object (json);
-    banger_vm_add_json (json, vm->properties, image, kernel);
-    json_builder_end_object (json);
-  }
-  json_builder_end_array (json);
-  banger_json_print (json);
-}
-
-static void
-list_as_table (GVariant *objects, GPtrArray *vms, gboolean with_header)
-{
-  const char *headers[] = { _ ("NAME"),  _ ("STATE"),  _ ("HEALTH"), _ ("IMAGE"),
-                            _ ("VCPUS"), _ ("MEMORY"), _ ("AGE"),    NULL };
-  g_autoptr (BangerTable) table = banger_table_new (with_header ? headers : NULL);
-
-  for (guint i = 0; i < vms->len; i++) {
-    GVariant *properties = ((BangerObject *)g_ptr_array_index (vms, i))->properties;
-
-    banger_table_add (
-        table, g_strdup (banger_props_string (properties, "Name")),
-        g_strdup (banger_props_string (properties, "State")),
-        g_strdup (banger_props_string (properties, "Health")),
-        banger_objects_name (objects, banger_props_string (properties, "Image"),
-                             BANGER_IFACE_IMAGE),
-        g_strdup_printf ("%" G_GUINT64_FORMAT, banger_props_number (properties, "Vcpus")),
-        banger_text_size (banger_props_number (properties, "MemoryBytes")),
-        age_of (banger_props_number (properties, "CreatedAt")), NULL);
-  }
-  banger_table_print (table);
-}
+const BangerColumn banger_vm_columns[] = {
+  { "name", NULL, N_ ("NAME"), BANGER_CELL_PLAIN, TRUE },
+  { "state", NULL, N_ ("STATE"), BANGER_CELL_PLAIN, TRUE },
+  { "health", NULL, N_ ("HEALTH"), BANGER_CELL_PLAIN, TRUE },
+  { "image", NULL, N_ ("IMAGE"), BANGER_CELL_PLAIN, TRUE },
+  { "vcpus", NULL, N_ ("VCPUS"), BANGER_CELL_PLAIN, TRUE },
+  { "memory", "memory_bytes", N_ ("MEMORY"), BANGER_CELL_SIZE, TRUE },
+  { "age", "created_at", N_ ("AGE"), BANGER_CELL_AGE, TRUE },
+  { "id", NULL, N_ ("ID"), BANGER_CELL_PLAIN, FALSE },
+  { "owner", "owner_uid", N_ ("OWNER"), BANGER_CELL_PLAIN, FALSE },
+  { "kernel", NULL, N_ ("KERNEL"), BANGER_CELL_PLAIN, FALSE },
+  { "backend", NULL, N_ ("BACKEND"), BANGER_CELL_PLAIN, FALSE },
+  { "accelerator", NULL, N_ ("ACCELERATOR"), BANGER_CELL_PLAIN, FALSE },
+  { "root", NULL, N_ ("ROOT"), BANGER_CELL_PLAIN, FALSE },
+  { "disk", "disk_bytes", N_ ("DISK"), BANGER_CELL_SIZE, FALSE },
+  { "work", "work_bytes", N_ ("WORK DISK"), BANGER_CELL_SIZE, FALSE },
+  { "network", NULL, N_ ("NETWORK"), BANGER_CELL_PLAIN, FALSE },
+  { "ports", "published", N_ ("PORTS"), BANGER_CELL_PLAIN, FALSE },
+  { "addresses", NULL, N_ ("ADDRESSES"), BANGER_CELL_PLAIN, FALSE },
+  { "labels", NULL, N_ ("LABELS"), BANGER_CELL_PLAIN, FALSE },
+  { "restart", NULL, N_ ("RESTART"), BANGER_CELL_PLAIN, FALSE },
+  { "restarts", NULL, N_ ("RESTARTS"), BANGER_CELL_PLAIN, FALSE },
+  { "autostart", NULL, N_ ("AUTOSTART"), BANGER_CELL_PLAIN, FALSE },
+  { "pending", NULL, N_ ("PENDING"), BANGER_CELL_PLAIN, FALSE },
+  { "exit", "last_exit", N_ ("LAST EXIT"), BANGER_CELL_PLAIN, FALSE },
+  { "stage", "boot_stage", N_ ("BOOT STAGE"), BANGER_CELL_PLAIN, FALSE },
+  { "created", "created_at", N_ ("CREATED"), BANGER_CELL_PLAIN, FALSE },
+  { "started", "started_at", N_ ("STARTED"), BANGER_CELL_PLAIN, FALSE },
+  { NULL, NULL, NULL, BANGER_CELL_PLAIN, FALSE },
+};
 
 int
 banger_vm_list (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (BangerListing) listing = banger_listing_new (args, error);
+  g_autoptr (GVariant) objects = NULL;
   g_autoptr (GPtrArray) vms = NULL;
 
+  if (listing == NULL)
+    return 0;
+  objects = banger_client_objects (client, error);
   if (objects == NULL)
     return 0;
   vms = banger_objects_select (objects, BANGER_IFACE_VM);
-  if (banger_args_flag (args, "json")) {
-    list_as_json (objects, vms);
-  } else if (banger_args_flag (args, "quiet")) {
-    for (guint i = 0; i < vms->len; i++)
-      banger_output_line (
-          "%s",
-          banger_props_string (((BangerObject *)g_ptr_array_index (vms, i))->properties, "Name"));
-  } else {
-    list_as_table (objects, vms, !banger_args_flag (args, "no-header"));
+  for (guint i = 0; i < vms->len; i++) {
+    GVariant *properties = ((BangerObject *)g_ptr_array_index (vms, i))->properties;
+    g_autofree char *image = banger_objects_name (
+        objects, banger_props_string (properties, "Image"), BANGER_IFACE_IMAGE);
+    g_autofree char *kernel = banger_objects_name (
+        objects, banger_props_string (properties, "Kernel"), BANGER_IFACE_KERNEL);
+    g_autoptr (JsonBuilder) row = banger_json_row ();
+
+    banger_vm_add_json (row, properties, image, kernel);
+    banger_listing_add (listing, banger_json_end (row));
   }
+  banger_listing_print (listing, "vms");
   return BANGER_EXIT_OK;
 }

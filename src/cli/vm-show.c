@@ -56,8 +56,8 @@ print_tail (GVariant *details)
     banger_output_line ("  | %s", lines[i]);
 }
 
-static void
-print_failure (GVariant *details)
+void
+banger_vm_print_failure (GVariant *details)
 {
   static const char *const keys[] = { "message", "cause", "hint" };
 
@@ -89,13 +89,21 @@ labels_line (GVariant *properties)
 }
 
 static char *
-addresses_line (GVariant *properties)
+words_line (GVariant *properties, const char *property)
 {
-  g_autofree const char **addresses = NULL;
+  g_autofree const char **words = banger_props_strings (properties, property);
 
-  if (!g_variant_lookup (properties, "Addresses", "^a&s", &addresses))
-    return g_strdup ("");
-  return g_strjoinv (" ", (char **)addresses);
+  return words != NULL ? g_strjoinv (" ", (char **)words) : g_strdup ("");
+}
+
+/* A row, unless there is nothing to say. Takes @text. */
+static void
+add_row (BangerTable *table, const char *head, char *text)
+{
+  g_autofree char *owned = text;
+
+  if (*owned != '\0')
+    banger_table_add (table, g_strdup (head), g_steal_pointer (&owned), NULL);
 }
 
 static void
@@ -125,8 +133,16 @@ print_fields (GVariant *p, const char *image, const char *kernel)
                     banger_text_size (banger_props_number (p, "DiskBytes")), NULL);
   banger_table_add (table, g_strdup (_ ("work disk:")),
                     banger_text_size (banger_props_number (p, "WorkBytes")), NULL);
-  banger_table_add (table, g_strdup (_ ("addresses:")), addresses_line (p), NULL);
+  add_row (table, _ ("root:"), g_strdup (banger_props_string (p, "Root")));
+  add_row (table, _ ("network:"), g_strdup (banger_props_string (p, "Network")));
+  banger_table_add (table, g_strdup (_ ("addresses:")), words_line (p, "Addresses"), NULL);
+  add_row (table, _ ("ports:"), words_line (p, "Published"));
   banger_table_add (table, g_strdup (_ ("labels:")), labels_line (p), NULL);
+  add_row (table, _ ("restart:"), g_strdup (banger_props_string (p, "Restart")));
+  add_row (table, _ ("autostart:"),
+           g_strdup (banger_props_flag (p, "Autostart") ? _ ("yes") : _ ("no")));
+  add_row (table, _ ("pending:"), words_line (p, "Pending"));
+  add_row (table, _ ("last exit:"), g_strdup (banger_props_string (p, "LastExit")));
   banger_table_add (table, g_strdup (_ ("owner:")),
                     g_strdup_printf ("%" G_GUINT64_FORMAT, banger_props_number (p, "OwnerUid")),
                     NULL);
@@ -153,32 +169,61 @@ failure_of (BangerClient *client, const char *path, GVariant *properties)
   return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
 }
 
-gboolean
-banger_vm_print (BangerClient *client, const char *path, gboolean as_json, GError **error)
+/* All of one VM, its failure too; NULL with an error. */
+static JsonNode *
+document_of (BangerVmView *view)
 {
-  g_autoptr (GVariant) properties = banger_client_properties (client, path, BANGER_IFACE_VM, error);
-  g_autoptr (GVariant) failure = NULL;
-  g_autofree char *image = NULL, *kernel = NULL;
+  g_autoptr (JsonBuilder) json = banger_json_new ();
 
-  if (properties == NULL)
+  banger_vm_add_json (json, view->properties, view->image, view->kernel);
+  if (view->failure != NULL)
+    add_failure (json, view->failure);
+  return banger_json_end (json);
+}
+
+void
+banger_vm_view_free (BangerVmView *view)
+{
+  g_clear_pointer (&view->properties, g_variant_unref);
+  g_clear_pointer (&view->failure, g_variant_unref);
+  g_free (view->image);
+  g_free (view->kernel);
+  g_free (view);
+}
+
+BangerVmView *
+banger_vm_view_new (BangerClient *client, const char *path, GError **error)
+{
+  g_autoptr (BangerVmView) view = g_new0 (BangerVmView, 1);
+
+  view->properties = banger_client_properties (client, path, BANGER_IFACE_VM, error);
+  if (view->properties == NULL)
+    return NULL;
+  view->image = banger_client_name_of (client, banger_props_string (view->properties, "Image"),
+                                       BANGER_IFACE_IMAGE);
+  view->kernel = banger_client_name_of (client, banger_props_string (view->properties, "Kernel"),
+                                        BANGER_IFACE_KERNEL);
+  view->failure = failure_of (client, path, view->properties);
+  return g_steal_pointer (&view);
+}
+
+gboolean
+banger_vm_print (BangerClient *client, const char *path, BangerArgs *args, GError **error)
+{
+  g_autoptr (BangerVmView) view = banger_vm_view_new (client, path, error);
+  g_autoptr (JsonNode) document = NULL;
+  gboolean for_people = FALSE;
+
+  if (view == NULL)
     return FALSE;
-  image = banger_client_name_of (client, banger_props_string (properties, "Image"),
-                                 BANGER_IFACE_IMAGE);
-  kernel = banger_client_name_of (client, banger_props_string (properties, "Kernel"),
-                                  BANGER_IFACE_KERNEL);
-  failure = failure_of (client, path, properties);
-  if (as_json) {
-    g_autoptr (JsonBuilder) json = banger_json_new ();
-
-    banger_vm_add_json (json, properties, image, kernel);
-    if (failure != NULL)
-      add_failure (json, failure);
-    banger_json_print (json);
+  document = document_of (view);
+  if (!banger_document_print (args, document, &for_people, error))
+    return FALSE;
+  if (!for_people)
     return TRUE;
-  }
-  print_fields (properties, image, kernel);
-  if (failure != NULL)
-    print_failure (failure);
+  print_fields (view->properties, view->image, view->kernel);
+  if (view->failure != NULL)
+    banger_vm_print_failure (view->failure);
   return TRUE;
 }
 
@@ -189,6 +234,6 @@ banger_vm_show (BangerClient *client, BangerArgs *args, GError **error)
       = banger_client_find (client, BANGER_OBJECT_VM, banger_args_words (args)[0], error);
 
   if (path != NULL)
-    banger_vm_print (client, path, banger_args_flag (args, "json"), error);
+    banger_vm_print (client, path, args, error);
   return 0;
 }

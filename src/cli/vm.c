@@ -2,7 +2,6 @@
 /* A VM for programs. */
 #include "vm.h"
 
-/* A number from the labels, so that lists stay whole for programs too. */
 static void
 add_labels (JsonBuilder *json, GVariant *properties)
 {
@@ -21,18 +20,23 @@ add_labels (JsonBuilder *json, GVariant *properties)
   json_builder_end_object (json);
 }
 
+/* An empty array for what a service does not have. */
 static void
-add_addresses (JsonBuilder *json, GVariant *properties)
+add_array (JsonBuilder *json, const char *key, GVariant *properties, const char *property)
 {
-  g_autofree const char **addresses = NULL;
+  static const char *const none[] = { NULL };
+  g_autofree const char **values = banger_props_strings (properties, property);
 
-  json_builder_set_member_name (json, "addresses");
-  json_builder_begin_array (json);
-  if (g_variant_lookup (properties, "Addresses", "^a&s", &addresses)) {
-    for (guint i = 0; addresses[i] != NULL; i++)
-      json_builder_add_string_value (json, addresses[i]);
-  }
-  json_builder_end_array (json);
+  banger_json_strings (json, key, values != NULL ? values : (const char **)none);
+}
+
+/* Null for "" and for what a service does not have. */
+static void
+add_word (JsonBuilder *json, const char *key, GVariant *properties, const char *property)
+{
+  const char *word = banger_props_string (properties, property);
+
+  banger_json_string (json, key, *word != '\0' ? word : NULL);
 }
 
 static const char *
@@ -59,8 +63,18 @@ banger_vm_add_json (JsonBuilder *json, GVariant *properties, const char *image, 
   banger_json_number (json, "memory_bytes", banger_props_number (properties, "MemoryBytes"));
   banger_json_number (json, "disk_bytes", banger_props_number (properties, "DiskBytes"));
   banger_json_number (json, "work_bytes", banger_props_number (properties, "WorkBytes"));
-  add_addresses (json, properties);
+  add_word (json, "root", properties, "Root");
+  add_word (json, "network", properties, "Network");
+  add_array (json, "addresses", properties, "Addresses");
+  add_array (json, "published", properties, "Published");
   add_labels (json, properties);
+  add_word (json, "restart", properties, "Restart");
+  banger_json_number (json, "restarts", banger_props_number (properties, "Restarts"));
+  banger_json_flag (json, "autostart", banger_props_flag (properties, "Autostart"));
+  add_array (json, "pending", properties, "Pending");
+  add_word (json, "last_exit", properties, "LastExit");
+  add_word (json, "boot_stage", properties, "BootStage");
+  banger_json_time (json, "next_start_at", banger_props_number (properties, "NextStartAt"));
   banger_json_time (json, "created_at", banger_props_number (properties, "CreatedAt"));
   banger_json_time (json, "started_at", banger_props_number (properties, "StartedAt"));
 }

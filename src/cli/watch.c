@@ -10,11 +10,13 @@
 #define DRAW_MS 100
 
 typedef struct {
+  BangerWatch *watch;
   char *path;
   char *label;
   char *undone;
   gboolean cancel_sent;
-  gboolean cancel_taken; /* the service has heard it */
+  gboolean cancel_taken;   /* the service has heard it */
+  gboolean cancel_refused; /* it cannot be cancelled, now at least */
 } Job;
 
 struct _BangerWatch {
@@ -31,7 +33,8 @@ struct _BangerWatch {
   gboolean told; /* what a second Ctrl-C does */
   const char *current;
   BangerProgress *progress;
-  GStrv notes; /* of the current job */
+  GStrv notes;      /* of the current job */
+  GVariant *result; /* likewise; may be NULL */
 };
 
 static void
@@ -63,6 +66,7 @@ show_properties (BangerWatch *watch, GVariant *properties)
 {
   g_autoptr (GVariant) timings
       = g_variant_lookup_value (properties, "Timings", G_VARIANT_TYPE ("a(stt)"));
+  g_autoptr (GVariant) result = NULL;
   GStrv notes = NULL;
   const char *stage = NULL;
   double fraction = -1;
@@ -71,9 +75,27 @@ show_properties (BangerWatch *watch, GVariant *properties)
     g_strfreev (watch->notes);
     watch->notes = notes;
   }
+  result = g_variant_lookup_value (properties, "Result", G_VARIANT_TYPE_VARDICT);
+  if (result != NULL) {
+    g_clear_pointer (&watch->result, g_variant_unref);
+    watch->result = g_steal_pointer (&result);
+  }
   g_variant_lookup (properties, "Stage", "&s", &stage);
   g_variant_lookup (properties, "Progress", "d", &fraction);
   banger_progress_update (watch->progress, stage, fraction, timings);
+}
+
+/* NULL if it is none of those that were added. */
+static Job *
+find_job (BangerWatch *watch, const char *path)
+{
+  for (guint i = 0; i < watch->jobs->len; i++) {
+    Job *job = g_ptr_array_index (watch->jobs, i);
+
+    if (strcmp (job->path, path) == 0)
+      return job;
+  }
+  return NULL;
 }
 
 static void
@@ -82,12 +104,17 @@ on_changed (GDBusConnection *bus, const char *sender, const char *path, const ch
 {
   BangerWatch *watch = data;
   g_autoptr (GVariant) changed = NULL;
+  Job *job = NULL;
 
-  if (g_strcmp0 (path, watch->current) != 0
-      || !g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(sa{sv}as)")))
+  if (!g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(sa{sv}as)")))
     return;
   changed = g_variant_get_child_value (arguments, 1);
-  show_properties (watch, changed);
+  job = find_job (watch, path);
+  /* A restart, say, can be cancelled again once its guest has ended. */
+  if (job != NULL && job->cancel_refused && banger_props_flag (changed, "Cancelable"))
+    job->cancel_refused = job->cancel_sent = FALSE;
+  if (g_strcmp0 (path, watch->current) == 0)
+    show_properties (watch, changed);
 }
 
 static void
@@ -159,6 +186,7 @@ banger_watch_free (BangerWatch *watch)
   g_clear_error (&watch->look_error);
   g_clear_pointer (&watch->progress, banger_progress_free);
   g_strfreev (watch->notes);
+  g_clear_pointer (&watch->result, g_variant_unref);
   g_hash_table_unref (watch->finished);
   g_ptr_array_unref (watch->jobs);
   g_free (watch);
@@ -169,22 +197,11 @@ banger_watch_add (BangerWatch *watch, const char *path, const char *label, const
 {
   Job *job = g_new0 (Job, 1);
 
+  job->watch = watch;
   job->path = g_strdup (path);
   job->label = g_strdup (label);
   job->undone = g_strdup (undone);
   g_ptr_array_add (watch->jobs, job);
-}
-
-static Job *
-find_job (BangerWatch *watch, const char *path)
-{
-  for (guint i = 0; i < watch->jobs->len; i++) {
-    Job *job = g_ptr_array_index (watch->jobs, i);
-
-    if (strcmp (job->path, path) == 0)
-      return job;
-  }
-  g_error ("job %s was not added", path);
 }
 
 /* @data: the Job, which lives as long as the watch; cancelled: that is gone. */
@@ -201,8 +218,12 @@ on_cancel_answer (GObject *source, GAsyncResult *result, gpointer data)
   job->cancel_taken = reply != NULL;
   if (reply == NULL)
     error = banger_error_from_dbus (g_steal_pointer (&error));
-  /* WrongState means that the job has just ended: its end says so. */
-  if (error != NULL && !g_error_matches (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE)) {
+  /* WrongState: the job has just ended, which its end says, or nothing can stop it now. */
+  job->cancel_refused = g_error_matches (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+  if (job->cancel_refused && !g_hash_table_contains (job->watch->finished, job->path))
+    g_printerr (_ ("%s: it cannot be cancelled now; Ctrl-C again leaves it going on\n"),
+                job->label);
+  if (error != NULL && !job->cancel_refused) {
     g_autofree char *text = banger_output_error_text (error);
 
     g_printerr ("\n%s: %s", job->label, text);
@@ -301,7 +322,7 @@ judge (Job *job, GVariant *end, GError **error)
 
   g_variant_get_child (end, 3, "&s", &result);
   if (strcmp (result, "done") == 0) {
-    if (job->cancel_sent)
+    if (job->cancel_sent || job->cancel_refused)
       g_printerr (_ ("%s: it was too late to cancel\n"), job->label);
     return TRUE;
   }
@@ -323,17 +344,24 @@ judge (Job *job, GVariant *end, GError **error)
   return FALSE;
 }
 
+static const char *
+left_text (const Job *job)
+{
+  if (job->cancel_taken)
+    return _ ("you did not wait; the service goes on with cancelling it");
+  if (job->cancel_refused)
+    return _ ("it cannot be cancelled; the service goes on with it");
+  return _ ("the service has not answered yet; the job may go on");
+}
+
 static void
 set_left (Job *job, GError **error)
 {
   g_autofree char *hint = g_strdup_printf ("banger job show %s",
                                            banger_object_path_id (job->path, BANGER_OBJECT_JOB));
 
-  banger_set_error (error, BANGER_ERROR_CANCELLED, NULL,
-                    job->cancel_taken
-                        ? _ ("you did not wait; the service goes on with cancelling it")
-                        : _ ("the service has not answered yet; the job may go on"),
-                    hint, _ ("%s: left"), job->label);
+  banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, left_text (job), hint, _ ("%s: left"),
+                    job->label);
 }
 
 static void
@@ -382,6 +410,7 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
 
   watch->current = path;
   g_clear_pointer (&watch->notes, g_strfreev);
+  g_clear_pointer (&watch->result, g_variant_unref);
   watch->progress = banger_progress_new (watch->mode, job->label);
   look (watch);
   wait_for_end (watch, job);
@@ -405,4 +434,10 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
   print_notes (watch);
   watch->current = NULL;
   return ok;
+}
+
+GVariant *
+banger_watch_result (BangerWatch *watch)
+{
+  return watch->result;
 }

@@ -23,3 +23,5 @@ void banger_watch_add (BangerWatch *watch, const char *job, const char *label, c
  * with the job's error; Cancelled if it was undone, or, with a second Ctrl-C, if it is left to go
  * on. @usec (may be NULL): how long it took from here. */
 gboolean banger_watch_wait (BangerWatch *watch, const char *job, guint64 *usec, GError **error);
+/* The Result (a{sv}) of the job that was waited for last; NULL if it has none. The watch's own. */
+GVariant *banger_watch_result (BangerWatch *watch);

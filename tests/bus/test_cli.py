@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The command line against a real bangerd: statuses, JSON, progress, Ctrl-C, completion."""
 
-import io
 import json
 import os
 import pty
@@ -14,87 +13,10 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
 
-from harness import BUS_NAME, ROOT_PATH, SECONDS, BangerTest
-
-# More than a pipe holds: a write of it ends only when somebody reads at the other end.
-MUCH = 1 << 20
-
-
-def archive(content=b"hello\n"):
-    """A root file system of one file, as the bytes of a tar archive."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo("etc/hostname")
-        info.size = len(content)
-        tar.addfile(info, io.BytesIO(content))
-    return out.getvalue()
-
-
-def endless():
-    """The start of an archive whose one file is far from its end."""
-    info = tarfile.TarInfo("big")
-    info.size = 1 << 33
-    return info.tobuf() + bytes(MUCH)
-
-
-class CliTest(BangerTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.tar = cls.session.base / "root.tar"
-        cls.tar.write_bytes(archive())
-
-    def setUp(self):
-        self.addCleanup(self.empty)
-
-    def running_jobs(self):
-        return [j["id"] for j in self.session.json("job", "list")["jobs"]
-                if j["state"] in ("running", "cancelling")]
-
-    def wait_for_job(self, job):
-        """Waits for signals until a job has ended."""
-        watch = self.session.popen("gdbus", "monitor", "--session", "--dest", BUS_NAME,
-                                   "--object-path", "%s/job/%s" % (ROOT_PATH, job))
-        try:
-            # The first line says that it listens; then no change is missed.
-            for _ in watch.stdout:
-                state = self.session.json("job", "show", job)["state"]
-                if state not in ("running", "cancelling"):
-                    return
-        finally:
-            watch.kill()
-            watch.wait()
-            watch.stdout.close()
-        self.fail("job %s does not end" % job)
-
-    def empty(self):
-        """Every test ends with nothing left over."""
-        for job in self.running_jobs():
-            self.session.banger("job", "cancel", job, status=None)
-            self.wait_for_job(job)
-        for name in self.session.banger("image", "list", "-q").stdout.split():
-            self.session.banger("image", "delete", name)
-        self.assertEqual(self.session.leftovers(), {})
-
-    def start_endless(self, *more, **streams):
-        """An import that reads for ever, already reading. Returns it and the pipe that feeds it."""
-        read, write = os.pipe()
-        streams.setdefault("stderr", subprocess.PIPE)
-        process = subprocess.Popen(
-            ["banger", *more, "image", "import", "endless", "-"], env=self.session.env, stdin=read,
-            stdout=subprocess.PIPE, **streams)
-        os.close(read)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        data = endless()
-        while data:
-            data = data[os.write(write, data):]
-        return process, write
-
+from cli_case import MUCH, CliTest, archive
+from harness import BUS_NAME, ROOT_PATH, SECONDS
 
 class Statuses(CliTest):
     def status(self, *argv, **more):
@@ -429,57 +351,6 @@ class Interrupted(CliTest):
         _, err = process.communicate(timeout=SECONDS["command"])
         os.close(write)
         self.assertEqual(process.returncode, 9, err)
-
-
-class Completion(CliTest):
-    def offered(self, *words):
-        result = self.session.banger("__complete", *words)
-        self.assertEqual(result.stderr, "")
-        return result.stdout.split()
-
-    def test_words(self):
-        self.assertEqual(self.offered("vm", "st"), ["start", "stop"])
-        self.assertEqual(self.offered("im"), ["image"])
-        self.assertIn("exec", self.offered("ex"))
-        self.assertNotIn("__complete", self.offered(""))
-        self.assertEqual(self.offered("vm", "create", "--mem"), ["--memory"])
-        self.assertEqual(self.offered("vm", "list", "--progress", ""), ["auto", "plain", "none"])
-        self.assertEqual(self.offered("image", "import", "x", "/e"), [":file"])
-        self.assertEqual(self.offered("vm", "exec", "web", "ls", "-"), [])
-        self.assertEqual(self.offered("nonsense", "x", "y"), [])
-        self.assertEqual(self.offered("help", "vm", "sho"), ["show"])
-
-    def test_names(self):
-        self.session.import_image("debian", self.tar)
-        self.session.import_image("alpine", self.tar)
-        self.assertEqual(self.offered("image", "show", ""), ["alpine", "debian"])
-        self.assertEqual(self.offered("image", "delete", "alpine", "d"), ["debian"])
-        self.assertEqual(self.offered("--session", "vm", "create", "--image", "al"), ["alpine"])
-        self.assertEqual(self.offered("image", "show", "debian", ""), [])
-        self.assertEqual(self.offered("image", "rename", "d"), ["debian"])
-        self.assertEqual(self.offered("image", "rename", "debian", ""), [])
-        self.assertEqual(self.offered("image", "sha"), ["share"])
-
-    def test_deadline(self):
-        """A service that does not answer costs no more than the deadline."""
-        self.session.banger("vm", "list")
-        service = self.session.service_pid()
-        os.kill(service, signal.SIGSTOP)
-        try:
-            result = self.session.banger("__complete", "image", "show", "", seconds=10)
-        finally:
-            os.kill(service, signal.SIGCONT)
-        self.assertEqual(result.stdout, "")
-        self.assertLess(result.seconds, 5)
-
-    def test_bash(self):
-        self.session.import_image("debian", self.tar)
-        script = """source "$1"
-            COMP_WORDS=(banger image show de); COMP_CWORD=3; _banger
-            printf '%s\\n' "${COMPREPLY[@]}"
-            complete -p banger"""
-        result = self.session.run("bash", "-c", script, "bash", ROOT / "data/completions/banger")
-        self.assertEqual(result.stdout, "debian\ncomplete -F _banger banger\n")
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ static void
 test_refused (void)
 {
   assert_refused ("vn list", "'vn' is not a command", "did you mean 'vm'?");
-  assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list'?");
+  assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list' or 'set'?");
   assert_refused ("image frobnicate", "is not a command",
                   "'image' knows: import, list, show, delete, rename, share, unshare, promote");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");

@@ -75,7 +75,7 @@ test_error_json (void)
 
   banger_set_error (&error, BANGER_ERROR_NOT_FOUND, NULL, "bad \xff bytes", NULL,
                     "there is \"no\" vm\n");
-  text = banger_output_error_json (error);
+  text = banger_output_error_document (error, BANGER_FORMAT_JSON);
   root = json_from_string (text, NULL);
   g_assert_nonnull (root);
   object = json_node_get_object (root);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Commands that make VMs or change what they do. */
+#include "keys.h"
 #include "verbs.h"
 
 #include "text.h"
@@ -32,13 +32,15 @@ add_labels (GVariantBuilder *options, const char *const *labels, GError **error)
   return TRUE;
 }
 
-/* The sizes and labels: what needs no question to the service. */
+/* What needs no question to the service. */
 static gboolean
 add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
 {
   static const struct {
     const char *option, *key;
   } sizes[] = { { "memory", "memory-bytes" }, { "disk", "disk-bytes" }, { "work", "work-bytes" } };
+  static const char *const words[] = { "root", "network", "restart", "backend" };
+  const char *const *ports = banger_args_list (args, "publish");
   guint64 bytes = 0;
   guint32 count = 0;
 
@@ -48,6 +50,16 @@ add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
   }
   if (banger_args_count (args, "vcpus", &count))
     g_variant_builder_add (options, "{sv}", "vcpus", g_variant_new_uint32 (count));
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    const char *word = banger_args_text (args, words[i]);
+
+    if (word != NULL)
+      g_variant_builder_add (options, "{sv}", words[i], g_variant_new_string (word));
+  }
+  if (ports[0] != NULL)
+    g_variant_builder_add (options, "{sv}", "publish", g_variant_new_strv (ports, -1));
+  if (banger_args_flag (args, "autostart"))
+    g_variant_builder_add (options, "{sv}", "autostart", g_variant_new_boolean (TRUE));
   if (banger_args_flag (args, "no-start"))
     g_variant_builder_add (options, "{sv}", "start", g_variant_new_boolean (FALSE));
   return add_labels (options, banger_args_list (args, "label"), error);
@@ -90,7 +102,7 @@ say_created (BangerClient *client, BangerArgs *args, const char *vm, guint64 use
   const char *health = NULL;
 
   if (banger_args_flag (args, "json"))
-    return banger_vm_print (client, vm, TRUE, error);
+    return banger_vm_print (client, vm, args, error);
   properties = banger_client_properties (client, vm, BANGER_IFACE_VM, error);
   if (properties == NULL)
     return FALSE;
@@ -134,48 +146,4 @@ banger_vm_create (BangerClient *client, BangerArgs *args, GError **error)
   }
   say_created (client, args, vm, usec, error);
   return 0;
-}
-
-int
-banger_vm_start (BangerClient *client, BangerArgs *args, GError **error)
-{
-  BangerAction action
-      = { BANGER_OBJECT_VM, "Start", NULL, _ ("%s is up"), _ ("it is stopped, as before") };
-
-  return banger_action_run (client, args, &action, error);
-}
-
-int
-banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error)
-{
-  BangerAction action = { BANGER_OBJECT_VM, "Stop", NULL, _ ("%s is stopped"), _ ("it runs on") };
-  GVariantDict options;
-  guint32 timeout = 0;
-
-  g_variant_dict_init (&options, NULL);
-  if (banger_args_count (args, "timeout", &timeout))
-    g_variant_dict_insert (&options, "timeout", "u", timeout);
-  action.options = g_variant_dict_end (&options);
-  return banger_action_run (client, args, &action, error);
-}
-
-int
-banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error)
-{
-  BangerAction action = { BANGER_OBJECT_VM, "Kill", NULL, _ ("%s is stopped"), _ ("it runs on") };
-
-  return banger_action_run (client, args, &action, error);
-}
-
-int
-banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error)
-{
-  BangerAction action = { BANGER_OBJECT_VM, "Delete", NULL, _ ("%s is deleted"), _ ("it is kept") };
-  GVariantDict options;
-
-  g_variant_dict_init (&options, NULL);
-  if (banger_args_flag (args, "force"))
-    g_variant_dict_insert (&options, "force", "b", TRUE);
-  action.options = g_variant_dict_end (&options);
-  return banger_action_run (client, args, &action, error);
 }

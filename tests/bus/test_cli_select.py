@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Which of several objects a command is about, and what it asks before it destroys."""
+
+import os
+import pty
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
+
+from cli_case import CliTest
+from harness import SECONDS
+
+
+class Select(CliTest):
+    def setUp(self):
+        super().setUp()
+        for name in ("alpine", "debian", "debian-old"):
+            self.session.import_image(name, self.tar)
+
+    def names(self):
+        return self.session.banger("image", "list", "-q").stdout.split()
+
+    def delete(self, *argv, status=0):
+        return self.session.banger("image", "delete", *argv, status=status)
+
+    def test_pattern(self):
+        done = self.delete("deb*", "--yes").stdout
+        self.assertRegex(done, r"image 'debian' is deleted .*\nimage 'debian-old' is deleted ")
+        self.assertEqual(self.names(), ["alpine"])
+
+    def test_all(self):
+        self.delete("--all", "-y")
+        self.assertEqual(self.names(), [])
+        # Nothing left is nothing to do, and no failure.
+        self.assertEqual(self.delete("--all", "-y").stdout, "")
+
+    def test_each_once(self):
+        done = self.delete("alpine", "alp*", "alpine", "-y").stdout
+        self.assertEqual(len(done.splitlines()), 1)
+
+    def test_nobody_to_ask(self):
+        """Without a terminal nothing is destroyed by a pattern: the command to run is said."""
+        for argv in (["deb*"], ["--all"], ["--all", "--no-input"]):
+            with self.subTest(argv=argv):
+                result = self.delete(*argv, status=9)
+                self.assertRegex(result.stderr, r"hint: banger image delete .* --yes\n")
+        hint = self.delete("deb*", status=9).stderr.splitlines()[-1].split("hint: ")[1]
+        self.assertEqual(hint, "banger image delete 'deb*' --yes")
+        self.assertEqual(len(self.names()), 3)
+        # The command in the hint does it.
+        self.assertEqual(self.session.run("sh", "-c", hint).returncode, 0)
+        self.assertEqual(self.names(), ["alpine"])
+
+    def test_names_are_not_asked_about(self):
+        self.delete("debian", "alpine")
+        self.assertEqual(self.names(), ["debian-old"])
+
+    def answer(self, word):
+        master, slave = pty.openpty()
+        process = subprocess.Popen(["banger", "image", "delete", "deb*"], env=self.session.env,
+                                   stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        self.addCleanup(os.close, master)
+        said = b""
+        while b"[y/N]" not in said:
+            said += os.read(master, 4096)
+        os.write(master, word + b"\n")
+        # Read on, or it could not write its end.
+        try:
+            while True:
+                more = os.read(master, 4096)
+                if not more:
+                    break
+                said += more
+        except OSError:
+            pass
+        return process.wait(SECONDS["command"]), said.decode()
+
+    def test_question(self):
+        status, said = self.answer(b"n")
+        self.assertEqual(status, 9, said)
+        self.assertIn("debian, debian-old?", said)
+        self.assertEqual(len(self.names()), 3)
+        status, said = self.answer(b"")
+        self.assertEqual(status, 9, said)
+        status, said = self.answer(b"y")
+        self.assertEqual(status, 0, said)
+        self.assertEqual(self.names(), ["alpine"])
+
+    def test_nothing_is_meant(self):
+        self.delete("cent*", "-y", status=3)
+        self.session.banger("vm", "stop", "--label", "env=test", status=3)
+        self.assertEqual(self.session.banger("vm", "stop", "--all").stdout, "")
+        for argv in (["image", "delete"], ["image", "delete", "--all", "alpine"], ["vm", "start"]):
+            with self.subTest(argv=argv):
+                self.session.banger(*argv, status=2)
+
+    def test_the_rest_is_done(self):
+        """The status is that of the first failure; what can be done is done."""
+        result = self.delete("alpine", "nobody", "debian", status=3)
+        self.assertEqual(len(result.stdout.splitlines()), 2)
+        self.assertEqual(self.names(), ["debian-old"])
+
+
+class Changes(CliTest):
+    """What "vm set" refuses before it asks anything of a VM."""
+
+    def test_refused(self):
+        for argv, hint in ((["web", "memroy=1G"], "did you mean 'memory'?"),
+                           (["web", "vcpus=none"], "a number from 1 on"),
+                           (["web", "autostart=perhaps"], "true or false"),
+                           (["web"], "banger help vm set"),
+                           (["web", "--label", "novalue"], "--label KEY=VALUE"),
+                           (["vcpus=2"], "banger help vm set")):
+            with self.subTest(argv=argv):
+                result = self.session.banger("vm", "set", *argv, status=2)
+                self.assertIn("hint: " + hint, result.stderr)
+        self.session.banger("vm", "set", "web", "--autostart", "--no-autostart", status=2)
+        self.session.banger("vm", "set", "nobody", "vcpus=2", status=3)
+        self.session.banger("vm", "set", "nobody", "--ssh-key", "/nowhere", status=3)
+        private = self.session.base / "id"
+        private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+        result = self.session.banger("vm", "set", "x", "--ssh-key", private, status=2)
+        self.assertIn("hint: %s.pub" % private, result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

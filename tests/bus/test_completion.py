@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Completion: what the program offers, and what the real shells make of it."""
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
+
+from cli_case import CliTest
+from harness import SECONDS
+
+SCRIPTS = ROOT / "data/completions"
+
+
+class Completion(CliTest):
+    def offered(self, *words):
+        result = self.session.banger("__complete", *words)
+        self.assertEqual(result.stderr, "")
+        return result.stdout.split()
+
+    def test_words(self):
+        self.assertEqual(self.offered("vm", "st"), ["start", "stop"])
+        self.assertEqual(self.offered("im"), ["image"])
+        self.assertIn("exec", self.offered("ex"))
+        self.assertNotIn("__complete", self.offered(""))
+        self.assertEqual(self.offered("vm", "create", "--mem"), ["--memory"])
+        self.assertEqual(self.offered("vm", "list", "--progress", ""), ["auto", "plain", "none"])
+        self.assertEqual(self.offered("image", "import", "x", "/e"), [":file"])
+        self.assertEqual(self.offered("vm", "exec", "web", "ls", "-"), [])
+        self.assertEqual(self.offered("nonsense", "x", "y"), [])
+        self.assertEqual(self.offered("help", "vm", "sho"), ["show"])
+
+    def test_names(self):
+        self.session.import_image("debian", self.tar)
+        self.session.import_image("alpine", self.tar)
+        self.assertEqual(self.offered("image", "show", ""), ["alpine", "debian"])
+        self.assertEqual(self.offered("image", "delete", "alpine", "d"), ["debian"])
+        self.assertEqual(self.offered("--session", "vm", "create", "--image", "al"), ["alpine"])
+        self.assertEqual(self.offered("image", "show", "debian", ""), [])
+        self.assertEqual(self.offered("image", "rename", "d"), ["debian"])
+        self.assertEqual(self.offered("image", "rename", "debian", ""), [])
+        self.assertEqual(self.offered("image", "sha"), ["share"])
+
+    def test_deadline(self):
+        """A service that does not answer costs no more than the deadline."""
+        self.session.banger("vm", "list")
+        service = self.session.service_pid()
+        os.kill(service, signal.SIGSTOP)
+        try:
+            result = self.session.banger("__complete", "image", "show", "", seconds=10)
+        finally:
+            os.kill(service, signal.SIGCONT)
+        self.assertEqual(result.stdout, "")
+        self.assertLess(result.seconds, 5)
+
+    def test_values(self):
+        """Values of enumerations, columns, and keys of changes."""
+        self.assertEqual(self.offered("vm", "list", "--format", ""),
+                         ["table", "json", "yaml", "csv"])
+        self.assertEqual(self.offered("vm", "show", "x", "--format", ""),
+                         ["table", "json", "yaml"])
+        self.assertEqual(self.offered("vm", "list", "--format=j"), ["--format=json"])
+        self.assertEqual(self.offered("vm", "list", "--columns", "name,sta"),
+                         ["name,state", "name,stage", "name,started"])
+        self.assertEqual(self.offered("job", "list", "--sort", "-ki"), ["-kind"])
+        self.assertEqual(self.offered("vm", "list", "--filter", "hea"), ["health="])
+        self.assertEqual(self.offered("vm", "list", "--filter", "state=pa"), ["state=paused"])
+        self.assertEqual(self.offered("vm", "list", "--filter", "health!=un"),
+                         ["health!=unknown", "health!=unreachable"])
+        self.assertEqual(self.offered("vm", "create", "--restart", "o"), ["on-failure"])
+        self.assertEqual(self.offered("vm", "create", "--root", ""), ["overlay", "clone"])
+        self.assertEqual(self.offered("vm", "set", "web", "me"), ["memory="])
+        self.assertEqual(self.offered("vm", "set", "web", "restart=al"), ["restart=always"])
+        self.assertEqual(self.offered("image", "show", "x", "-p", "size"), ["size_bytes"])
+        self.assertEqual(self.offered("--progress", "plain", "vm", "li"), ["list"])
+
+
+class Shells(CliTest):
+    """The shells themselves, each on a terminal of its own where it needs one."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.session.import_image("debian", cls.tar)
+
+    def empty(self):
+        """The image stays for all tests of this class."""
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.session.banger("image", "delete", "debian")
+        super().tearDownClass()
+
+    def need(self, shell):
+        if not shutil.which(shell):
+            self.skipTest("%s is not installed" % shell)
+
+    def typed(self, argv, *steps, seconds=SECONDS["command"]):
+        """Runs a shell on a terminal. Each step is what is typed, and a pattern that then comes."""
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execvpe(argv[0], argv, dict(self.session.env, TERM="vt100", COLUMNS="200"))
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        seen = b""
+        for text, pattern in steps:
+            os.write(master, text.encode())
+            part, deadline = b"", time.monotonic() + seconds
+            while not re.search(pattern.encode(), part):
+                ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+                self.assertTrue(ready, "no %r in %r after %r" % (pattern, part, seen))
+                part += os.read(master, 65536)
+                # Without what moves the cursor or is there for a terminal's slowness.
+                part = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|[\0\a]", b"", part)
+            seen += part
+        return seen.decode(errors="replace")
+
+    def test_bash(self):
+        self.need("bash")
+        rc = self.session.base / "bashrc"
+        rc.write_text("PS1='READY> '; source %s\n" % (SCRIPTS / "banger"))
+        start = ("", "READY> ")
+        bash = ["bash", "--noprofile", "--rcfile", str(rc), "-i"]
+        self.typed(bash, start, ("banger image show de\t", "debian "),
+                   ("--form\tya\t", "--format yaml "))
+        self.typed(bash, start, ("banger vm list --filter state=pau\t", "state=paused "))
+        self.typed(bash, start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
+        self.typed(bash, start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
+
+    def test_zsh(self):
+        self.need("zsh")
+        folder = self.session.base / "zsh"
+        folder.mkdir(exist_ok=True)
+        (folder / ".zshrc").write_text(
+            "PS1='READY> '; fpath=(%s $fpath); autoload -U compinit; compinit -u -D\n" % SCRIPTS)
+        self.session.env["ZDOTDIR"] = str(folder)
+        start = ("", "READY> ")
+        self.typed(["zsh", "-i"], start, ("banger image show de\t", "debian "),
+                   ("--form\t", "--format "), ("ya\t", "yaml "))
+        self.typed(["zsh", "-i"], start, ("banger vm list --filter state=pau\t", "paused "))
+        self.typed(["zsh", "-i"], start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
+        self.typed(["zsh", "-i"], start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
+
+    def test_fish(self):
+        self.need("fish")
+        def offered(line):
+            result = subprocess.run(
+                ["fish", "--no-config", "-c", "source %s; complete -C '%s'"
+                 % (SCRIPTS / "banger.fish", line)],
+                env=dict(self.session.env, HOME=str(self.session.base)), text=True,
+                capture_output=True, timeout=SECONDS["command"])
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return [line.split("\t")[0] for line in result.stdout.splitlines()]
+        self.assertEqual(offered("banger image show de"), ["debian"])
+        self.assertEqual(sorted(offered("banger vm list --format ")), sorted(["table", "json", "yaml", "csv"]))
+        self.assertEqual(offered("banger vm list --filter state=pau"), ["state=paused"])
+        self.assertEqual(offered("banger vm set web autos"), ["autostart="])
+        self.assertIn("%s/README.md" % ROOT, offered("banger image import x %s/REA" % ROOT))
+
+
+if __name__ == "__main__":
+    unittest.main()
