@@ -79,6 +79,8 @@ class Session:
         self.env.pop("DBUS_STARTER_ADDRESS", None)
         if self.build:
             self.env["BANGER_LIBEXECDIR"] = str(self.build)
+            # Nor does what the machine's user configured count for what was built.
+            self.env["XDG_CONFIG_HOME"] = str(self.base / "config")
         try:
             self.start_bus()
         except BaseException:

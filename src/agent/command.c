@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#define BUILTIN_PIPE (512 << 10)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* "ROWSxCOLS", each from 1 to 65535. */
@@ -40,6 +42,31 @@ set_flag (bool *flag, const char *value)
 }
 
 static const char *
+parse_builtin (AgentCommand *command, const char *value)
+{
+  if (strcmp (value, "pack") == 0)
+    command->builtin = AGENT_BUILTIN_PACK;
+  else if (strcmp (value, "unpack") == 0)
+    command->builtin = AGENT_BUILTIN_UNPACK;
+  else
+    return "START has a builtin that is not known";
+  return NULL;
+}
+
+static const char *
+parse_unpack (AgentUnpack *unpack, const char *key, char *value)
+{
+  if (strcmp (key, "mkdir") == 0)
+    return set_flag (&unpack->make_folder, value);
+  if (strcmp (key, "rename") == 0) {
+    unpack->rename = value;
+    return agent_unpack_name_is_good (value) ? NULL : "the new name is no file name";
+  }
+  unpack->keep_owners = strcmp (value, "keep") == 0;
+  return unpack->keep_owners ? NULL : "START has an owner that is not known";
+}
+
+static const char *
 parse_record (AgentCommand *command, const char *key, char *value)
 {
   if (strcmp (key, "arg") == 0) {
@@ -56,6 +83,11 @@ parse_record (AgentCommand *command, const char *key, char *value)
     command->cwd = value;
   } else if (strcmp (key, "user") == 0) {
     command->user = value;
+  } else if (strcmp (key, "builtin") == 0) {
+    return parse_builtin (command, value);
+  } else if (strcmp (key, "rename") == 0 || strcmp (key, "owner") == 0
+             || strcmp (key, "mkdir") == 0) {
+    return parse_unpack (&command->unpack, key, value);
   } else if (strcmp (key, "shell") == 0) {
     return set_flag (&command->shell, value);
   } else if (strcmp (key, "detach") == 0) {
@@ -67,6 +99,26 @@ parse_record (AgentCommand *command, const char *key, char *value)
   } else {
     return "START has a record that is not known";
   }
+  return NULL;
+}
+
+/* What fits together. */
+static const char *
+check (const AgentCommand *command)
+{
+  const AgentUnpack *unpack = &command->unpack;
+
+  if (command->builtin != AGENT_BUILTIN_NONE && (command->shell || command->detach || command->tty))
+    return "a builtin has no shell and no terminal, and is not detached";
+  if (command->builtin != AGENT_BUILTIN_UNPACK
+      && (unpack->rename != NULL || unpack->keep_owners || unpack->make_folder))
+    return "rename, owner and mkdir are for unpack";
+  if (command->builtin == AGENT_BUILTIN_UNPACK && command->n_args != 1)
+    return "unpack needs one folder";
+  if (command->detach && command->tty)
+    return "a detached command has no terminal";
+  if (!command->shell && (command->n_args == 0 || command->args[0][0] == '\0'))
+    return "there is no command";
   return NULL;
 }
 
@@ -91,11 +143,7 @@ agent_command_parse (AgentCommand *command, char *payload, size_t length)
       return fault;
     at = next;
   }
-  if (command->detach && command->tty)
-    return "a detached command has no terminal";
-  if (!command->shell && (command->n_args == 0 || command->args[0][0] == '\0'))
-    return "there is no command";
-  return NULL;
+  return check (command);
 }
 
 static void
@@ -145,6 +193,9 @@ agent_command_resolve (AgentCommand *command, const char *root)
 
   if (!agent_user_find (root, command->user, &command->account))
     return "the image has no such user";
+  if (command->unpack.keep_owners && command->account.uid != 0)
+    return "only root can keep owners";
+  command->unpack.folder = command->args[0];
   command->program = command->args[0];
   if (command->shell)
     add_shell (command);
@@ -195,8 +246,35 @@ become_ordinary (int cgroup)
     write_at (cgroup, "cgroup.procs", "0");
 }
 
+static void
+close_from (unsigned first)
+{
+  if (syscall (SYS_close_range, first, ~0u, 0) == 0)
+    return;
+  for (int fd = (int)first; fd < sysconf (_SC_OPEN_MAX); fd++)
+    close (fd);
+}
+
+/* The agent's own code goes on here, as another user: with nothing of the agent's in its hands, and
+ * without the name by which systemd spares it. */
 static _Noreturn void
-run_child (AgentCommand *command, int cgroup, const int fds[3], int status)
+run_builtin (AgentCommand *command, uint8_t *secret, size_t secret_size)
+{
+  close_from (3);
+  explicit_bzero (secret, secret_size);
+  program_invocation_name[0] = 'b';
+  _exit (command->builtin == AGENT_BUILTIN_PACK ? agent_pack (command->args)
+                                                : agent_unpack (&command->unpack));
+}
+
+typedef struct {
+  int cgroup;
+  uint8_t *secret;
+  size_t secret_size;
+} Surroundings;
+
+static _Noreturn void
+run_child (AgentCommand *command, const Surroundings *from, const int fds[3], int status)
 {
   const AgentUser *account = &command->account;
 
@@ -205,7 +283,7 @@ run_child (AgentCommand *command, int cgroup, const int fds[3], int status)
     ioctl (fds[0], TIOCSCTTY, 0);
   for (int i = 0; i < 3; i++)
     dup2 (fds[i], i);
-  become_ordinary (cgroup);
+  become_ordinary (from->cgroup);
   if (geteuid () == 0 && setgroups (account->n_groups, account->groups) != 0)
     give_up (status, "groups of ", account->name, errno);
   if (account->uid != geteuid () || geteuid () == 0) {
@@ -216,6 +294,8 @@ run_child (AgentCommand *command, int cgroup, const int fds[3], int status)
     give_up (status, "", command->cwd, errno);
   if (command->cwd == NULL && chdir (account->home) != 0 && chdir ("/") != 0)
     give_up (status, "", account->home, errno);
+  if (command->builtin != AGENT_BUILTIN_NONE)
+    run_builtin (command, from->secret, from->secret_size);
   environ = command->env;
   execvp (command->program, command->args);
   give_up (status, "", command->program, errno);
@@ -266,13 +346,18 @@ open_ends (const AgentCommand *command, int *ours, int *theirs)
     theirs[i] = ends[i == 0 ? 0 : 1];
     if (fcntl (ours[i], F_SETFL, O_NONBLOCK) != 0)
       return false;
+    /* What moves files moves many bytes; one that cannot have this works all the same. */
+    if (i < 2 && command->builtin != AGENT_BUILTIN_NONE)
+      fcntl (ours[i], F_SETPIPE_SZ, BUILTIN_PIPE);
   }
   return (command->detach || ours[1] >= 0) && theirs[0] >= 0 && theirs[1] >= 0 && theirs[2] >= 0;
 }
 
 const char *
-agent_command_start (AgentCommand *command, int cgroup, AgentChild *child)
+agent_command_start (AgentCommand *command, int cgroup, uint8_t *secret, size_t secret_size,
+                     AgentChild *child)
 {
+  const Surroundings from = { cgroup, secret, secret_size };
   int ours[4] = { -1, -1, -1, -1 }, theirs[4] = { -1, -1, -1, -1 };
 
   if (!open_ends (command, ours, theirs)) {
@@ -282,7 +367,7 @@ agent_command_start (AgentCommand *command, int cgroup, AgentChild *child)
   }
   child->pid = fork ();
   if (child->pid == 0)
-    run_child (command, cgroup, theirs, theirs[3]);
+    run_child (command, &from, theirs, theirs[3]);
   close_all (theirs, 4);
   if (child->pid < 0) {
     close_all (ours, 4);

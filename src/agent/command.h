@@ -2,6 +2,7 @@
 /* What a START frame asks for, and the child that does it. */
 #pragma once
 
+#include "builtins.h"
 #include "users.h"
 
 #include <stddef.h>
@@ -11,6 +12,12 @@
 #define AGENT_ENV_MAX 256
 #define AGENT_ENV_DEFAULTS 8
 
+typedef enum {
+  AGENT_BUILTIN_NONE,
+  AGENT_BUILTIN_PACK,
+  AGENT_BUILTIN_UNPACK,
+} AgentBuiltin;
+
 typedef struct {
   /* NULL-terminated; they point into the payload. Once resolved, a shell's own are before them. */
   char *args[AGENT_ARGS_MAX + 4];
@@ -19,8 +26,10 @@ typedef struct {
   unsigned n_env;
   const char *cwd;  /* NULL: the user's home */
   const char *user; /* "root" by default */
-  bool shell;       /* the user's login shell, which runs @args if there are any */
-  bool detach;      /* input is empty, output is dropped */
+  AgentBuiltin builtin;
+  AgentUnpack unpack; /* its folder once resolved */
+  bool shell;         /* the user's login shell, which runs @args if there are any */
+  bool detach;        /* input is empty, output is dropped */
   bool tty;
   uint16_t rows;
   uint16_t columns;
@@ -43,6 +52,7 @@ typedef struct {
   int status; /* the end once the command runs, or text why it does not */
 } AgentChild;
 
-/* Starts the child; all descriptors are ours, not blocking. @cgroup: its directory or -1. NULL, or
- * why it cannot be. */
-const char *agent_command_start (AgentCommand *command, int cgroup, AgentChild *child);
+/* Starts the child; all descriptors are ours, not blocking. @cgroup: its directory or -1. A child
+ * that runs no other program first forgets the @secret. NULL, or why it cannot be. */
+const char *agent_command_start (AgentCommand *command, int cgroup, uint8_t *secret,
+                                 size_t secret_size, AgentChild *child);

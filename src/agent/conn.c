@@ -148,7 +148,17 @@ flush (AgentConn *conn)
 void
 agent_conn_send (AgentConn *conn, const void *bytes, size_t length)
 {
-  if (agent_buffer_append (&conn->out, bytes, length))
+  const uint8_t *from = bytes;
+
+  size_t n = conn->out.length == 0 ? 1 : 0;
+
+  /* What the stream takes at once is not copied. */
+  while (n > 0 && length > 0) {
+    n = conn->stream->ops->send (conn->stream, from, length);
+    from += n;
+    length -= n;
+  }
+  if (length > 0 && agent_buffer_append (&conn->out, from, length))
     flush (conn);
 }
 
@@ -208,9 +218,9 @@ agent_conn_respond (AgentConn *conn, int status, const char *type, const char *b
     agent_text_add (&text, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, strlen (body));
   agent_text_add (&text, "Cache-Control: no-store\r\n%s\r\n",
                   keep_alive ? "" : "Connection: close\r\n");
-  if (!agent_buffer_append (&conn->out, text.text, text.length))
-    return;
-  agent_conn_send (conn, body, strlen (body));
+  if (agent_buffer_append (&conn->out, text.text, text.length)
+      && agent_buffer_append (&conn->out, body, strlen (body)))
+    flush (conn);
 }
 
 void

@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PIECE 16384
+/* A frame of this size fills frames of the line, and its window. */
+#define PIECE (65536 - BANGER_EXEC_HEADER_SIZE)
 #define KILL_MS 2000
 #define END_OF_FILE "\x04" /* VEOF, as a terminal's line discipline has it by default */
 
@@ -280,7 +281,8 @@ on_why (void *data, uint32_t events)
 static void
 start (AgentExec *exec)
 {
-  AgentLoop *loop = exec->server->config.loop;
+  AgentServerConfig *config = &exec->server->config;
+  AgentLoop *loop = config->loop;
   AgentCommand *command = malloc (sizeof *command);
   const char *fault = "there is no memory";
   AgentChild child = { 0 };
@@ -288,9 +290,10 @@ start (AgentExec *exec)
   if (command != NULL)
     fault = agent_command_parse (command, exec->start, exec->start_length);
   if (fault == NULL)
-    fault = agent_command_resolve (command, exec->server->config.root);
+    fault = agent_command_resolve (command, config->root);
   if (fault == NULL)
-    fault = agent_command_start (command, exec->server->config.exec_cgroup, &child);
+    fault = agent_command_start (command, config->exec_cgroup, config->key, sizeof config->key,
+                                 &child);
   exec->tty = fault == NULL && command->tty;
   exec->detach = fault == NULL && command->detach;
   free (command);

@@ -47,3 +47,8 @@ gboolean banger_config_parse (BangerConfig *config, const char *name, const char
 BangerConfig *banger_config_new (BangerMode mode);
 void banger_config_free (BangerConfig *config);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerConfig, banger_config_free)
+
+/* What holds, as a file that says it all. */
+char *banger_config_print (const BangerConfig *config);
+/* The manual page banger.conf(5), in roff. */
+char *banger_config_man (void);

@@ -112,6 +112,38 @@ list_stages (void)
 }
 
 static int
+fail (GError *error)
+{
+  g_autoptr (GError) ours = banger_error_adopt (error);
+  g_autofree char *message = banger_error_dbus_message (ours);
+
+  g_printerr ("bangerd: %s\n", message);
+  return EXIT_FAILURE;
+}
+
+static int
+check_configuration (BangerMode mode)
+{
+  GError *error = NULL;
+  g_autoptr (BangerConfig) config = banger_config_load (mode, &error);
+  g_autofree char *text = config != NULL ? banger_config_print (config) : NULL;
+
+  if (text == NULL)
+    return fail (error);
+  g_print ("%s", text);
+  return EXIT_SUCCESS;
+}
+
+static int
+print_man (void)
+{
+  g_autofree char *page = banger_config_man ();
+
+  g_print ("%s", page);
+  return EXIT_SUCCESS;
+}
+
+static int
 serve (BangerMode mode)
 {
   GBusType bus = mode == BANGER_MODE_SYSTEM ? G_BUS_TYPE_SYSTEM : G_BUS_TYPE_SESSION;
@@ -126,14 +158,8 @@ serve (BangerMode mode)
     g_signal_connect (connection, "closed", G_CALLBACK (on_bus_closed), &self);
     service = banger_service_new (mode, connection, &error);
   }
-  if (service == NULL) {
-    g_autofree char *message = NULL;
-
-    error = banger_error_adopt (g_steal_pointer (&error));
-    message = banger_error_dbus_message (error);
-    g_printerr ("bangerd: %s\n", message);
-    return EXIT_FAILURE;
-  }
+  if (service == NULL)
+    return fail (g_steal_pointer (&error));
   self.service = service;
   g_unix_signal_add (SIGTERM, on_signal, &self);
   g_unix_signal_add (SIGINT, on_signal, &self);
@@ -149,10 +175,16 @@ int
 banger_daemon_run (int argc, char **argv)
 {
   gboolean system = FALSE, session = FALSE, stages = FALSE, version = FALSE;
+  gboolean check = FALSE, man = FALSE;
+  BangerMode mode = BANGER_MODE_SESSION;
   const GOptionEntry entries[] = {
     { "system", 0, 0, G_OPTION_ARG_NONE, &system, "Serve the system bus", NULL },
     { "session", 0, 0, G_OPTION_ARG_NONE, &session, "Serve the session bus", NULL },
     { "list-stages", 0, 0, G_OPTION_ARG_NONE, &stages, "List the stages of all jobs", NULL },
+    { "check-configuration", 0, 0, G_OPTION_ARG_NONE, &check,
+      "With --system or --session: say what is wrong with the configuration, or print it", NULL },
+    { "configuration-man", 0, G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_NONE, &man,
+      "Print the page banger.conf(5)", NULL },
     { "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
     { NULL },
   };
@@ -171,9 +203,12 @@ banger_daemon_run (int argc, char **argv)
   }
   if (stages)
     return list_stages ();
+  if (man)
+    return print_man ();
   if (system == session) {
     g_printerr ("bangerd: one of --system and --session must be given\n");
     return EXIT_FAILURE;
   }
-  return serve (system ? BANGER_MODE_SYSTEM : BANGER_MODE_SESSION);
+  mode = system ? BANGER_MODE_SYSTEM : BANGER_MODE_SESSION;
+  return check ? check_configuration (mode) : serve (mode);
 }

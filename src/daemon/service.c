@@ -81,6 +81,9 @@ open_state (BangerService *self, GError **error)
 {
   g_autofree char *database = g_build_filename (self->state_path, "state.db", NULL);
 
+  self->config = banger_config_load (self->mode, error);
+  if (self->config == NULL)
+    return FALSE;
   self->state_fd = banger_make_dirs (self->state_path, 0700, error);
   if (self->state_fd < 0 || !take_lock (self, error) || !check_database (self, error))
     return FALSE;
@@ -97,7 +100,6 @@ banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error
   g_autoptr (BangerService) self = g_new0 (BangerService, 1);
 
   self->mode = mode;
-  self->config = banger_config_new (mode);
   self->connection = g_object_ref (connection);
   self->state_path = banger_state_path (mode);
   self->runtime_path = banger_runtime_path (mode);
@@ -152,7 +154,7 @@ banger_service_free (BangerService *self)
   banger_clear_fd (&self->runtime_fd);
   banger_clear_fd (&self->state_fd);
   banger_clear_fd (&self->lock_fd);
-  banger_config_free (self->config);
+  g_clear_pointer (&self->config, banger_config_free);
   g_free (self->state_path);
   g_free (self->runtime_path);
   g_free (self);

@@ -146,6 +146,33 @@ class SessionTest(unittest.TestCase):
                                              "{}"))
         self.assertEqual(self.session.property(image, "Image", "State"), "ready")
 
+    def configure(self, text):
+        folder = self.session.base / "config" / "banger"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "banger.conf").write_text(text)
+        return folder / "banger.conf"
+
+    def test_bad_configuration(self):
+        path = self.configure("[limits]\n\nvms=none\n")
+        for arguments in (["--session"], ["--session", "--check-configuration"]):
+            result = self.session.run("bangerd", *arguments)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("bangerd: %s:3: key 'vms' of group [limits] must be a number" % path,
+                          result.stderr)
+        # Nobody waits for a service that cannot come.
+        result = self.session.run("busctl", "--user", "--timeout=50", "call", BUS_NAME, ROOT_PATH,
+                                  BUS_NAME + ".Manager", "GetCapacity", "a{sv}", "0")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("exited with status 1", result.stderr)
+        self.assertIn("%s:3:" % path, self.session.bus_log())
+
+    def test_check_configuration(self):
+        self.configure("[defaults]\nmemory=1G\nroot=clone\n")
+        result = self.session.run("bangerd", "--session", "--check-configuration")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("[defaults]\nvcpus=1\nmemory=1G\n", result.stdout)
+        self.assertIn("root=clone\n", result.stdout)
+
     def test_not_supported(self):
         self.refused("NotSupported", ROOT_PATH, "Manager.PullImage", "docker.io/library/debian", "{}")
 

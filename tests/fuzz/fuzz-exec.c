@@ -7,6 +7,7 @@
 
 static const char first[] = "arg=sh\0arg=-c\0arg=echo\0env=A=1\0cwd=/\0user=root\0tty=24x80";
 static const char second[] = "shell=1\0arg=echo\0arg=more\0arg=most\0detach=1";
+static const char third[] = "builtin=unpack\0arg=/in\0rename=it\0owner=keep\0mkdir=1";
 
 static void
 check_header (Mutator *mutator)
@@ -37,10 +38,16 @@ main (int argc, char **argv)
     g_autofree char *payload = NULL;
 
     check_header (&mutator);
-    if (mutator_below (&mutator, 2) == 0)
+    switch (mutator_below (&mutator, 3)) {
+    case 0:
       g_byte_array_append (bytes, (const guint8 *)first, sizeof first);
-    else
+      break;
+    case 1:
       g_byte_array_append (bytes, (const guint8 *)second, sizeof second);
+      break;
+    default:
+      g_byte_array_append (bytes, (const guint8 *)third, sizeof third);
+    }
     mutator_mutate (&mutator, bytes);
     /* Memory of exactly this size, so that a read beyond it is seen. */
     payload = g_memdup2 (bytes->data, bytes->len);

@@ -58,7 +58,7 @@ static void
 test_exec_errors (Peer **p, gconstpointer data)
 {
   static const struct {
-    const char *records[4];
+    const char *records[5];
     const char *error;
   } cases[] = {
     { { "arg=/nonexistent/x", "cwd=/" }, "/nonexistent/x: No such file or directory" },
@@ -68,6 +68,14 @@ test_exec_errors (Peer **p, gconstpointer data)
     { { "arg=true", "env=A" }, "an environment variable is not NAME=VALUE" },
     { { "arg=true", "tty=0x80" }, "the terminal's size is not ROWSxCOLS" },
     { { "cwd=/" }, "there is no command" },
+    { { "arg=/", "builtin=tar" }, "START has a builtin that is not known" },
+    { { "arg=/", "arg=/", "builtin=unpack" }, "unpack needs one folder" },
+    { { "arg=/", "builtin=unpack", "rename=../x" }, "the new name is no file name" },
+    { { "arg=/", "builtin=unpack", "owner=me" }, "START has an owner that is not known" },
+    { { "arg=/", "builtin=pack", "mkdir=1" }, "rename, owner and mkdir are for unpack" },
+    { { "arg=/", "builtin=pack", "shell=1" },
+      "a builtin has no shell and no terminal, and is not detached" },
+    { { "arg=/", "builtin=unpack", "owner=keep", "user=nobody" }, "only root can keep owners" },
     { { "arg=true", "shell=yes" }, "START has a record that can only be 1" },
     { { "arg=true", "detach=1", "tty=24x80" }, "a detached command has no terminal" },
     { { "arg=/nonexistent/x", "detach=1" }, "/nonexistent/x: No such file or directory" },
@@ -315,6 +323,50 @@ test_exec_detached (Peer **p, gconstpointer data)
   }
 }
 
+/* What one command packs, another unpacks. */
+static void
+test_exec_builtins (Peer **p, gconstpointer data)
+{
+  g_autofree char *top = g_dir_make_tmp ("banger-exec-XXXXXX", NULL);
+  g_autofree char *cwd = g_strconcat ("cwd=", top, NULL);
+  g_autofree char *bytes = g_strnfill (300000, 'x'), *text = NULL;
+  g_autofree char *from = g_build_filename (top, "from", NULL);
+  g_autofree char *to = g_build_filename (top, "in/it", NULL);
+  const char *pack[] = { "builtin=pack", "arg=from", cwd, NULL };
+  const char *unpack[] = { "builtin=unpack", "arg=in", "mkdir=1", "rename=it", cwd, NULL };
+  Peer *peer = *p;
+  g_autoptr (ExecResult) packed = NULL, unpacked = NULL;
+  PeerStream *stream;
+
+  g_assert_true (g_file_set_contents (from, bytes, -1, NULL));
+  packed = exec_collect (peer, exec_start_records (peer, pack));
+  g_assert_cmpint (packed->status, ==, 0);
+  g_assert_cmpuint (packed->out->len, >, 300000);
+  stream = exec_start_records (peer, unpack);
+  for (gsize at = 0; at < packed->out->len; at += 50000)
+    exec_send (peer, stream, BANGER_EXEC_STDIN, packed->out->str + at,
+               MIN (50000, packed->out->len - at));
+  exec_send (peer, stream, BANGER_EXEC_STDIN, "", 0);
+  unpacked = exec_collect (peer, stream);
+  g_assert_cmpstr (unpacked->err->str, ==, "");
+  g_assert_cmpint (unpacked->status, ==, 0);
+  g_assert_true (g_file_get_contents (to, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, bytes);
+  /* A fault is told, and an archive that is none is not read to its end. */
+  stream = exec_start_records (peer, unpack);
+  for (gsize i = 0; i < 40; i++)
+    exec_send (peer, stream, BANGER_EXEC_STDIN, bytes, 50000);
+  exec_send (peer, stream, BANGER_EXEC_STDIN, "", 0);
+  g_clear_pointer (&unpacked, exec_result_free);
+  unpacked = exec_collect (peer, stream);
+  g_assert_cmpint (unpacked->status, ==, 1);
+  g_assert_cmpstr (unpacked->err->str, ==,
+                   "the archive: this is no tar archive, or it is damaged\n");
+  g_assert_cmpint (unlink (to) | unlink (from), ==, 0);
+  *strrchr (to, '/') = '\0';
+  g_assert_cmpint (rmdir (to) | rmdir (top), ==, 0);
+}
+
 #define ADD(name, func) g_test_add ("/agent/exec/" name, Peer *, NULL, set_up, func, tear_down)
 
 int
@@ -334,5 +386,6 @@ main (int argc, char **argv)
   ADD ("shell", test_exec_shell);
   ADD ("job-control", test_exec_job_control);
   ADD ("detached", test_exec_detached);
+  ADD ("builtins", test_exec_builtins);
   return g_test_run ();
 }
