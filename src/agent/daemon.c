@@ -2,6 +2,7 @@
 #include "daemon.h"
 
 #include "agent.h"
+#include "button.h"
 #include "grow.h"
 #include "inits.h"
 #include "root.h"
@@ -376,6 +377,7 @@ agent_daemon_run (AgentDaemonConfig *config)
         = agent_source_new (daemon.loop, config->notify, EPOLLIN, on_notify, &daemon);
   if (daemon.notify_source == NULL)
     agent_state_finish (config->state);
+  agent_button_new (daemon.loop, on_poweroff, &daemon);
   leave_console ();
   agent_loop_run (daemon.loop);
   _exit (0);

@@ -16,6 +16,8 @@
 /* Streams may add to what waits for the line up to here; with each one's last piece and frames that
  * are not data it stays below twice that. */
 #define WAITING_MAX 65536
+/* More than this waits only if the host asks without reading what it is answered. */
+#define OUT_MAX (1u << 20)
 #define PIECE 16384
 
 typedef struct {
@@ -34,7 +36,8 @@ struct AgentLine {
   AgentSource *signal_source;
   BangerMux *mux;
   AgentBuffer out;
-  bool away; /* the host end is closed */
+  bool away;    /* the host end is closed */
+  bool flooded; /* what was to be written is lost */
   Channel channels[BANGER_MUX_CHANNELS_MAX];
 };
 
@@ -85,7 +88,8 @@ on_write (void *data, const void *bytes, size_t length)
   AgentLine *line = data;
   bool first = line->out.length == 0;
 
-  if (line->away || !agent_buffer_append (&line->out, bytes, length))
+  line->flooded = line->flooded || length > OUT_MAX - line->out.length;
+  if (line->away || line->flooded || !agent_buffer_append (&line->out, bytes, length))
     return;
   /* Else the loop is about to. */
   if (first)
@@ -229,6 +233,15 @@ resume_channels (AgentLine *line)
   }
 }
 
+/* The session ends, and with it all that waits: the host may begin another. */
+static void
+begin_again (AgentLine *line)
+{
+  agent_buffer_clear (&line->out);
+  line->flooded = false;
+  banger_mux_knock (line->mux);
+}
+
 static void
 on_event (void *data, uint32_t events)
 {
@@ -241,6 +254,8 @@ on_event (void *data, uint32_t events)
     if (n > 0)
       banger_mux_feed (line->mux, piece, (size_t)n);
   }
+  if (line->flooded)
+    begin_again (line);
   flush (line);
   if (line->out.length < WAITING_MAX / 2)
     resume_channels (line);

@@ -191,3 +191,24 @@ agent_proc_processes (const char *root, AgentText *text)
   if (proc != NULL)
     closedir (proc);
 }
+
+bool
+agent_proc_runs (const char *name)
+{
+  DIR *proc = opendir ("/proc");
+  bool found = false;
+  int dir;
+
+  while (proc != NULL && !found && agent_proc_next (proc, &dir) != NULL) {
+    char comm[32];
+
+    if (read_at (dir, "comm", comm, sizeof comm) > 0) {
+      comm[strcspn (comm, "\n")] = '\0';
+      found = strcmp (comm, name) == 0;
+    }
+    close (dir);
+  }
+  if (proc != NULL)
+    closedir (proc);
+  return found;
+}

@@ -17,6 +17,8 @@ void agent_proc_ports (AgentText *text);
 /* Whether something listens on this TCP port. */
 bool agent_proc_listens (uint16_t port);
 
+/* Whether a process has this name (its comm). */
+bool agent_proc_runs (const char *name);
 /* The next process of the open @proc, its folder open in *@dir; NULL at the end. */
 const char *agent_proc_next (DIR *proc, int *dir);
 /* One line of /proc/net/tcp or tcp6: true if it is a socket that listens, with its port, inode and

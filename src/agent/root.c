@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define LOWER "/banger/lower"
 #define UPPER "/banger/upper"
 #define UPPER_DIR UPPER "/upper"
 #define WORK_DIR UPPER "/work"
+#define OWNER_XATTR "trusted.banger.hostname"
 #define MOUNTS_MAX 128
 #define FOLDERS_DEPTH_MAX 8
 
@@ -71,12 +73,30 @@ mount_overlay (bool *fresh)
   return NULL;
 }
 
+/* Whether a root that was copied from an image is this VM's for the first time: its own name is
+ * then written where only the kernel and root look. */
+static bool
+take_root (const char *hostname)
+{
+  size_t length = strlen (hostname);
+  char name[64];
+  ssize_t n = getxattr (AGENT_NEW_ROOT, OWNER_XATTR, name, sizeof name);
+
+  if (n == (ssize_t)length && memcmp (name, hostname, length) == 0)
+    return false;
+  return setxattr (AGENT_NEW_ROOT, OWNER_XATTR, hostname, length, 0) == 0;
+}
+
 const char *
 agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper, bool *fresh)
 {
   *fresh = false;
-  if (!conf->overlay)
-    return mount_disk (root, AGENT_NEW_ROOT, false) ? NULL : "the root disk";
+  if (!conf->overlay) {
+    if (!mount_disk (root, AGENT_NEW_ROOT, false))
+      return "the root disk";
+    *fresh = take_root (conf->hostname);
+    return NULL;
+  }
   if (!mount_disk (root, LOWER, true))
     return "the root disk";
   if (!mount_disk (upper, UPPER, false))
@@ -288,19 +308,36 @@ agent_mount_over (const AgentBootConf *conf, AgentState *state, int root, const 
     agent_state_set_problem (state, AGENT_PROBLEM_MODULE_TREE);
 }
 
+/* The image's folder for one of the kernel's file systems, wherever its links lead; where they lead
+ * to nothing, a folder takes their place. */
+static int
+open_place (int root, const char *path)
+{
+  int dir = agent_make_dir_in (root, path, 0755);
+
+  if (dir >= 0)
+    return dir;
+  unlinkat (root, path + 1, 0);
+  return agent_make_dir_in (root, path, 0755);
+}
+
 const char *
 agent_switch_root (void)
 {
-  static const char *const moved[] = { "/proc", "/sys", "/dev", "/run" };
+  /* /proc last: the ways to the others are in it. */
+  static const char *const moved[] = { "/sys", "/dev", "/run", "/proc" };
+  int root = open (AGENT_NEW_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
   for (unsigned i = 0; i < sizeof moved / sizeof moved[0]; i++) {
-    char target[64];
+    int dir = open_place (root, moved[i]);
+    bool good = dir >= 0 && mount_at (moved[i], dir, MS_MOVE);
 
-    snprintf (target, sizeof target, AGENT_NEW_ROOT "%s", moved[i]);
-    mkdir (target, 0755);
-    if (mount (moved[i], target, NULL, MS_MOVE, NULL) != 0)
+    if (dir >= 0)
+      close (dir);
+    if (!good)
       return moved[i];
   }
+  close (root);
   /* The overlay and what is bound hold their own. */
   umount2 (LOWER, MNT_DETACH);
   umount2 (UPPER, MNT_DETACH);

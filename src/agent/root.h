@@ -12,7 +12,8 @@
 /* The kernel's own file systems: /proc /sys /dev /run. False if the console is all there is. */
 bool agent_mount_kernel (void);
 /* The root from disks @root and @upper (names such as "vda"; @upper NULL if @conf says plain), at
- * AGENT_NEW_ROOT. *@fresh: the upper disk was never used. NULL, or what failed, with errno set. */
+ * AGENT_NEW_ROOT. *@fresh: it was never this VM's root before. NULL, or what failed, with errno
+ * set. */
 const char *
 agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper, bool *fresh);
 /* A folder of the upper disk, for when its mount is hidden. */

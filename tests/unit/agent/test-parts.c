@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the agent reads of its boot and of an image: no guest is needed for it. */
 #include "agent/bootconf.h"
+#include "agent/button.h"
 #include "agent/http.h"
 #include "agent/identity.h"
 #include "agent/inits.h"
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <linux/input.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -444,6 +446,22 @@ test_copy_folders (Tree *tree, gconstpointer data)
   close (to);
 }
 
+static void
+test_button (void)
+{
+  struct input_event events[3] = { { .type = EV_KEY, .code = KEY_SLEEP, .value = 1 },
+                                   { .type = EV_KEY, .code = KEY_POWER, .value = 0 },
+                                   { .type = EV_KEY, .code = KEY_POWER, .value = 1 } };
+  guint8 keys[KEY_MAX / 8 + 1] = { 0 };
+
+  g_assert_false (agent_button_has_power (keys));
+  keys[14] = 1 << 4; /* 116 */
+  g_assert_true (agent_button_has_power (keys));
+  g_assert_false (agent_button_is_pressed (events, 2 * sizeof *events));
+  g_assert_true (agent_button_is_pressed (events, sizeof events));
+  g_assert_false (agent_button_is_pressed (events, sizeof events - 1));
+}
+
 #define ADD(name, func) g_test_add ("/agent/" name, Tree, NULL, set_up, func, tear_down)
 
 int
@@ -454,6 +472,7 @@ main (int argc, char **argv)
   g_test_add_func ("/agent/bootconf/refused", test_bootconf_refused);
   g_test_add_func ("/agent/http/pieces", test_http_pieces);
   g_test_add_func ("/agent/http/query", test_http_query);
+  g_test_add_func ("/agent/button", test_button);
   ADD ("init/systemd", test_init_systemd);
   ADD ("init/openrc", test_init_openrc);
   ADD ("init/runit", test_init_runit);

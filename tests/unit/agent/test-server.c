@@ -318,6 +318,55 @@ test_host_away (Peer **p, gconstpointer data)
     agent_loop_step (peer->loop, 1);
 }
 
+/* All that the agent has written, unread, until nothing moves any more. */
+static gsize
+drain (Peer *peer)
+{
+  guint8 piece[65536];
+  gsize sum = 0;
+  ssize_t n;
+
+  do {
+    agent_loop_step (peer->loop, 20);
+    for (n = 0; (n = read (peer->fd, piece, sizeof piece)) > 0;)
+      sum += (gsize)n;
+    agent_loop_step (peer->loop, 20);
+  } while ((n = recv (peer->fd, piece, 1, MSG_PEEK)) > 0);
+  return sum;
+}
+
+/* A host that asks without end and reads nothing: what waits for it has a bound, and it is heard
+ * again once it begins anew. */
+static void
+test_host_floods (Peer **p, gconstpointer data)
+{
+  const gsize flood = 32 << 20;
+  Peer *peer = *p;
+  g_autoptr (GByteArray) hellos = g_byte_array_new ();
+  g_autofree char *body = NULL;
+  gsize sent = 0;
+  int status;
+
+  banger_mux_hello (peer->mux, 1);
+  for (guint i = 0; i < 1000; i++)
+    g_byte_array_append (hellos, peer->out->data + peer->out->len - BANGER_MUX_HEADER_SIZE,
+                         BANGER_MUX_HEADER_SIZE);
+  g_byte_array_set_size (peer->out, 0);
+  while (sent < flood) {
+    ssize_t n
+        = write (peer->fd, hellos->data + sent % hellos->len, hellos->len - sent % hellos->len);
+
+    sent += n > 0 ? (gsize)n : 0;
+    agent_loop_step (peer->loop, 0);
+  }
+  g_assert_cmpuint (drain (peer), <, 4 << 20);
+  banger_mux_hello (peer->mux, 2);
+  while (!banger_mux_is_ready (peer->mux))
+    peer_turn (peer, 5);
+  body = peer_request (peer, peer_connect (peer, 1024, peer->key), GET, &status);
+  g_assert_cmpint (status, ==, 200);
+}
+
 #define ADD(name, func) g_test_add ("/agent/server/" name, Peer *, NULL, set_up, func, tear_down)
 
 int
@@ -336,5 +385,6 @@ main (int argc, char **argv)
   ADD ("no-port", test_no_port);
   ADD ("socket", test_socket);
   ADD ("host-away", test_host_away);
+  ADD ("host-floods", test_host_floods);
   return g_test_run ();
 }
