@@ -293,6 +293,17 @@ load_place (BangerConfig *config, const char *folder, GError **error)
   return load_file (config, file, error) && load_folder (config, more, error);
 }
 
+/* The host's; the unit of the system's service is given the same by systemd.exec(5). */
+static const char *
+host_folder (BangerMode mode)
+{
+  const char *given = g_getenv ("CONFIGURATION_DIRECTORY");
+
+  return mode == BANGER_MODE_SYSTEM && given != NULL && g_path_is_absolute (given)
+             ? given
+             : BANGER_CONFIG_DIR;
+}
+
 BangerConfig *
 banger_config_load (BangerMode mode, GError **error)
 {
@@ -300,7 +311,7 @@ banger_config_load (BangerMode mode, GError **error)
   g_autofree char *users = g_build_filename (g_get_user_config_dir (), "banger", NULL);
 
   if (!load_file (config, BANGER_VENDOR_CONFIG_DIR "/banger.conf", error)
-      || !load_place (config, BANGER_CONFIG_DIR, error)
+      || !load_place (config, host_folder (mode), error)
       || (mode == BANGER_MODE_SESSION && !load_place (config, users, error)))
     return NULL;
   return g_steal_pointer (&config);

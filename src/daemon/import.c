@@ -2,6 +2,7 @@
 #include "import.h"
 
 #include "asset.h"
+#include "capacity.h"
 #include "doctor.h"
 #include "files.h"
 #include "notes.h"
@@ -251,7 +252,8 @@ run (Import *import)
   g_autofree char *verb = NULL;
   GError *error = NULL;
 
-  if (!admit (import, &error)) {
+  if (!banger_capacity_check_disk (import->service, &error) || !admit (import, &error)) {
+    banger_error_set_stage (&error, "admitted");
     fail_call (import, error);
     return;
   }

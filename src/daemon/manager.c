@@ -153,7 +153,8 @@ handle_check (BangerCall *call)
 static void
 handle_get_capacity (BangerCall *call)
 {
-  banger_call_return (call, g_variant_new ("(@a{sv})", banger_capacity_describe (call->service)));
+  banger_call_return (
+      call, g_variant_new ("(@a{sv})", banger_capacity_describe (call->service, call->uid)));
 }
 
 const BangerMethod banger_manager_methods[] = {

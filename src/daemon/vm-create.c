@@ -215,6 +215,7 @@ on_synced (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   create_free (create);
+  vm->to_be_started = FALSE;
   banger_vm_set_state (vm, BANGER_VM_STARTING, NULL);
   banger_vm_run_start (vm, job);
 }
@@ -316,8 +317,7 @@ run (BangerCall *call, GVariant *findings)
   g_variant_lookup (options, "start", "b", &start);
   if (banger_vm_options_get_keys (options, &keys, &error))
     record = make_record (call, options, findings, &error);
-  if (record == NULL
-      || (start && !banger_capacity_check (call->service, record->memory_bytes, &error))) {
+  if (record == NULL || !banger_capacity_admit (call->service, record, start, &error)) {
     banger_error_set_stage (&error, "admitted");
     banger_call_fail (call, error);
     return;
@@ -330,7 +330,7 @@ run (BangerCall *call, GVariant *findings)
   create = g_new0 (Create, 1);
   create->vm = banger_vm_publish (call->service, g_steal_pointer (&record));
   create->job = create->vm->job = job;
-  create->start = start;
+  create->start = create->vm->to_be_started = start;
   create->keys = g_steal_pointer (&keys);
   banger_job_publish (g_steal_pointer (&job));
   banger_call_return (call,

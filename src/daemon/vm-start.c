@@ -411,8 +411,10 @@ banger_vm_admit_start (BangerVm *vm, BangerJob *job, guint restarts, GError **er
   BangerVmRecord before = *vm->record;
   g_autoptr (BangerTransaction) transaction = NULL;
 
-  if (!banger_capacity_check (vm->service, vm->record->memory_bytes, error))
+  if (!banger_capacity_admit (vm->service, vm->record, TRUE, error)) {
+    banger_error_set_stage (error, "admitted");
     return FALSE;
+  }
   transaction = banger_store_begin (store, error);
   vm->record->state = BANGER_VM_STARTING;
   vm->record->next_start_at = 0;

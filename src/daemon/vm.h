@@ -24,7 +24,7 @@ struct _BangerVm {
   BangerHealth health;
   const char *boot_stage; /* of the agent's words */
   gboolean end_wanted;    /* a job of ours ends it: whatever ends the guest now is no fault */
-  gboolean to_be_started; /* by the job that ends it */
+  gboolean to_be_started; /* by the job that ends or makes it */
   const char *ended_by;   /* how it came to its last end, for the job that asked for it */
   gulong on_boot_cancel;
   GError *end_failure;  /* how the monitor ended while a job held the VM */

@@ -146,7 +146,9 @@ def activation(base, program):
     for folder in ("state", "runtime"):
         (base / folder).mkdir(mode=0o700)
         shutil.chown(base / folder, UIDS["bangerd"], UIDS["bangerd"])
+    (base / "config").mkdir()
     env = {"STATE_DIRECTORY": base / "state", "RUNTIME_DIRECTORY": base / "runtime",
+           "CONFIGURATION_DIRECTORY": base / "config",
            "BANGER_LIBEXECDIR": libexec}
     env.update((k, v) for k, v in os.environ.items() if k in ("G_DEBUG", "G_SLICE"))
     # For a build with sanitizers: what they find makes the run fail.

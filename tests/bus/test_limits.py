@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What each user of a system's service may have, and what CreateVM takes there. No guest runs: the
+kernel that VMs are made with is no more than a row and a folder. Runs in privbus.py."""
+
+import io
+import os
+import re
+import select
+import shutil
+import signal
+import sqlite3
+import tarfile
+import unittest
+from pathlib import Path
+
+from callers import NAME, ROOT, SECONDS, Caller, pid_of
+from privbus import UIDS
+
+MIB = 1 << 20
+KERNEL = "kkkkkkkkkkkk"
+CONFIGURATION = """[defaults]
+disk=16M
+work=16M
+memory=64M
+[limits]
+vms=2
+vcpus=1
+memory=128M
+disk=128M
+reserve-memory=0
+reserve-disk=0
+"""
+
+
+def small_tar(path):
+    with tarfile.open(path, "w") as tar:
+        for name in ("etc", "root"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        entry = tarfile.TarInfo("etc/hostname")
+        entry.size = 4
+        tar.addfile(entry, io.BytesIO(b"box\n"))
+
+
+class LimitsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.base = Path(os.environ["PRIVBUS"])
+        cls.configure(CONFIGURATION)
+        with Caller("root") as root:
+            assert root.call(ROOT, "Manager.Check").error is None
+        cls.restart()
+        cls.put_kernel()
+        tar = cls.base / "small.tar"
+        small_tar(tar)
+        with Caller("root") as root:
+            root.wait(root.send("watch"))
+            answer = root.call(ROOT, "Manager.ImportImage",
+                               "('small', handle 0, {'default': <true>})", files=[tar])
+            assert answer.error is None, answer
+            assert root.event()[-1] == "done"
+
+    @classmethod
+    def configure(cls, text):
+        (cls.base / "config/banger.conf").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def restart(cls):
+        """The next call starts it anew."""
+        with Caller("root") as root:
+            pid = pid_of(NAME, root)
+            end = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGTERM)
+            assert select.select([end], [], [], SECONDS)[0]
+            os.close(end)
+
+    @classmethod
+    def put_kernel(cls):
+        folder = cls.base / "state/kernels" / KERNEL
+        folder.mkdir()
+        for name in ("vmlinux", "modules.ext4", "boot-modules.cpio"):
+            (folder / name).write_bytes(b"none")
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, UIDS["bangerd"], UIDS["bangerd"])
+        with sqlite3.connect(cls.base / "state/state.db") as db:
+            db.execute("INSERT INTO kernels (id, name, owner_uid, shared, state, release, digest,"
+                       " created_at) VALUES (?, 'none', 0, 1, 'ready', '6.1', 'sha256:0', 1)",
+                       (KERNEL,))
+        for path in (cls.base / "state").glob("state.db*"):
+            os.chown(path, UIDS["bangerd"], UIDS["bangerd"])
+
+    def setUp(self):
+        self.alice, self.erin, self.root = map(self.caller, ("alice", "erin", "root"))
+        for caller in (self.alice, self.erin, self.root):
+            self.assertIsNone(caller.wait(caller.send("watch")).error)
+        self.addCleanup(self.remove_all)
+
+    def caller(self, user):
+        caller = Caller(user)
+        self.addCleanup(caller.__exit__)
+        return caller
+
+    def vms(self):
+        answer = self.root.call_to(NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
+                                   "GetManagedObjects")
+        self.assertIsNone(answer.error, answer)
+        return set(re.findall(r"'?(/org/banger/Banger1/vm/\w+)'?: \{", answer.value))
+
+    def remove_all(self):
+        with Caller("root") as root:
+            root.wait(root.send("watch"))
+            for path in self.vms_of(root):
+                self.assertIsNone(root.call(path, "VM.Delete", "({'force': <true>},)").error)
+                while root.event()[2] != "delete":
+                    pass
+
+    def vms_of(self, caller):
+        answer = caller.call_to(NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
+                                "GetManagedObjects")
+        return set(re.findall(r"'?(/org/banger/Banger1/vm/\w+)'?: \{", answer.value))
+
+    @staticmethod
+    def arguments(options, start=False):
+        return "('', objectpath '/', {'start': <%s>%s})" % (
+            "true" if start else "false", ", " + options if options else "")
+
+    def create(self, caller, options="", start=False):
+        return caller.call(ROOT, "Manager.CreateVM", self.arguments(options, start))
+
+    def made(self, caller, options=""):
+        """A VM that is there, and stopped."""
+        answer = self.create(caller, options)
+        self.assertIsNone(answer.error, answer)
+        event = caller.event()
+        self.assertEqual(event[2:], ["create", event[3], "done"])
+        return event[3]
+
+    def refused(self, answer, *words):
+        self.assertEqual(answer.word, "NoSpace", answer)
+        for word in words:
+            self.assertIn(word, answer.message)
+
+    def capacity(self, caller):
+        value = caller.call(ROOT, "Manager.GetCapacity").value
+        return {key: int(number) for key, number
+                in re.findall(r"'([a-z-]+)': <(?:uint32 |uint64 )?(\d+)>", value)}
+
+    def property(self, path, name):
+        answer = self.root.call_to(NAME, path, "org.freedesktop.DBus.Properties", "Get",
+                                   "('%s.VM', '%s')" % (NAME, name))
+        self.assertIsNone(answer.error, answer)
+        return answer.value.removeprefix("(<").removesuffix(">,)")
+
+    def test_number_of_vms(self):
+        """Each user's own: the limit of one is none for the other."""
+        self.made(self.alice)
+        self.made(self.alice)
+        self.refused(self.create(self.alice), "the limit of VMs for user %d" % UIDS["alice"],
+                     "cause: it needs 1, 0 of 2 are free", "hint: ")
+        self.made(self.erin)
+        self.assertEqual(len(self.vms()), 3)
+        found = self.capacity(self.alice)
+        self.assertEqual((found["limit-vms"], found["used-vms"]), (2, 2))
+        self.assertEqual(self.capacity(self.erin)["used-vms"], 1)
+
+    def test_two_at_once(self):
+        """Asked for at the same time, only as many are made as may be."""
+        self.made(self.alice)
+        calls = [self.alice.begin(NAME, ROOT, NAME + ".Manager", "CreateVM", self.arguments(""))
+                 for _ in range(4)]
+        words = sorted(self.alice.wait(number).word for number in calls)
+        self.assertEqual(words, ["NoSpace"] * 3 + ["ok"])
+        self.assertEqual(self.alice.event()[-1], "done")
+        self.assertEqual(len(self.vms()), 2)
+
+    def test_disk(self):
+        self.made(self.alice, "'disk-bytes': <uint64 %d>" % (80 * MIB))
+        self.assertEqual(self.capacity(self.alice)["used-disk-bytes"], 96 * MIB)
+        self.refused(self.create(self.alice, "'work-bytes': <uint64 %d>" % (32 * MIB)),
+                     "the limit of disk", "it needs 48 MiB, 32 of 128 MiB are free")
+        self.made(self.alice)
+        self.assertEqual(self.capacity(self.alice)["used-disk-bytes"],
+                         self.capacity(self.alice)["limit-disk-bytes"])
+
+    def test_vcpus_and_memory_of_what_runs(self):
+        """A VM that does not run takes none of them; to start it takes them all."""
+        vm = self.made(self.alice, "'memory-bytes': <uint64 %d>" % (192 * MIB))
+        found = self.capacity(self.alice)
+        self.assertEqual((found["used-memory-bytes"], found["used-vcpus"]), (0, 0))
+        self.refused(self.alice.call(vm, "VM.Start"), "the limit of running memory",
+                     "it needs 192 MiB, 128 of 128 MiB are free")
+        self.assertEqual(self.property(vm, "State"), "'stopped'")
+        self.refused(self.create(self.alice, "'memory-bytes': <uint64 %d>" % (192 * MIB), True),
+                     "the limit of running memory")
+        self.assertEqual(self.vms(), {vm})
+
+    @unittest.skipUnless(os.cpu_count() > 1, "needs two CPUs")
+    def test_vcpus(self):
+        vm = self.made(self.alice, "'vcpus': <uint32 2>")
+        self.refused(self.alice.call(vm, "VM.Start"), "the limit of running vcpus",
+                     "it needs 2, 1 of 1 are free")
+        self.refused(self.create(self.alice, "'vcpus': <uint32 2>", True), "running vcpus")
+
+    def test_reserves(self):
+        """What is kept for the host is no VM's and no import's; what is stopped stays."""
+        vm = self.made(self.alice)
+        disk = shutil.disk_usage(self.base / "state")
+        self.configure(CONFIGURATION.replace("reserve-disk=0", "reserve-disk=%dM"
+                                             % (disk.free // MIB + 102400)))
+        self.restart()
+        self.addCleanup(self.restart)
+        self.addCleanup(self.configure, CONFIGURATION)
+        self.refused(self.create(self.alice), "the disk is too full", "are kept for the host")
+        self.refused(self.alice.call(vm, "VM.Start"), "the disk is too full")
+        answer = self.alice.call(ROOT, "Manager.ImportImage", "('', handle 0, @a{sv} {})",
+                                 files=["/dev/null"])
+        self.refused(answer, "the disk is too full")
+        self.configure(CONFIGURATION.replace("reserve-memory=0", "reserve-memory=1024T")
+                       .replace("memory=128M", "memory=0"))
+        self.restart()
+        self.refused(self.alice.call(vm, "VM.Start"), "the host has not enough memory",
+                     "it needs 64 MiB, 0 MiB are available")
+        self.assertEqual(self.vms(), {vm})
+
+    def test_options(self):
+        """All that CreateVM takes is in the properties; no network but none is to be had."""
+        answer = self.create(self.alice, "'network': <'user'>")
+        self.assertEqual(answer.word, "NotSupported", answer)
+        self.assertIn("option 'network' cannot be user on the system bus", answer.message)
+        answer = self.create(self.alice, "'publish': <['0.0.0.0:80:80']>")
+        self.assertEqual(answer.word, "InvalidArgument", answer)
+        vm = self.made(self.alice, "'root': <'clone'>, 'publish': <['8080:80', '[::1]:1:2']>,"
+                       " 'restart': <'always'>, 'autostart': <true>, 'labels': <{'a': 'b'}>,"
+                       " 'authorized-keys': <'ssh-ed25519 AAAA me'>")
+        for name, value in (("Root", "'clone'"), ("Restart", "'always'"), ("Autostart", "true"),
+                            ("Published", "['127.0.0.1:8080:80', '[::1]:1:2']"),
+                            ("Network", "'none'"), ("Labels", "{'a': 'b'}"),
+                            ("DiskBytes", "uint64 %d" % (16 * MIB)),
+                            ("MemoryBytes", "uint64 %d" % (64 * MIB))):
+            self.assertEqual(self.property(vm, name), value, name)
+        folder = self.base / "state/vms" / vm.rsplit("/", 1)[1]
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["root.ext4", "work.ext4"])
+        self.assertEqual((folder / "root.ext4").stat().st_size, 16 * MIB)
+
+
+if __name__ == "__main__":
+    unittest.main()
