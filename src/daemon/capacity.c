@@ -239,11 +239,12 @@ banger_capacity_admit (BangerService *service, const BangerVmRecord *record, gbo
 {
   BangerUse used = use_of (service, record->owner_uid, record->id), wanted = { 0 };
   const BangerVm *vm = banger_service_vm (service, record->id);
+  gboolean starts = run && (vm == NULL || !is_running (vm));
 
   add_use (&wanted, record, run);
   if (vm != NULL)
     leave_out (&wanted, vm);
   return banger_limits_check (service->config, record->owner_uid, &used, &wanted, error)
-         && banger_capacity_check_disk (service, error)
-         && (!run || check_memory (service, record, error));
+         && ((wanted.disk_bytes == 0 && !starts) || banger_capacity_check_disk (service, error))
+         && (!starts || check_memory (service, record, error));
 }

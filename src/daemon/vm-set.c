@@ -7,6 +7,7 @@
 #include "vm-set.h"
 
 #include "asset.h"
+#include "capacity.h"
 #include "doctor.h"
 #include "vm-choices.h"
 #include "vm-disks.h"
@@ -131,8 +132,8 @@ prepare (BangerCall *call, BangerVm *vm, GVariant *findings, GError **error)
   set->live = vm->monitor != NULL;
   if (!banger_vm_check_free (vm, error) || !check_state (vm, error)
       || !banger_vm_options_change (set->next, set->changes, &bounds, error)
-      || !take_name (set, error) || !take_kernel (set, call->uid, error)
-      || !take_disks (set, error))
+      || !take_name (set, error) || !take_kernel (set, call->uid, error) || !take_disks (set, error)
+      || !banger_capacity_admit (vm->service, set->next, set->live, error))
     return NULL;
   return g_steal_pointer (&set);
 }

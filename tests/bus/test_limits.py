@@ -102,18 +102,15 @@ class LimitsTest(unittest.TestCase):
         return caller
 
     def vms(self):
-        answer = self.root.call_to(NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
-                                   "GetManagedObjects")
-        self.assertIsNone(answer.error, answer)
-        return set(re.findall(r"'?(/org/banger/Banger1/vm/\w+)'?: \{", answer.value))
+        return self.vms_of(self.root)
 
     def remove_all(self):
         with Caller("root") as root:
             root.wait(root.send("watch"))
             for path in self.vms_of(root):
-                self.assertIsNone(root.call(path, "VM.Delete", "({'force': <true>},)").error)
-                while root.event()[2] != "delete":
-                    pass
+                answer = root.call(path, "VM.Delete", "({'force': <true>},)")
+                self.assertIsNone(answer.error, answer)
+                self.ended(root, answer.value.split("'")[1], ["delete", path, "done"])
 
     def vms_of(self, caller):
         answer = caller.call_to(NAME, ROOT, "org.freedesktop.DBus.ObjectManager",
@@ -132,9 +129,17 @@ class LimitsTest(unittest.TestCase):
         """A VM that is there, and stopped."""
         answer = self.create(caller, options)
         self.assertIsNone(answer.error, answer)
-        event = caller.event()
-        self.assertEqual(event[2:], ["create", event[3], "done"])
-        return event[3]
+        vm, job = re.findall(r"/org/banger/Banger1/\w+/\w+", answer.value)
+        self.ended(caller, job, ["create", vm, "done"])
+        return vm
+
+    def ended(self, caller, job, words):
+        """Everybody hears of all jobs."""
+        while True:
+            event = caller.event()
+            if event[1] == job:
+                self.assertEqual(event[2:], words)
+                return
 
     def refused(self, answer, *words):
         self.assertEqual(answer.word, "NoSpace", answer)
@@ -169,9 +174,10 @@ class LimitsTest(unittest.TestCase):
         self.made(self.alice)
         calls = [self.alice.begin(NAME, ROOT, NAME + ".Manager", "CreateVM", self.arguments(""))
                  for _ in range(4)]
-        words = sorted(self.alice.wait(number).word for number in calls)
-        self.assertEqual(words, ["NoSpace"] * 3 + ["ok"])
-        self.assertEqual(self.alice.event()[-1], "done")
+        answers = sorted(map(self.alice.wait, calls), key=lambda answer: answer.word)
+        self.assertEqual([answer.word for answer in answers], ["NoSpace"] * 3 + ["ok"])
+        vm, job = re.findall(r"/org/banger/Banger1/\w+/\w+", answers[-1].value)
+        self.ended(self.alice, job, ["create", vm, "done"])
         self.assertEqual(len(self.vms()), 2)
 
     def test_disk(self):
@@ -182,6 +188,27 @@ class LimitsTest(unittest.TestCase):
         self.made(self.alice)
         self.assertEqual(self.capacity(self.alice)["used-disk-bytes"],
                          self.capacity(self.alice)["limit-disk-bytes"])
+
+    def test_set(self):
+        """What a change would pass is refused; what is over a limit already may be changed else."""
+        vm = self.made(self.alice)
+
+        def change(changes):
+            return self.alice.call(vm, "VM.Set", "({%s}, @a{sv} {})" % changes)
+
+        self.refused(change("'disk-bytes': <uint64 %d>" % (128 * MIB)), "the limit of disk")
+        self.assertEqual(self.property(vm, "DiskBytes"), "uint64 %d" % (16 * MIB))
+        self.changed(vm, change("'memory-bytes': <uint64 %d>" % (256 * MIB)))
+        self.refused(self.alice.call(vm, "VM.Start"), "the limit of running memory")
+        self.changed(vm, change("'disk-bytes': <uint64 %d>, 'labels': <{'a': 'b'}>" % (64 * MIB)))
+        folder = self.base / "state/vms" / vm.rsplit("/", 1)[1]
+        self.assertEqual((folder / "upper.ext4").stat().st_size, 64 * MIB)
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["upper.ext4", "work.ext4"])
+
+    def changed(self, vm, answer):
+        self.assertIsNone(answer.error, answer)
+        self.ended(self.alice, re.search(r"/org/banger/Banger1/job/\w+", answer.value).group(),
+                   ["set", vm, "done"])
 
     def test_vcpus_and_memory_of_what_runs(self):
         """A VM that does not run takes none of them; to start it takes them all."""

@@ -177,6 +177,12 @@ test_changes (void)
   changed->memory_bytes = 151 * MIB;
   admit (changed, FALSE); /* as long as it does not run */
   refuse (changed, TRUE, "limit of running memory", "it needs 151 MiB, 150 of 150 MiB are free");
+  /* One that runs has its memory, and what takes no room needs none to be free. */
+  changed->memory_bytes = vm->record->memory_bytes;
+  vm->record->state = BANGER_VM_RUNNING;
+  service.config->reserve_memory_bytes = service.config->reserve_disk_bytes
+      = 1024 * 1024 * 1024 * MIB;
+  admit (changed, TRUE);
   tear_down ();
 }
 
