@@ -16,13 +16,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static void
+set_not_writable (BangerService *self, int errnum, GError **error)
+{
+  if (errnum == EROFS || errnum == EACCES || errnum == EPERM)
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, NULL, g_strerror (errnum),
+                      self->mode == BANGER_MODE_SYSTEM
+                          ? "mount it read-write, owned by user bangerd"
+                          : "mount it read-write, or name another folder in XDG_STATE_HOME",
+                      "the state at %s cannot be written", self->state_path);
+  else
+    banger_set_error_errno (error, errnum, NULL, "%s/lock: cannot open", self->state_path);
+}
+
 /* Before anything else is touched: two services must never share a state. */
 static gboolean
 take_lock (BangerService *self, GError **error)
 {
   self->lock_fd = openat (self->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (self->lock_fd < 0) {
-    banger_set_error_errno (error, errno, NULL, "%s/lock: cannot open", self->state_path);
+    set_not_writable (self, errno, error);
     return FALSE;
   }
   if (flock (self->lock_fd, LOCK_EX | LOCK_NB) < 0) {
@@ -33,32 +46,54 @@ take_lock (BangerService *self, GError **error)
   return TRUE;
 }
 
-/* Without its database everything in the state would look like something left over, and be removed.
- * An empty database is one that SQLite has just made, here or in a start that was cut short. */
-static gboolean
-check_database (BangerService *self, GError **error)
+/* A folder that holds what belongs to an object, or NULL. */
+static const char *
+find_kept (BangerService *self)
 {
   const BangerObjectKind kinds[] = { BANGER_OBJECT_IMAGE, BANGER_OBJECT_KERNEL, BANGER_OBJECT_VM };
-  struct stat info;
 
-  if (fstatat (self->state_fd, "state.db", &info, AT_SYMLINK_NOFOLLOW) == 0 && info.st_size > 0)
-    return TRUE;
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
     const char *folder = banger_files_folder (kinds[i]);
     g_autoptr (GPtrArray) names = banger_files_list (self->state_fd, folder);
-    g_autofree char *cause = NULL;
 
-    if (names->len == 0)
-      continue;
+    if (names->len > 0)
+      return folder;
+  }
+  return NULL;
+}
+
+/* Without its database everything in the state would look like something left over, and be removed.
+ * A damaged one is put aside where nothing can be lost by that; a start that was cut short leaves
+ * an empty one. */
+static gboolean
+check_database (BangerService *self, const char *path, GError **error)
+{
+  g_autofree char *damage = NULL;
+  BangerStoreCondition condition = banger_store_inspect (path, &damage);
+  const char *folder = condition != BANGER_STORE_FINE ? find_kept (self) : NULL;
+  g_autofree char *aside = NULL;
+  g_autofree char *cause = NULL;
+
+  if (condition == BANGER_STORE_DAMAGED && folder == NULL) {
+    aside = banger_store_set_aside (path, error);
+    if (aside != NULL)
+      g_warning ("%s is damaged (%s): it is kept as %s, and a new one made", path, damage, aside);
+    return aside != NULL;
+  }
+  if (folder == NULL)
+    return TRUE;
+  if (condition == BANGER_STORE_DAMAGED)
+    cause = g_strdup_printf ("its database state.db is damaged: %s", damage);
+  else
     cause = g_strdup_printf ("its database state.db is missing or empty, but there is something in "
                              "the folder %s",
                              folder);
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause,
-                      "put the database back, or move the folders images, kernels and vms away",
-                      "the state at %s cannot be used", self->state_path);
-    return FALSE;
-  }
-  return TRUE;
+  banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause,
+                    condition == BANGER_STORE_DAMAGED
+                        ? "nothing was changed; see DAMAGED STATE in bangerd(8) for how to recover"
+                        : "put the database back, or move the folders images, kernels and vms away",
+                    "the state at %s cannot be used", self->state_path);
+  return FALSE;
 }
 
 static gboolean
@@ -85,7 +120,7 @@ open_state (BangerService *self, GError **error)
   if (self->config == NULL)
     return FALSE;
   self->state_fd = banger_make_dirs (self->state_path, 0700, error);
-  if (self->state_fd < 0 || !take_lock (self, error) || !check_database (self, error))
+  if (self->state_fd < 0 || !take_lock (self, error) || !check_database (self, database, error))
     return FALSE;
   self->store = banger_store_open (database, error);
   if (self->store == NULL || !make_folders (self, error))

@@ -1,14 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "database.h"
 
+#include <errno.h>
 #include <stdarg.h>
+
+#define DAMAGED_HINT "see DAMAGED STATE in bangerd(8)"
+
+gboolean
+banger_store_result_is_damage (int result)
+{
+  int primary = result & 0xff;
+
+  return primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
+}
+
+/* What SQLite calls an I/O error may be a full disk, such as where it makes its index. */
+static gboolean
+is_full (sqlite3 *db, int extended)
+{
+  int errnum = sqlite3_system_errno (db);
+
+  return extended == SQLITE_FULL
+         || ((extended & 0xff) == SQLITE_IOERR && (errnum == ENOSPC || errnum == EDQUOT));
+}
 
 static int
 code_of_result (int extended)
 {
   switch (extended & 0xff) {
-  case SQLITE_FULL:
-    return BANGER_ERROR_NO_SPACE;
   case SQLITE_BUSY:
   case SQLITE_LOCKED:
     return BANGER_ERROR_BUSY;
@@ -36,9 +55,13 @@ banger_store_set_error (BangerStore *self, const char *what, GError **error)
   else if (extended == SQLITE_CONSTRAINT_FOREIGNKEY)
     banger_set_error (error, code, "admitted", "something still refers to it, or it is gone", NULL,
                       "%s is in use", what != NULL ? what : "it");
+  else if (is_full (self->db, extended))
+    banger_set_error_errno (error, ENOSPC, NULL, "%s: the database at %s cannot be written",
+                            what != NULL ? what : "state", self->path);
   else
-    banger_set_error (error, code, NULL, cause, NULL, "%s: the database at %s cannot be used",
-                      what != NULL ? what : "state", self->path);
+    banger_set_error (
+        error, code, NULL, cause, banger_store_result_is_damage (extended) ? DAMAGED_HINT : NULL,
+        "%s: the database at %s cannot be used", what != NULL ? what : "state", self->path);
 }
 
 gboolean

@@ -23,6 +23,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerStatement, banger_statement_free)
 /* Sets @error to what the last call on the database failed with. @what: "vm 'foo'", or NULL. */
 void banger_store_set_error (BangerStore *store, const char *what, GError **error);
 
+/* Whether SQLite's result says that the file is damaged, or no database. */
+gboolean banger_store_result_is_damage (int result);
+
 /* Runs one or more statements without results. */
 gboolean banger_store_exec (BangerStore *store, const char *sql, GError **error);
 

@@ -17,6 +17,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerStore, banger_store_close)
 /* Opens or makes the database at @path and brings its schema up to ours. A database of a newer
  * schema is refused and left as it is. */
 BangerStore *banger_store_open (const char *path, GError **error);
+typedef enum {
+  BANGER_STORE_EMPTY, /* there is none, or it holds no table */
+  BANGER_STORE_FINE,
+  BANGER_STORE_DAMAGED, /* it is none, or its pages do not fit together */
+} BangerStoreCondition;
+
+/* Of the database at @path, which is left as it is; @cause is set for a damaged one. */
+BangerStoreCondition banger_store_inspect (const char *path, char **cause);
+/* Renames a database, so that another can be made in its place. The new path; never over a file. */
+char *banger_store_set_aside (const char *path, GError **error);
+
 /* The schema that this program writes. */
 int banger_store_schema_version (void);
 
