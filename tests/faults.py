@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A session whose programs die, wait or lack space where a test says: see boot/faults.c."""
 
-import json
 import mmap
 import os
 import struct
@@ -9,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import BUS_NAME, ROOT_PATH, SECONDS, Banger
+from harness import SECONDS, Banger
 
 TEXT_BYTES = 256
 # After the text: changes, reached, hit.
@@ -72,16 +71,3 @@ class FaultySession(Banger):
         super().__exit__(*exc)
         self.folder.cleanup()
         return False
-
-    def managed(self, interface):
-        """{path: {property: value}} of all objects with the interface."""
-        name = "%s.%s" % (BUS_NAME, interface)
-        return {path: {key: value["data"] for key, value in interfaces[name].items()}
-                for path, interfaces in self.objects().items() if name in interfaces}
-
-    def objects(self):
-        result = self.run("busctl", "--user", "--json=short", "call", BUS_NAME, ROOT_PATH,
-                          "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
-        if result.returncode:
-            raise AssertionError(result.stderr)
-        return json.loads(result.stdout)["data"][0]

@@ -61,6 +61,19 @@ class Banger(Session):
             raise CommandFailed("%s.%s: %s" % (interface, name, result.stderr.strip()))
         return json.loads(result.stdout)["data"]
 
+    def managed(self, interface):
+        """{path: {property: value}} of all objects with the interface."""
+        name = "%s.%s" % (BUS_NAME, interface)
+        return {path: {key: value["data"] for key, value in interfaces[name].items()}
+                for path, interfaces in self.objects().items() if name in interfaces}
+
+    def objects(self):
+        result = self.run("busctl", "--user", "--json=short", "call", BUS_NAME, ROOT_PATH,
+                          "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+        if result.returncode:
+            raise AssertionError(result.stderr)
+        return json.loads(result.stdout)["data"][0]
+
     def stages(self):
         """{kind of job: [its stages in their order]}, as bangerd lists them."""
         found = {}

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
   char *dir;
@@ -400,6 +401,80 @@ test_damaged (Fixture *f, gconstpointer data)
   g_assert_cmpstr (after, ==, text);
 }
 
+static void
+garble (const char *path, goffset from)
+{
+  g_autofree char *noise = g_strnfill (2048, '\xa5');
+  banger_autofd int fd = open (path, O_RDWR | O_CLOEXEC);
+  goffset end = lseek (fd, 0, SEEK_END);
+
+  g_assert_cmpint (fd, >=, 0);
+  for (goffset at = from; at < end; at += 4096)
+    g_assert_cmpint (pwrite (fd, noise, 2048, at), ==, 2048);
+}
+
+static void
+test_inspect (Fixture *f, gconstpointer data)
+{
+  g_autofree char *cause = NULL;
+  g_autofree char *nowhere = g_strconcat (f->path, "-nowhere", NULL);
+
+  g_assert_cmpint (banger_store_inspect (nowhere, &cause), ==, BANGER_STORE_EMPTY);
+  g_assert_false (g_file_test (nowhere, G_FILE_TEST_EXISTS));
+  g_assert_true (g_file_set_contents (nowhere, "", 0, NULL));
+  g_assert_cmpint (banger_store_inspect (nowhere, &cause), ==, BANGER_STORE_EMPTY);
+  g_assert_cmpint (banger_store_inspect (f->path, &cause), ==, BANGER_STORE_FINE);
+  g_assert_null (cause);
+  g_clear_pointer (&f->store, banger_store_close);
+  garble (f->path, 4096);
+  g_assert_cmpint (banger_store_inspect (f->path, &cause), ==, BANGER_STORE_DAMAGED);
+  g_assert_nonnull (cause);
+  g_clear_pointer (&cause, g_free);
+  garble (f->path, 0);
+  g_assert_cmpint (banger_store_inspect (f->path, &cause), ==, BANGER_STORE_DAMAGED);
+  g_assert_nonnull (cause);
+}
+
+static void
+test_set_aside (Fixture *f, gconstpointer data)
+{
+  g_autofree char *log = g_strconcat (f->path, "-wal", NULL);
+  g_autofree char *aside = NULL, *aside_log = NULL, *text = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_clear_pointer (&f->store, banger_store_close);
+  g_assert_true (g_file_set_contents (f->path, "damaged", -1, NULL));
+  g_assert_true (g_file_set_contents (log, "its log", -1, NULL));
+  aside = banger_store_set_aside (f->path, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_str_has_prefix (aside, f->path));
+  g_assert_nonnull (strstr (aside, ".corrupt-"));
+  aside_log = g_strconcat (aside, "-wal", NULL);
+  g_assert_true (g_file_get_contents (aside, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "damaged");
+  g_clear_pointer (&text, g_free);
+  g_assert_true (g_file_get_contents (aside_log, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "its log");
+  g_assert_false (g_file_test (f->path, G_FILE_TEST_EXISTS));
+  reopen (f);
+}
+
+/* Damage that comes while it is used. */
+static void
+test_damaged_later (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GPtrArray) records = NULL;
+  g_autoptr (GError) error = NULL;
+
+  add_asset (f, BANGER_OBJECT_IMAGE, "i1", "debian");
+  reopen (f);
+  garble (f->path, 4096);
+  records = banger_store_list_assets (f->store, BANGER_OBJECT_IMAGE, &error);
+  g_assert_null (records);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_cmpstr (banger_error_hint (error), ==, "see DAMAGED STATE in bangerd(8)");
+}
+
 /* A row that no version of ours writes ends the start with words, not with a guess. */
 static void
 test_unknown_words (Fixture *f, gconstpointer data)
@@ -438,6 +513,9 @@ main (int argc, char **argv)
   CASE ("settings", test_settings);
   CASE ("newer-schema", test_newer_schema);
   CASE ("damaged", test_damaged);
+  CASE ("damaged-later", test_damaged_later);
+  CASE ("inspect", test_inspect);
+  CASE ("set-aside", test_set_aside);
   CASE ("unknown-words", test_unknown_words);
   g_test_add_func ("/store/missing-folder", test_missing_folder);
   return g_test_run ();
