@@ -6,10 +6,9 @@
  *       Peer.Ping took, and as many times Properties.GetAll of the VM at PATH, one round a line
  *   bus-client create FIRST COUNT IN-FLIGHT       makes VMs bench-FIRST… that are not started, and
  *       prints for each the milliseconds from the call to the end of its job
- *   bus-client push PATH PORT FILE    sends FILE to a port of the guest of the VM at PATH, and prints
- *       the microseconds until the guest has closed the stream
- *   bus-client pull PATH PORT         prints the microseconds that it took to read all that a port of
- *       the guest gives, and the number of bytes
+ *   bus-client push PATH PORT FILE    sends FILE to a port of the guest of the VM at PATH, and
+ * prints the microseconds until the guest has closed the stream bus-client pull PATH PORT prints
+ * the microseconds that it took to read all that a port of the guest gives, and the number of bytes
  *
  * rate writes messages made once and reads no more of an answer than what kind it is, so that
  * what is measured is the bus and the service.
