@@ -107,7 +107,8 @@ banger_machine_parse (BangerMessage *message, GError **error)
   g_autoptr (BangerMachine) self = g_new0 (BangerMachine, 1);
 
   self->kernel = self->boot_modules = self->modules_image = self->root = -1;
-  self->upper = self->work = self->run_dir = self->console = self->exit_record = -1;
+  self->upper = self->work = self->run_dir = self->console = self->exit_record = self->network_fd
+      = -1;
   if (!check_protocol (message->args, error) || !take_facts (self, message, error)
       || !take_fds (self, message, error))
     return NULL;
@@ -117,9 +118,9 @@ banger_machine_parse (BangerMessage *message, GError **error)
 void
 banger_machine_free (BangerMachine *self)
 {
-  int *fds[]
-      = { &self->kernel, &self->boot_modules, &self->modules_image, &self->root,       &self->upper,
-          &self->work,   &self->run_dir,      &self->console,       &self->exit_record };
+  int *fds[] = { &self->kernel,      &self->boot_modules, &self->modules_image, &self->root,
+                 &self->upper,       &self->work,         &self->run_dir,       &self->console,
+                 &self->exit_record, &self->network_fd };
 
   for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
     banger_clear_fd (fds[i]);

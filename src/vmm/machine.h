@@ -25,6 +25,7 @@ typedef struct {
   int run_dir;
   int console;
   int exit_record;
+  int network_fd; /* the VMM's end of the network, which the monitor makes */
 } BangerMachine;
 
 /* From the message "start"; InvalidArgument for anything out of shape or bounds. */

@@ -37,6 +37,27 @@ tell_stage (BangerMonitor *self, const char *stage)
   banger_monitor_tell (self, "stage", g_variant_dict_end (&dict));
 }
 
+/* Without its network a guest is not healthy, whatever its agent says. */
+static void
+add_network_problem (GVariantDict *dict)
+{
+  g_autoptr (GVariant) problems
+      = g_variant_dict_lookup_value (dict, "problems", G_VARIANT_TYPE_STRING_ARRAY);
+  g_autofree const char **words = problems != NULL ? g_variant_get_strv (problems, NULL) : NULL;
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) all = NULL;
+  const char *health = "";
+
+  for (guint i = 0; words != NULL && words[i] != NULL; i++)
+    if (!g_str_equal (words[i], "network"))
+      g_strv_builder_add (builder, words[i]);
+  g_strv_builder_add (builder, "network");
+  all = g_strv_builder_end (builder);
+  g_variant_dict_insert (dict, "problems", "^as", all);
+  if (g_variant_dict_lookup (dict, "health", "&s", &health) && g_str_equal (health, "healthy"))
+    g_variant_dict_insert (dict, "health", "s", banger_health_to_string (BANGER_HEALTH_DEGRADED));
+}
+
 /* @facts may be floating. */
 static void
 set_health (BangerMonitor *self, GVariant *facts)
@@ -46,6 +67,8 @@ set_health (BangerMonitor *self, GVariant *facts)
 
   g_variant_dict_init (&dict, owned);
   g_variant_dict_insert (&dict, "monitor-version", "s", BANGER_VERSION);
+  if (self->network_lost)
+    add_network_problem (&dict);
   g_clear_pointer (&self->health, g_variant_unref);
   self->health = g_variant_ref_sink (g_variant_dict_end (&dict));
 }
@@ -83,28 +106,67 @@ on_step (gpointer data, const char *stage)
   tell_stage (data, stage);
 }
 
+/* Once the guest's CPUs run and its network is there. */
+static void
+answer_started (BangerMonitor *self)
+{
+  g_autoptr (GError) error = NULL;
+  GVariantDict dict;
+
+  if (self->start_serial == 0 || *self->accelerator == '\0'
+      || (self->network != NULL && !self->network_ready))
+    return;
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "accelerator", "s", self->accelerator);
+  g_variant_dict_insert (&dict, "pid", "i", self->driver->klass->pid (self->driver));
+  if (!banger_channel_reply (self->starter, self->start_serial, g_variant_dict_end (&dict), NULL,
+                             &error))
+    g_debug ("cannot answer: %s", error->message);
+  self->start_serial = 0;
+  g_clear_object (&self->starter);
+}
+
 static void
 on_running (gpointer data, const char *accelerator)
 {
   BangerMonitor *self = data;
-  g_autoptr (GError) error = NULL;
-  GVariantDict dict;
 
   self->accelerator = accelerator;
   if (self->state == BANGER_MONITOR_STARTING)
     self->state = BANGER_MONITOR_RUNNING;
   set_health (self, health_word (BANGER_HEALTH_BOOTING));
   tell_stage (self, "booting");
-  g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, "accelerator", "s", accelerator);
-  g_variant_dict_insert (&dict, "pid", "i", self->driver->klass->pid (self->driver));
-  if (self->start_serial != 0
-      && !banger_channel_reply (self->starter, self->start_serial, g_variant_dict_end (&dict), NULL,
-                                &error))
-    g_debug ("cannot answer: %s", error->message);
-  self->start_serial = 0;
-  g_clear_object (&self->starter);
+  answer_started (self);
 }
+
+static void
+on_network_ready (gpointer data)
+{
+  BangerMonitor *self = data;
+
+  self->network_ready = TRUE;
+  answer_started (self);
+}
+
+/* A guest that runs goes on without: what it has at work may need no network. */
+static void
+on_network_lost (gpointer data, const GError *error)
+{
+  BangerMonitor *self = data;
+
+  if (self->start_serial != 0) {
+    g_clear_error (&self->network_fault);
+    self->network_fault = g_error_copy (error);
+    self->driver->klass->kill (self->driver);
+    return;
+  }
+  g_warning ("vm %s: %s: %s", self->id, error->message, banger_error_cause (error));
+  self->network_lost = TRUE;
+  set_health (self, self->health);
+  banger_monitor_tell (self, "health", self->health);
+}
+
+static const BangerNetworkEvents network_events = { on_network_ready, on_network_lost };
 
 static void
 on_reachable (gpointer data)
@@ -214,13 +276,19 @@ on_exited (gpointer data, BangerExitReason reason, int status, const GError *fau
 {
   BangerMonitor *self = data;
   g_autoptr (GError) error = NULL;
+  g_autoptr (GError) network_fault = g_steal_pointer (&self->network_fault);
   const char *ended_by
       = self->ladder != NULL ? banger_ladder_ended_by (self->ladder, reason) : NULL;
 
+  if (network_fault != NULL) {
+    reason = BANGER_EXIT_VMM_FAILED;
+    fault = network_fault;
+  }
   self->state = BANGER_MONITOR_ENDED;
   explicit_bzero (self->key, sizeof self->key);
   g_cancellable_cancel (self->cancellable);
   banger_calls_forget (self, NULL);
+  g_clear_pointer (&self->network, banger_network_free);
   g_clear_pointer (&self->publisher, banger_publisher_free);
   g_clear_pointer (&self->watchers, banger_watchers_free);
   g_clear_pointer (&self->ladder, banger_ladder_free);
@@ -249,6 +317,19 @@ give_up (BangerMonitor *self)
   g_idle_add_full (G_PRIORITY_LOW, on_lingered, self, NULL);
 }
 
+static gboolean
+start_vmm (BangerMonitor *self, GError **error)
+{
+  if (self->machine->network == BANGER_NETWORK_USER) {
+    self->network = banger_network_new (&self->machine->network_fd, &network_events, self, error);
+    if (self->network == NULL)
+      return FALSE;
+  }
+  self->driver = banger_qemu_driver.start (self->machine, self->key, &driver_events, self, error);
+  banger_clear_fd (&self->machine->network_fd);
+  return self->driver != NULL;
+}
+
 gboolean
 banger_monitor_start (BangerMonitor *self, BangerMessage *message, GError **error)
 {
@@ -271,8 +352,7 @@ banger_monitor_start (BangerMonitor *self, BangerMessage *message, GError **erro
     return FALSE;
   }
   tell_stage (self, "vmm");
-  self->driver = banger_qemu_driver.start (self->machine, self->key, &driver_events, self, error);
-  if (self->driver == NULL) {
+  if (!start_vmm (self, error)) {
     give_up (self);
     return FALSE;
   }
@@ -332,11 +412,13 @@ static void
 clear_monitor (BangerMonitor *self)
 {
   explicit_bzero (self->key, sizeof self->key);
+  g_clear_pointer (&self->network, banger_network_free);
   g_clear_pointer (&self->publisher, banger_publisher_free);
   g_clear_pointer (&self->watchers, banger_watchers_free);
   g_clear_pointer (&self->ladder, banger_ladder_free);
   g_clear_pointer (&self->health_watch, banger_health_watch_free);
   clear_driver (self);
+  g_clear_error (&self->network_fault);
   g_clear_pointer (&self->console, banger_console_free);
   g_clear_pointer (&self->control, banger_control_free);
   g_clear_object (&self->starter);

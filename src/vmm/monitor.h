@@ -5,6 +5,7 @@
 #include "driver.h"
 #include "health.h"
 #include "ladder.h"
+#include "network.h"
 #include "publish.h"
 #include "watchers.h"
 
@@ -27,6 +28,10 @@ typedef struct {
   guint8 key[BANGER_KEY_SIZE];
   BangerDriver *driver; /* NULL before the start and after the end */
   BangerConsole *console;
+  BangerNetworkLink *network; /* NULL: it has none */
+  gboolean network_ready;
+  gboolean network_lost;
+  GError *network_fault; /* that ended the start */
   BangerWatchers *watchers;
   BangerPublisher *publisher;
   BangerHealthWatch *health_watch;

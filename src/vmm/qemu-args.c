@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qemu-args.h"
 
+#include "network.h"
+
 #define PROGRAM "qemu-system-x86_64"
 
 static void G_GNUC_PRINTF (2, 3) add (GPtrArray *args, const char *format, ...)
@@ -80,6 +82,17 @@ add_channels (GPtrArray *args, const BangerQemuFacts *facts)
   add_option (args, "-device", "virtserialport,chardev=agent,name=org.banger.agent");
 }
 
+static void
+add_network (GPtrArray *args, const BangerMachine *machine)
+{
+  if (machine->network_fd < 0)
+    return;
+  add_option (args, "-netdev", "stream,id=network,addr.type=fd,addr.str=%d",
+              BANGER_QEMU_FD_NETWORK);
+  add_option (args, "-device", "virtio-net-device,netdev=network,mac=%s,host_mtu=%d",
+              BANGER_NETWORK_CARD, BANGER_NETWORK_MTU);
+}
+
 char **
 banger_qemu_args (const BangerMachine *machine, const BangerQemuFacts *facts)
 {
@@ -111,6 +124,7 @@ banger_qemu_args (const BangerMachine *machine, const BangerQemuFacts *facts)
   add_option (args, "-append", "%s", kernel_args);
   add_channels (args, facts);
   add_disks (args, machine);
+  add_network (args, machine);
   add_option (args, "-device", "virtio-rng-device");
   add_option (args, "-device", "virtio-balloon-device,free-page-reporting=on");
   g_ptr_array_add (args, NULL);

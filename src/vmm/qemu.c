@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include "guest/guest.h"
+#include "network.h"
 #include "probe.h"
 #include "qemu-args.h"
 #include "qmp-commands.h"
@@ -365,6 +366,8 @@ connect_all (Qemu *self, Ends *ends, GError **error)
 static gboolean
 make_initrd (Qemu *self, const guint8 *key, Ends *ends, GError **error)
 {
+  static const char *const addresses[] = { BANGER_NETWORK_ADDRESS "/" BANGER_NETWORK_BITS, NULL };
+  static const char *const nameservers[] = { BANGER_NETWORK_RESOLVER, NULL };
   g_autofree char *path = banger_program_path ("banger-agent");
   banger_autofd int agent = open (path, O_RDONLY | O_CLOEXEC);
   BangerBootConfig config
@@ -376,6 +379,11 @@ make_initrd (Qemu *self, const guint8 *key, Ends *ends, GError **error)
           .work = self->machine->work >= 0,
           .modules_release = self->machine->modules_release };
 
+  if (self->machine->network == BANGER_NETWORK_USER) {
+    config.addresses = addresses;
+    config.gateway = BANGER_NETWORK_GATEWAY;
+    config.nameservers = nameservers;
+  }
   if (agent < 0) {
     banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, "vmm", g_strerror (errno),
                       "install banger again", "%s: the guest's agent cannot be opened", path);
@@ -393,11 +401,17 @@ spawn (Qemu *self, const Ends *ends, GError **error)
   const BangerMachine *machine = self->machine;
   g_auto (GStrv) argv = banger_qemu_args (machine, &self->facts);
   const BangerRunFd candidates[] = {
-    { ends->complaints, STDERR_FILENO },        { ends->qmp, BANGER_QEMU_FD_QMP },
-    { ends->serial, BANGER_QEMU_FD_SERIAL },    { ends->agent, BANGER_QEMU_FD_AGENT },
-    { machine->kernel, BANGER_QEMU_FD_KERNEL }, { ends->initrd, BANGER_QEMU_FD_INITRD },
-    { machine->root, BANGER_QEMU_FD_ROOT },     { machine->upper, BANGER_QEMU_FD_UPPER },
-    { machine->work, BANGER_QEMU_FD_WORK },     { machine->modules_image, BANGER_QEMU_FD_MODULES },
+    { ends->complaints, STDERR_FILENO },
+    { ends->qmp, BANGER_QEMU_FD_QMP },
+    { ends->serial, BANGER_QEMU_FD_SERIAL },
+    { ends->agent, BANGER_QEMU_FD_AGENT },
+    { machine->kernel, BANGER_QEMU_FD_KERNEL },
+    { ends->initrd, BANGER_QEMU_FD_INITRD },
+    { machine->root, BANGER_QEMU_FD_ROOT },
+    { machine->upper, BANGER_QEMU_FD_UPPER },
+    { machine->work, BANGER_QEMU_FD_WORK },
+    { machine->modules_image, BANGER_QEMU_FD_MODULES },
+    { machine->network_fd, BANGER_QEMU_FD_NETWORK },
   };
   BangerRunFd fds[G_N_ELEMENTS (candidates)];
   BangerRunSpec spec = { .argv = (const char *const *)argv, .fds = fds, .die_with_us = TRUE };

@@ -12,7 +12,8 @@ machine_of (gboolean overlay)
                             .memory_bytes = 256 * 1048576,
                             .overlay = overlay,
                             .modules_release = overlay ? (char *)"6.1.0" : NULL,
-                            .work = overlay ? 9 : -1 };
+                            .work = overlay ? 9 : -1,
+                            .network_fd = -1 };
   return machine;
 }
 
@@ -91,6 +92,22 @@ test_transports (void)
   g_assert_false (mentions (by_vsock, "virtserialport"));
 }
 
+/* No card without a network. */
+static void
+test_network (void)
+{
+  BangerMachine machine = machine_of (TRUE);
+  BangerQemuFacts facts = { 0 };
+  g_auto (GStrv) without = banger_qemu_args (&machine, &facts);
+  g_auto (GStrv) with = NULL;
+
+  g_assert_false (mentions (without, "virtio-net"));
+  machine.network_fd = 7;
+  with = banger_qemu_args (&machine, &facts);
+  g_assert_true (has (with, "-netdev", "stream,id=network,addr.type=fd,addr.str=19"));
+  g_assert_true (mentions (with, "virtio-net-device,netdev=network"));
+}
+
 /* Nothing on the command line is the caller's but the id, and no path but the descriptors'. */
 static void
 test_no_secrets (void)
@@ -115,5 +132,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/args/accelerators", test_accelerators);
   g_test_add_func ("/vmm/args/transports", test_transports);
   g_test_add_func ("/vmm/args/no-secrets", test_no_secrets);
+  g_test_add_func ("/vmm/args/network", test_network);
   return g_test_run ();
 }

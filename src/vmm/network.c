@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "network.h"
+
+#include "frames.h"
+#include "watch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/ethernet.h>
+#include <netinet/ether.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PASST_FD 3
+#define COMPLAINT_MAX 4096
+#define READY_SECONDS 10
+#define HINT "ip route shows the host's way out; a VM does without one: --network none"
+
+struct BangerNetworkLink {
+  const BangerNetworkEvents *events;
+  gpointer data;
+  GPid pid;
+  guint child_source;
+  guint timer;
+  int passt; /* our end, until it answers */
+  int guest; /* likewise: QEMU has the other one */
+  BangerWatch *watch;
+  BangerFrames *frames; /* then */
+  int complaints;
+};
+
+static const char *const argv[]
+    = { "passt", "--foreground", "--quiet", "--fd", "3",
+        /* By IPv4 alone; the guest knows its address, so nobody is there to tell it. */
+        "--ipv4-only", "--address", BANGER_NETWORK_ADDRESS, "--netmask", BANGER_NETWORK_BITS,
+        "--gateway", BANGER_NETWORK_GATEWAY, "--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra",
+        "--dns-forward", BANGER_NETWORK_RESOLVER,
+        /* Nothing of the host is offered, and nothing comes in. */
+        "--no-map-gw", "--tcp-ports", "none", "--udp-ports", "none", NULL };
+
+/* What passt said last; lines that only tell how it says it are left out. */
+static char *
+complaint_of (BangerNetworkLink *self)
+{
+  char text[COMPLAINT_MAX];
+  ssize_t n = TEMP_FAILURE_RETRY (read (self->complaints, text, sizeof text - 1));
+  g_auto (GStrv) lines = NULL;
+  g_autoptr (GString) words = g_string_new (NULL);
+
+  text[MAX (n, 0)] = '\0';
+  lines = g_strsplit (text, "\n", -1);
+  for (guint i = 0; lines[i] != NULL; i++) {
+    if (*lines[i] == '\0' || strstr (lines[i], " to syslog") != NULL
+        || g_str_has_prefix (lines[i], "Don't run as root"))
+      continue;
+    g_string_append_printf (words, "%s%s", words->len > 0 ? "; " : "", lines[i]);
+  }
+  g_strcanon (words->str,
+              " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
+              "abcdefghijklmnopqrstuvwxyz{|}~",
+              '?');
+  return g_string_free (g_steal_pointer (&words), FALSE);
+}
+
+static void
+lose (BangerNetworkLink *self, const char *cause)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_clear_handle_id (&self->timer, g_source_remove);
+  banger_set_error (&error, BANGER_ERROR_HOST_NOT_READY, "vmm", cause, HINT,
+                    "passt, which is the guest's network, has failed");
+  self->events->lost (self->data, error);
+}
+
+static void
+on_child_ended (GPid pid, int status, gpointer data)
+{
+  BangerNetworkLink *self = data;
+  g_autofree char *words = complaint_of (self);
+  g_autofree char *end = WIFSIGNALED (status)
+                             ? g_strdup_printf ("signal %d ended it", WTERMSIG (status))
+                             : g_strdup_printf ("it ended with status %d", WEXITSTATUS (status));
+
+  self->child_source = 0;
+  self->pid = 0;
+  g_clear_pointer (&self->watch, banger_watch_free);
+  lose (self, *words != '\0' ? words : end);
+}
+
+static gboolean
+on_late (gpointer data)
+{
+  BangerNetworkLink *self = data;
+
+  self->timer = 0;
+  lose (self, "it does not answer");
+  return G_SOURCE_REMOVE;
+}
+
+/* Its end follows, and says more. */
+static void
+on_lost (gpointer data)
+{
+  g_debug ("the guest's network has gone");
+}
+
+static void
+on_answer (gpointer data, GIOCondition ready)
+{
+  BangerNetworkLink *self = data;
+  guint8 frame[2048];
+  ssize_t n = TEMP_FAILURE_RETRY (recv (self->passt, frame, sizeof frame, MSG_DONTWAIT));
+
+  if (n < 0 && errno == EAGAIN)
+    return;
+  g_clear_pointer (&self->watch, banger_watch_free);
+  if (n <= 0)
+    return;
+  g_clear_handle_id (&self->timer, g_source_remove);
+  self->frames = banger_frames_new (banger_steal_fd (&self->guest), banger_steal_fd (&self->passt),
+                                    on_lost, self);
+  self->events->ready (self->data);
+}
+
+/* "Who has the gateway's address?" in the guest's name (RFC 826): passt answers once it is there.
+ */
+static gboolean
+ask_for_gateway (BangerNetworkLink *self, GError **error)
+{
+  struct __attribute__ ((packed)) {
+    guint32 length;
+    struct ether_header ethernet;
+    struct ether_arp arp;
+  } question = { 0 };
+  struct ether_addr card;
+
+  ether_aton_r (BANGER_NETWORK_CARD, &card);
+  question.length = htonl (sizeof question - sizeof question.length);
+  memset (question.ethernet.ether_dhost, 0xff, ETH_ALEN);
+  memcpy (question.ethernet.ether_shost, &card, ETH_ALEN);
+  question.ethernet.ether_type = htons (ETHERTYPE_ARP);
+  question.arp.ea_hdr.ar_hrd = htons (ARPHRD_ETHER);
+  question.arp.ea_hdr.ar_pro = htons (ETHERTYPE_IP);
+  question.arp.ea_hdr.ar_hln = ETH_ALEN;
+  question.arp.ea_hdr.ar_pln = sizeof (struct in_addr);
+  question.arp.ea_hdr.ar_op = htons (ARPOP_REQUEST);
+  memcpy (question.arp.arp_sha, &card, ETH_ALEN);
+  inet_pton (AF_INET, BANGER_NETWORK_ADDRESS, question.arp.arp_spa);
+  inet_pton (AF_INET, BANGER_NETWORK_GATEWAY, question.arp.arp_tpa);
+  if (send (self->passt, &question, sizeof question, MSG_NOSIGNAL) == sizeof question)
+    return TRUE;
+  banger_set_error_errno (error, errno, "vmm", "passt cannot be asked");
+  return FALSE;
+}
+
+static gboolean
+make_pair (int *ours, int *theirs, GError **error)
+{
+  int ends[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+    banger_set_error_errno (error, errno, "vmm", "cannot make a socket");
+    return FALSE;
+  }
+  *ours = ends[0];
+  *theirs = ends[1];
+  return TRUE;
+}
+
+static gboolean
+start_passt (BangerNetworkLink *self, GError **error)
+{
+  g_autofree char *path = banger_run_find (argv[0]);
+  banger_autofd int theirs = -1, complaints = -1;
+  int pipe_ends[2];
+  BangerRunFd fds[] = { { -1, PASST_FD }, { -1, STDERR_FILENO } };
+  const BangerRunSpec spec
+      = { .argv = argv, .fds = fds, .n_fds = G_N_ELEMENTS (fds), .die_with_us = TRUE };
+
+  if (path == NULL) {
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, "vmm", "passt is not installed",
+                      "install passt, or do without a network: --network none",
+                      "the guest's network cannot be made");
+    return FALSE;
+  }
+  if (!make_pair (&self->passt, &theirs, error))
+    return FALSE;
+  if (pipe2 (pipe_ends, O_CLOEXEC) < 0) {
+    banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
+    return FALSE;
+  }
+  self->complaints = pipe_ends[0];
+  complaints = pipe_ends[1];
+  fcntl (self->complaints, F_SETFL, O_NONBLOCK);
+  fds[0].source = theirs;
+  fds[1].source = complaints;
+  return banger_run_spawn (&spec, &self->pid, error);
+}
+
+BangerNetworkLink *
+banger_network_new (int *guest_fd, const BangerNetworkEvents *events, gpointer data, GError **error)
+{
+  BangerNetworkLink *self = g_new0 (BangerNetworkLink, 1);
+
+  self->events = events;
+  self->data = data;
+  self->passt = self->guest = self->complaints = -1;
+  if (!start_passt (self, error) || !ask_for_gateway (self, error)
+      || !make_pair (&self->guest, guest_fd, error)) {
+    banger_network_free (self);
+    return NULL;
+  }
+  self->child_source = g_child_watch_add (self->pid, on_child_ended, self);
+  self->timer = g_timeout_add_seconds (READY_SECONDS, on_late, self);
+  self->watch = banger_watch_new (self->passt, on_answer, self);
+  banger_watch_want (self->watch, G_IO_IN);
+  return self;
+}
+
+void
+banger_network_free (BangerNetworkLink *self)
+{
+  g_clear_handle_id (&self->child_source, g_source_remove);
+  g_clear_handle_id (&self->timer, g_source_remove);
+  g_clear_pointer (&self->watch, banger_watch_free);
+  g_clear_pointer (&self->frames, banger_frames_free);
+  banger_clear_fd (&self->passt);
+  banger_clear_fd (&self->guest);
+  if (self->pid != 0 && kill (self->pid, SIGKILL) == 0)
+    TEMP_FAILURE_RETRY (waitpid (self->pid, NULL, 0));
+  banger_clear_fd (&self->complaints);
+  g_free (self);
+}
