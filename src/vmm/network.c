@@ -18,7 +18,7 @@
 #define PASST_FD 3
 #define COMPLAINT_MAX 4096
 #define READY_SECONDS 10
-#define HINT "ip route shows the host's way out; a VM does without one: --network none"
+#define HINT "a VM does without a network: --network none"
 
 struct BangerNetworkLink {
   const BangerNetworkEvents *events;
@@ -39,7 +39,9 @@ static const char *const argv[]
         "--ipv4-only", "--address", BANGER_NETWORK_ADDRESS, "--netmask", BANGER_NETWORK_BITS,
         "--gateway", BANGER_NETWORK_GATEWAY, "--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra",
         "--dns-forward", BANGER_NETWORK_RESOLVER,
-        /* Nothing of the host is offered, and nothing comes in. */
+        /* Not after the host's present way out: it may have none now, and another one later. */
+  "--interface", "lo", "--mac-addr", BANGER_NETWORK_GATEWAY_CARD,
+  /* Nothing of the host is offered, and nothing comes in. */
         "--no-map-gw", "--tcp-ports", "none", "--udp-ports", "none", NULL };
 
 /* What passt said last; lines that only tell how it says it are left out. */

@@ -10,6 +10,7 @@
 #define BANGER_NETWORK_GATEWAY "192.0.0.1"
 #define BANGER_NETWORK_RESOLVER "192.0.0.3"
 #define BANGER_NETWORK_CARD "52:54:00:12:34:56"
+#define BANGER_NETWORK_GATEWAY_CARD "52:54:00:12:34:55"
 /* What passt takes at most (its default); larger frames cost less. */
 #define BANGER_NETWORK_MTU 65520
 
