@@ -40,8 +40,8 @@ static const char *const argv[]
         "--gateway", BANGER_NETWORK_GATEWAY, "--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra",
         "--dns-forward", BANGER_NETWORK_RESOLVER,
         /* Not after the host's present way out: it may have none now, and another one later. */
-  "--interface", "lo", "--mac-addr", BANGER_NETWORK_GATEWAY_CARD,
-  /* Nothing of the host is offered, and nothing comes in. */
+        "--interface", "lo", "--mac-addr", BANGER_NETWORK_GATEWAY_CARD,
+        /* Nothing of the host is offered, and nothing comes in. */
         "--no-map-gw", "--tcp-ports", "none", "--udp-ports", "none", NULL };
 
 /* What passt said last; lines that only tell how it says it are left out. */

@@ -76,19 +76,25 @@ test_rule (void)
     gsize length;
     gboolean may;
   } cases[] = {
-    { 0x0800, "10.1.2.3", 60, TRUE },        { 0x0800, "192.0.0.3", 34, TRUE },
-    { 0x0800, "126.255.255.255", 60, TRUE }, { 0x0800, "128.0.0.0", 60, TRUE },
-    { 0x0800, "127.0.0.1", 60, FALSE },      { 0x0800, "127.255.255.254", 60, FALSE },
-    { 0x0800, "0.0.0.0", 60, FALSE },        { 0x0800, "0.1.2.3", 60, FALSE },
-    { 0x0800, "224.0.0.251", 60, FALSE },    { 0x0800, "255.255.255.255", 60, FALSE },
-    { 0x0800, NULL, 33, FALSE },             { 0x0806, NULL, 42, TRUE },
-    { 0x86dd, NULL, 80, FALSE },             { 0x8100, "10.1.2.3", 60, FALSE },
+    { 0x0800, "10.1.2.3", 60, TRUE },
+    { 0x0800, "192.0.0.3", 34, TRUE },
+    { 0x0800, "126.255.255.255", 60, TRUE },
+    { 0x0800, "128.0.0.0", 60, TRUE },
+    { 0x0800, "127.0.0.1", 60, FALSE },
+    { 0x0800, "127.255.255.254", 60, FALSE },
+    { 0x0800, "0.0.0.0", 60, FALSE },
+    { 0x0800, "0.1.2.3", 60, FALSE },
+    { 0x0800, "224.0.0.251", 60, FALSE },
+    { 0x0800, "255.255.255.255", 60, FALSE },
+    { 0x0800, NULL, 33, FALSE },
+    { 0x0806, NULL, 42, TRUE },
+    { 0x86dd, NULL, 80, FALSE },
+    { 0x8100, "10.1.2.3", 60, FALSE },
     { 0x0800, NULL, 14, FALSE },
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-    g_autoptr (GByteArray) frame
-        = frame_to (cases[i].type, cases[i].destination, cases[i].length);
+    g_autoptr (GByteArray) frame = frame_to (cases[i].type, cases[i].destination, cases[i].length);
 
     g_assert_cmpint (banger_frame_may_leave (frame->data, frame->len), ==, cases[i].may);
   }
