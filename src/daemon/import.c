@@ -5,13 +5,17 @@
 #include "capacity.h"
 #include "doctor.h"
 #include "files.h"
+#include "image-defaults.h"
 #include "notes.h"
 #include "worker-client.h"
 
 #include <string.h>
 #include <unistd.h>
 
-const BangerOption banger_import_options[] = { { "default", "b" }, { NULL, NULL } };
+const BangerOption banger_import_image_options[] = {
+  { "default", "b" }, { "user", "s" }, { "cwd", "s" }, { "env", "as" }, { NULL, NULL },
+};
+const BangerOption banger_import_kernel_options[] = { { "default", "b" }, { NULL, NULL } };
 
 static const char *const image_files[] = { "rootfs.ext4", "rootfs", "seed.ext4", "seed", NULL };
 static const char *const kernel_files[]
@@ -28,6 +32,7 @@ typedef struct {
   BangerAsset *asset;
   BangerJob *job;
   gboolean make_default;
+  GVariant *defaults; /* of an image */
 } Import;
 
 static void
@@ -36,6 +41,7 @@ import_free (Import *import)
   g_free (import->name);
   g_object_unref (import->fds);
   g_variant_dict_clear (&import->args);
+  g_clear_pointer (&import->defaults, g_variant_unref);
   g_free (import);
 }
 
@@ -236,6 +242,10 @@ admit (Import *import, GError **error)
   record->owner_uid = import->call->uid;
   record->state = BANGER_ASSET_IMPORTING;
   record->created_at = g_get_real_time () / G_USEC_PER_SEC;
+  if (import->defaults != NULL) {
+    g_variant_unref (record->defaults);
+    record->defaults = g_variant_ref (import->defaults);
+  }
   job = banger_job_new (import->service, kind, import->kind, record->id, import->call->uid, TRUE);
   import->job = job;
   if (!store_import (import, record, error))
@@ -326,13 +336,15 @@ authorise_default (Import *import)
 void
 banger_import_image (BangerCall *call)
 {
+  g_autoptr (GVariant) options = banger_call_options (call);
   Import *import = import_new (call);
   gint32 handle = -1;
   GError *error = NULL;
 
   import->kind = BANGER_OBJECT_IMAGE;
   g_variant_get_child (call->params, 1, "h", &handle);
-  if (!take_callers_fd (import, "tar", handle, &error))
+  import->defaults = banger_image_defaults_take (options, &error);
+  if (import->defaults == NULL || !take_callers_fd (import, "tar", handle, &error))
     fail_call (import, error);
   else
     authorise_default (import);

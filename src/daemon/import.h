@@ -4,7 +4,8 @@
 
 #include "call.h"
 
-extern const BangerOption banger_import_options[];
+extern const BangerOption banger_import_image_options[];
+extern const BangerOption banger_import_kernel_options[];
 
 void banger_import_image (BangerCall *call);
 void banger_import_kernel (BangerCall *call);

@@ -159,10 +159,10 @@ handle_get_capacity (BangerCall *call)
 
 const BangerMethod banger_manager_methods[] = {
   { "CreateVM", banger_vm_create, banger_vm_create_options },
-  { "ImportImage", banger_import_image, banger_import_options },
+  { "ImportImage", banger_import_image, banger_import_image_options },
   { "PullImage", NULL, NULL },
   { "RegisterImage", NULL, NULL },
-  { "ImportKernel", banger_import_kernel, banger_import_options },
+  { "ImportKernel", banger_import_kernel, banger_import_kernel_options },
   { "FindVM", handle_find_vm, NULL },
   { "FindImage", handle_find_image, NULL },
   { "FindKernel", handle_find_kernel, NULL },

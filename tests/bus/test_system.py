@@ -125,6 +125,36 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(self.word(self.alice, image, "Image.Share", "false"), "ok")
         self.assertEqual(self.property(image, "Image", "Shared"), "false")
 
+    def test_defaults_of_commands(self):
+        """What is said at import is the image's, also once the service was started anew."""
+        words = "'user': <'app:staff'>, 'cwd': <'/srv/app'>, 'env': <['A=b c', 'EMPTY=']>"
+        image = self.import_image("mine", options=words)
+        plain = self.import_image("plain")
+        end = os.pidfd_open(pid_of(NAME, self.root))
+        signal.pidfd_send_signal(end, signal.SIGTERM)
+        self.assertTrue(select.select([end], [], [], SECONDS)[0])
+        os.close(end)
+        value = self.property(image, "Image", "Defaults")
+        self.assertEqual(sorted(re.findall(r"'(\w+)': (<.*?>)", value)),
+                         sorted(re.findall(r"'(\w+)': (<.*?>)", words)))
+        self.assertEqual(self.property(plain, "Image", "Defaults"), "@a{sv} {}")
+
+    def test_bad_defaults_of_commands(self):
+        for option in ("'user': <''>", "'user': <'a b'>", "'user': <'%s'>" % ("x" * 257),
+                       "'cwd': <'srv'>", "'cwd': <'/a\\nb'>", "'env': <['A']>", "'env': <['=b']>",
+                       "'env': <['1A=b']>", "'env': <['A=\\u001b[2J']>",
+                       "'env': <[%s]>" % ", ".join("'A%d=b'" % n for n in range(65)),
+                       "'env': <['A=%s']>" % ("x" * (16 << 10))):
+            with self.subTest(option=option[:40]):
+                answer = self.alice.call(ROOT, "Manager.ImportImage",
+                                         "('mine', handle 0, {%s})" % option, files=[self.tar])
+                self.assertEqual(answer.word, "InvalidArgument", answer)
+                self.assertIn("option '%s' must be" % option.split("'")[1], answer.message)
+        answer = self.alice.call(ROOT, "Manager.ImportKernel",
+                                 "('k', @a{sh} {}, {'user': <'app'>})")
+        self.assertEqual(answer.word, "InvalidArgument", answer)
+        self.assertEqual(self.objects(self.root, "image"), set())
+
     def test_hint_names_the_command(self):
         image = self.import_image("mine")
         answer = self.root.call(image, "Image.Promote", "(%s,)" % NO_OPTIONS)
