@@ -40,6 +40,8 @@ const BangerConfigKey banger_config_keys[] = {
     "Room on the file system of the state without which no VM is made or started, no disk grown "
     "and "
     "no image or kernel imported." },
+  { "limits", "import-stall", BANGER_CONFIG_NUMBER, AT (import_stall), 0, 86400, NULL,
+    "How many seconds an import may receive nothing while another one waits for its place." },
   { "limits", "publish-any", BANGER_CONFIG_BOOL, AT (publish_any), 0, 0, "true false",
     "Whether ports may be published on other addresses than those of loopback." },
   { "client", "bus", BANGER_CONFIG_WORD, AT (bus), 0, 0, "session system",

@@ -31,6 +31,7 @@ banger_config_new (BangerMode mode)
   config->disk_bytes = config->work_bytes = 4 * GIB;
   config->root = BANGER_ROOT_OVERLAY;
   config->restart = BANGER_RESTART_NEVER;
+  config->import_stall = 300;
   /* A session's user can fill the host without us; on a system others would suffer for it. */
   if (mode == BANGER_MODE_SYSTEM) {
     config->reserve_memory_bytes = 256 * MIB;

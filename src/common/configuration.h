@@ -32,6 +32,7 @@ typedef struct {
   guint64 user_disk_bytes;      /* that all its VMs may grow to */
   guint64 reserve_memory_bytes; /* of the host, that no VM is to take */
   guint64 reserve_disk_bytes;
+  guint import_stall;   /* seconds; 0: for ever */
   gboolean publish_any; /* ports may be published on other addresses than loopback */
   /* [client] */
   char *bus;      /* "session" or "system"; NULL: not said */

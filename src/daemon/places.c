@@ -29,3 +29,11 @@ banger_places_leave (GArray *taken, const BangerPlace *place)
     }
   }
 }
+
+guint
+banger_places_stall_ms (gint64 heard, gint64 now, guint limit)
+{
+  gint64 left = heard + (gint64)limit * G_USEC_PER_SEC - now;
+
+  return left > 0 ? (guint)((left + 999) / 1000) : 0;
+}

@@ -21,3 +21,8 @@ typedef struct {
 gboolean banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean shared);
 /* Gives back one place like @place. */
 void banger_places_leave (GArray *taken, const BangerPlace *place);
+
+/* Of an import that last received something at @heard (monotonic microseconds): how many
+ * milliseconds it has left at @now until it is taken to have stalled, 0 if it has. @limit: in
+ * seconds, not 0. */
+guint banger_places_stall_ms (gint64 heard, gint64 now, guint limit);

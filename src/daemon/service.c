@@ -148,6 +148,7 @@ banger_service_new (BangerMode mode, GDBusConnection *connection, GError **error
       = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)banger_job_free);
   self->workers_running = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
   self->workers_waiting = g_queue_new ();
+  self->workers = g_ptr_array_new ();
   if (!open_state (self, error))
     return NULL;
   self->auth = banger_auth_new (mode, connection);
@@ -182,6 +183,8 @@ banger_service_free (BangerService *self)
   g_hash_table_unref (self->kernels);
   g_hash_table_unref (self->jobs);
   g_queue_free (self->workers_waiting);
+  g_ptr_array_unref (self->workers);
+  g_clear_handle_id (&self->stall_timer, g_source_remove);
   g_array_unref (self->workers_running);
   g_clear_object (&self->auth);
   g_clear_pointer (&self->store, banger_store_close);

@@ -34,6 +34,8 @@ typedef struct {
   GHashTable *jobs;             /* id to BangerJob */
   GArray *workers_running;      /* of BangerPlace */
   GQueue *workers_waiting;      /* of GTask, see worker-client.c */
+  GPtrArray *workers;           /* of GTask: those that run */
+  guint stall_timer;
 } BangerService;
 
 /* Takes the lock, opens the store and makes the folders; objects come with banger_reconcile_async.

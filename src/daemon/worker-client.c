@@ -21,9 +21,12 @@ typedef struct {
   GVariant *done;  /* arguments of "done" */
   GError *failure; /* what the worker said, or why it could not run */
   gulong on_cancel;
+  gboolean receiving; /* what comes from somebody who may have gone quiet */
+  gint64 heard;       /* when the worker last said something, monotonic */
 } Run;
 
 static void start_next (BangerService *service);
+static void watch_stalls (BangerService *service);
 
 static void
 run_free (gpointer data)
@@ -69,8 +72,10 @@ complete (GTask *task)
   note_silent_end (run);
   g_cancellable_disconnect (cancellable, run->on_cancel);
   run->on_cancel = 0;
-  if (run->running)
+  if (run->running) {
     banger_places_leave (run->service->workers_running, &run->place);
+    g_ptr_array_remove_fast (run->service->workers, task);
+  }
   run->running = FALSE;
   if (g_cancellable_is_cancelled (cancellable)) {
     GError *error = NULL;
@@ -95,14 +100,17 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
   const char *stage = NULL;
   double fraction = -1;
 
+  run->heard = g_get_monotonic_time ();
   if (message == NULL) {
     /* It may have closed for a packet of the wrong shape: then the process still runs. */
     if (run->alive)
       kill (run->pid, SIGKILL);
     complete (task);
   } else if (g_str_equal (message->verb, "progress")) {
-    if (g_variant_lookup (message->args, "stage", "&s", &stage))
+    if (g_variant_lookup (message->args, "stage", "&s", &stage)) {
+      run->receiving = run->place.import && g_str_equal (stage, "receiving");
       banger_job_stage (run->job, stage);
+    }
     if (g_variant_lookup (message->args, "fraction", "d", &fraction))
       banger_job_progress (run->job, fraction);
   } else if (g_str_equal (message->verb, "done") && run->done == NULL) {
@@ -150,7 +158,10 @@ start (GTask *task)
   Run *run = g_task_get_task_data (task);
 
   run->running = TRUE;
+  run->receiving = run->place.import;
+  run->heard = g_get_monotonic_time ();
   g_array_append_val (run->service->workers_running, run->place);
+  g_ptr_array_add (run->service->workers, task);
   if (!spawn (task, run, &run->failure)) {
     if (run->channel != NULL)
       banger_channel_close (run->channel);
@@ -187,6 +198,74 @@ start_next (BangerService *service)
 
   while ((task = take_startable (service)) != NULL)
     start (task);
+  watch_stalls (service);
+}
+
+/* Whether an import that waits could begin if @run ended. */
+static gboolean
+is_in_the_way (BangerService *service, const Run *run)
+{
+  g_autoptr (GArray) others = g_array_copy (service->workers_running);
+  gboolean shared = service->mode == BANGER_MODE_SYSTEM;
+
+  banger_places_leave (others, &run->place);
+  for (GList *link = service->workers_waiting->head; link != NULL; link = link->next) {
+    const Run *waiting = g_task_get_task_data (link->data);
+
+    if (waiting->place.import && banger_places_free (others, &waiting->place, shared))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* Its end comes once the process has ended. */
+static void
+end_stalled (Run *run, guint limit)
+{
+  banger_set_error (&run->failure, BANGER_ERROR_TIMEOUT, NULL,
+                    "whoever sends it has gone quiet, and another import waits for its place",
+                    "see that what sends the archive goes on, then try again",
+                    "%s: nothing was received for %u seconds", banger_job_kind (run->job), limit);
+  kill (run->pid, SIGKILL);
+}
+
+static gboolean
+on_stall_timer (gpointer data)
+{
+  BangerService *service = data;
+
+  service->stall_timer = 0;
+  watch_stalls (service);
+  return G_SOURCE_REMOVE;
+}
+
+/* While an import waits: ends the one that holds a place for nothing, and looks again when that has
+ * ended, or when the next one would have. */
+static void
+watch_stalls (BangerService *service)
+{
+  guint limit = service->config->import_stall, least = G_MAXUINT;
+  gint64 now = g_get_monotonic_time ();
+  Run *quiet = NULL;
+
+  g_clear_handle_id (&service->stall_timer, g_source_remove);
+  for (guint i = 0; limit > 0 && i < service->workers->len; i++) {
+    Run *run = g_task_get_task_data (service->workers->pdata[i]);
+    guint left = banger_places_stall_ms (run->heard, now, limit);
+
+    if (!run->receiving || !run->alive || left >= least || !is_in_the_way (service, run))
+      continue;
+    if (run->failure != NULL)
+      return; /* it is on its way out */
+    quiet = run;
+    least = left;
+  }
+  if (quiet == NULL)
+    return;
+  if (least == 0)
+    end_stalled (quiet, limit);
+  else
+    service->stall_timer = g_timeout_add (least, on_stall_timer, service);
 }
 
 static gboolean

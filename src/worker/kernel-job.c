@@ -147,6 +147,7 @@ read_all (KernelJob *job, int fd, GError **error)
   ssize_t n;
 
   while ((n = TEMP_FAILURE_RETRY (read (fd, chunk, 65536))) > 0) {
+    report (job, job->stage, -1);
     g_byte_array_append (bytes, chunk, n);
     if (bytes->len > BANGER_KERNEL_MAX) {
       refuse (job, error, "it is larger than 512 MiB", NULL);

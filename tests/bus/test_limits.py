@@ -151,9 +151,9 @@ class LimitsTest(unittest.TestCase):
         return {key: int(number) for key, number
                 in re.findall(r"'([a-z-]+)': <(?:uint32 |uint64 )?(\d+)>", value)}
 
-    def property(self, path, name):
+    def property(self, path, name, interface="VM"):
         answer = self.root.call_to(NAME, path, "org.freedesktop.DBus.Properties", "Get",
-                                   "('%s.VM', '%s')" % (NAME, name))
+                                   "('%s.%s', '%s')" % (NAME, interface, name))
         self.assertIsNone(answer.error, answer)
         return answer.value.removeprefix("(<").removesuffix(">,)")
 
@@ -249,6 +249,37 @@ class LimitsTest(unittest.TestCase):
         self.refused(self.alice.call(vm, "VM.Start"), "the host has not enough memory",
                      "it needs 64 MiB, 0 MiB are available")
         self.assertEqual(self.vms(), {vm})
+
+    def test_stalled_import(self):
+        """It keeps its place as long as nobody else wants it."""
+        self.configure(CONFIGURATION.replace("vms=2", "vms=2\nimport-stall=1"))
+        self.restart()
+        self.addCleanup(self.restart)
+        self.addCleanup(self.configure, CONFIGURATION)
+        fifo = self.base / "fifo"
+        os.mkfifo(fifo)
+        fifo.chmod(0o666)
+        self.addCleanup(fifo.unlink)
+        end = os.open(fifo, os.O_RDWR)
+        self.addCleanup(os.close, end)
+        slow = [self.begin_import("slow%d" % number, fifo) for number in range(2)]
+        waiting, job = self.begin_import("waits", self.base / "small.tar")
+        # One of the user's two gives way, with what to do about it.
+        self.ended(self.erin, job, ["import-image", waiting, "done"])
+        errors = [self.property(path, "Error", "Job") for _, path in slow]
+        self.assertEqual(["Error.Timeout" in error for error in errors].count(True), 1, errors)
+        self.assertIn("nothing was received for 1 seconds", "".join(errors))
+        for (image, path), error in zip(slow, errors):
+            if "Error.Timeout" not in error:
+                self.assertIsNone(self.erin.call(path, "Job.Cancel").error)
+                self.ended(self.erin, path, ["import-image", image, "cancelled"])
+        self.assertIsNone(self.erin.call(waiting, "Image.Delete").error)
+
+    def begin_import(self, name, file):
+        answer = self.erin.call(ROOT, "Manager.ImportImage",
+                                "('%s', handle 0, @a{sv} {})" % name, files=[file])
+        self.assertIsNone(answer.error, answer)
+        return re.findall(r"/org/banger/Banger1/\w+/\w+", answer.value)
 
     def test_options(self):
         """All that CreateVM takes is in the properties; no network but none is to be had."""

@@ -46,7 +46,7 @@ test_takes (void)
         "[defaults]\nvcpus=2\nmemory = 1G \r\n  disk=8GiB\nwork=10G\nwork=100G\nroot=clone\n"
         "restart=on-failure\nnetwork=none\n"
         "[limits]\nvms=10\nvcpus=8\nmemory=16G\ndisk=1T\nreserve-memory=1024M\n"
-        "reserve-disk=0\npublish-any=true\n[client]\nbus=system\nprogress=plain");
+        "reserve-disk=0\nimport-stall=7\npublish-any=true\n[client]\nbus=system\nprogress=plain");
   g_assert_cmpuint (config->vcpus, ==, 2);
   g_assert_cmpuint (config->memory_bytes, ==, 1 * GIB);
   g_assert_cmpuint (config->disk_bytes, ==, 8 * GIB);
@@ -60,6 +60,7 @@ test_takes (void)
   g_assert_cmpuint (config->user_disk_bytes, ==, 1024 * GIB);
   g_assert_cmpuint (config->reserve_memory_bytes, ==, 1 * GIB);
   g_assert_cmpuint (config->reserve_disk_bytes, ==, 0);
+  g_assert_cmpuint (config->import_stall, ==, 7);
   g_assert_true (config->publish_any);
   g_assert_cmpstr (config->bus, ==, "system");
   g_assert_cmpstr (config->progress, ==, "plain");

@@ -64,6 +64,21 @@ test_leave (void)
   g_assert_cmpuint (taken->len, ==, 2);
 }
 
+static void
+test_stall (void)
+{
+  const gint64 heard = G_GINT64_CONSTANT (5000) * G_USEC_PER_SEC;
+
+  g_assert_cmpuint (banger_places_stall_ms (heard, heard, 300), ==, 300000);
+  g_assert_cmpuint (banger_places_stall_ms (heard, heard + 299 * G_USEC_PER_SEC, 300), ==, 1000);
+  g_assert_cmpuint (banger_places_stall_ms (heard, heard + 300 * G_USEC_PER_SEC - 1, 300), ==, 1);
+  g_assert_cmpuint (banger_places_stall_ms (heard, heard + 300 * G_USEC_PER_SEC, 300), ==, 0);
+  g_assert_cmpuint (
+      banger_places_stall_ms (heard, heard + G_GINT64_CONSTANT (9000) * G_USEC_PER_SEC, 300), ==,
+      0);
+  g_assert_cmpuint (banger_places_stall_ms (heard, heard, 86400), ==, 86400000);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -72,5 +87,6 @@ main (int argc, char **argv)
   g_test_add_func ("/places/own-service", test_own_service);
   g_test_add_func ("/places/quick-beside-imports", test_quick_beside_imports);
   g_test_add_func ("/places/leave", test_leave);
+  g_test_add_func ("/places/stall", test_stall);
   return g_test_run ();
 }
