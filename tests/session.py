@@ -73,6 +73,7 @@ class Session:
             os.environ,
             PATH="%s:%s:/usr/sbin:/sbin" % (self.programs, os.environ.get("PATH", "/usr/bin:/bin")),
             XDG_STATE_HOME=str(self.home),
+            XDG_DATA_HOME=str(self.home / "data"),
             XDG_RUNTIME_DIR=str(self.runtime.parent),
             BANGER_BUS="session",
             DBUS_SESSION_BUS_ADDRESS="unix:path=%s/bus" % self.base)

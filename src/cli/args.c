@@ -307,6 +307,15 @@ get_slot (BangerArgs *args, const char *name)
   return slot;
 }
 
+void
+banger_args_default (BangerArgs *args, const char *name, const char *text)
+{
+  Slot *slot = get_slot (args, name);
+
+  if (slot->text == NULL)
+    slot->text = g_strdup (text);
+}
+
 gboolean
 banger_args_flag (BangerArgs *args, const char *name)
 {

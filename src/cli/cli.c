@@ -5,6 +5,8 @@
 #include "text.h"
 #include "verbs.h"
 
+#include "common/configuration.h"
+
 #include "config.h"
 
 #include <glib/gi18n.h>
@@ -39,7 +41,15 @@ sort_words (char **argv)
 }
 
 static gboolean
-choose_bus (BangerArgs *args, gboolean *session, GError **error)
+is_session (const char *word, gboolean *session)
+{
+  *session = g_strcmp0 (word, "session") == 0;
+  return *session || g_strcmp0 (word, "system") == 0;
+}
+
+/* The option, else the environment, else the configuration, else the system bus. */
+static gboolean
+choose_bus (BangerArgs *args, const char *configured, gboolean *session, GError **error)
 {
   const char *word = g_getenv ("BANGER_BUS");
 
@@ -49,18 +59,40 @@ choose_bus (BangerArgs *args, gboolean *session, GError **error)
                       _ ("--session and --system exclude each other"));
     return FALSE;
   }
-  if (*session || banger_args_flag (args, "system") || word == NULL || *word == '\0')
+  if (*session || banger_args_flag (args, "system"))
     return TRUE;
-  *session = strcmp (word, "session") == 0;
-  if (*session || strcmp (word, "system") == 0)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
-                    "BANGER_BUS=session, BANGER_BUS=system", _ ("BANGER_BUS names no bus"));
-  return FALSE;
+  if (word != NULL && *word != '\0') {
+    if (is_session (word, session))
+      return TRUE;
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "BANGER_BUS=session, BANGER_BUS=system", _ ("BANGER_BUS names no bus"));
+    return FALSE;
+  }
+  is_session (configured, session);
+  return TRUE;
+}
+
+/* The files of the user and of the host. What a person may be helped with works without them. */
+static gboolean
+configure (BangerArgs *args, gboolean *session, GError **error)
+{
+  const BangerCommand *command = banger_args_command (args);
+  g_autoptr (BangerConfig) config = NULL;
+  g_autoptr (GError) cause = NULL;
+  gboolean helps = command->hidden || strcmp (command->verb, "help") == 0;
+
+  config = banger_config_load (BANGER_MODE_SESSION, &cause);
+  if (config == NULL && !helps) {
+    g_propagate_error (error, g_steal_pointer (&cause));
+    return FALSE;
+  }
+  if (config != NULL)
+    banger_args_default (args, "progress", config->progress);
+  return choose_bus (args, config != NULL ? config->bus : NULL, session, error);
 }
 
 static int
-run_parsed (BangerArgs *args, GError **error)
+run_parsed (BangerArgs *args, char **note, GError **error)
 {
   const BangerCommand *command = banger_args_command (args);
   g_autoptr (BangerClient) client = NULL;
@@ -73,12 +105,12 @@ run_parsed (BangerArgs *args, GError **error)
     g_print ("%s", text);
     return BANGER_EXIT_OK;
   }
-  if (!choose_bus (args, &session, error))
+  if (!configure (args, &session, error))
     return 0;
   client = banger_client_new (session, !banger_args_flag (args, "no-input"));
   status = command->run (client, args, error);
   if (*error != NULL && !command->hidden)
-    banger_version_note_skew (client);
+    *note = banger_version_note_skew (client);
   return status;
 }
 
@@ -118,7 +150,7 @@ wants_json (const char *const *words)
 }
 
 static int
-run_words (const char *const *words, BangerFormat *format, GError **error)
+run_words (const char *const *words, BangerFormat *format, char **note, GError **error)
 {
   g_autoptr (BangerArgs) args = NULL;
   const BangerCommand *command = NULL;
@@ -149,7 +181,7 @@ run_words (const char *const *words, BangerFormat *format, GError **error)
     return 0;
   if (!banger_args_format (args, format, error))
     return 0;
-  return run_parsed (args, error);
+  return run_parsed (args, note, error);
 }
 
 int
@@ -157,6 +189,7 @@ banger_cli_run (int argc, char **argv)
 {
   g_autoptr (GError) error = NULL;
   g_auto (GStrv) words = NULL;
+  g_autofree char *note = NULL;
   BangerFormat format = BANGER_FORMAT_TABLE;
   int status = 0;
 
@@ -170,11 +203,13 @@ banger_cli_run (int argc, char **argv)
     g_free (words[0]);
     words[0] = g_strdup ("version");
   }
-  status = run_words ((const char *const *)words, &format, &error);
+  status = run_words ((const char *const *)words, &format, &note, &error);
   if (error != NULL) {
     if (status == 0)
       status = banger_output_status (error);
     banger_output_error (error);
+    if (note != NULL)
+      g_printerr ("%s %s\n", _ ("note:"), note);
     if (format == BANGER_FORMAT_JSON || format == BANGER_FORMAT_YAML) {
       g_autofree char *text = banger_output_error_document (error, format);
 

@@ -114,6 +114,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerArgs, banger_args_free)
 const BangerCommand *banger_args_command (BangerArgs *args);
 /* The words that are no options. */
 const char *const *banger_args_words (BangerArgs *args);
+/* Sets the text of an option that was not given; NULL does nothing. */
+void banger_args_default (BangerArgs *args, const char *name, const char *text);
 /* Values by name; it is a programming error to ask for an option that the command does not have. */
 gboolean banger_args_flag (BangerArgs *args, const char *name);
 const char *banger_args_text (BangerArgs *args, const char *name);

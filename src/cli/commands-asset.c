@@ -5,6 +5,11 @@
 #include <glib/gi18n.h>
 
 static const BangerOption import_options[] = {
+  VALUE ("user", 0, TEXT, NOTHING, N_ ("USER"),
+         N_ ("the guest's user that commands run as unless they are told otherwise")),
+  VALUE ("cwd", 0, TEXT, NOTHING, N_ ("DIR"), N_ ("the directory that they run in")),
+  VALUE ("env", 0, LIST, NOTHING, N_ ("KEY=VALUE"),
+         N_ ("a variable of their environment; may be given several times")),
   FLAG ("default", 0, N_ ("make it the default for new VMs")),
   NO_WAIT,
   FLAG ("quiet", 'q', N_ ("print the name only")),

@@ -4,7 +4,14 @@
 
 #include <glib/gi18n.h>
 
+static const BangerOption monitor_options[] = {
+  FLAG ("json", 0, N_ ("print a JSON document on each line, see JSON in banger(1)")),
+  END,
+};
+
 static const BangerOption help_options[] = {
+  FLAG ("tree", 0, N_ ("print all commands as a tree")),
+  FLAG ("json", 0, N_ ("print all commands with their options as JSON")),
   { "man", 0, BANGER_OPTION_FLAG, BANGER_COMPLETE_NOTHING, NULL,
     N_ ("print the manual page banger(1) as source") },
   END,
@@ -18,6 +25,12 @@ const BangerCommand banger_commands_host[] = {
     NULL, .run = banger_job_show },
   { "job", "cancel", "ID...", 1, ANY, NAMES (JOB), NULL,
     N_ ("cancel jobs: what they did is undone"), NULL, .run = banger_job_cancel },
+  { NULL, "status", "", 0, 0, NONE, banger_options_show,
+    N_ ("say what the service runs, what is free and what you may have"), NULL,
+    .run = banger_host_status },
+  { NULL, "monitor", "", 0, 0, NONE, monitor_options,
+    N_ ("print what happens: a line for each event on the bus"),
+    N_ ("Until Ctrl-C. It goes on when the service is started anew."), .run = banger_host_monitor },
   { NULL, "doctor", "", 0, 0, NONE, banger_options_show,
     N_ ("say what this host can do, and how to mend what it cannot"),
     N_ ("Exits with 8 if something that banger needs is missing."), .run = banger_host_doctor },

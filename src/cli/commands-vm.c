@@ -24,6 +24,10 @@ static const BangerOption create_options[] = {
   FLAG ("autostart", 0, N_ ("start it after each boot of the host")),
   VALUE ("backend", 0, TEXT, NOTHING, N_ ("VMM"), N_ ("the VMM that runs it (default: qemu)")),
   VALUE ("label", 0, LIST, LABEL, N_ ("KEY=VALUE"), N_ ("a label; may be given several times")),
+  VALUE ("ssh-key", 0, LIST, FILE, N_ ("FILE"),
+         N_ ("public keys that open it, beside banger's own and ~/.ssh/id_*.pub; may be given "
+             "several times")),
+  FLAG ("no-ssh-key", 0, N_ ("let no key open it")),
   FLAG ("no-start", 0, N_ ("make it, but do not start it")),
   NO_WAIT,
   FLAG ("quiet", 'q', N_ ("print the name only")),
@@ -113,6 +117,11 @@ const BangerCommand banger_commands_vm[] = {
     .run = banger_vm_rename },
   { "vm", "list", "", 0, 0, NONE, banger_options_list, N_ ("list VMs"), NULL,
     .columns = banger_vm_columns, .run = banger_vm_list },
+  { "vm", "status", "NAME...", 1, ANY, NAMES (VM), NULL,
+    N_ ("say what VMs do now, and what you may want to do next"),
+    N_ ("For people: state, what its guest or a job does, why it failed, the console's last lines, "
+        "changes that wait for a restart, published ports. For programs there is 'vm show'."),
+    .run = banger_vm_status },
   { "vm", "show", "NAME", 1, 1, ONE (VM), banger_options_show,
     N_ ("show a VM, and why it failed if it did"), NULL, .run = banger_vm_show },
   { "vm", "health", "NAME", 1, 1, ONE (VM), banger_options_show,

@@ -7,7 +7,8 @@
 static const BangerOption global_options[] = {
   FLAG ("session", 0, N_ ("use your own service on the session bus")),
   FLAG ("system", 0, N_ ("use the system's service (default)")),
-  FLAG ("no-input", 0, N_ ("never have a password asked for; fail instead")),
+  FLAG ("no-input", 0,
+        N_ ("ask nothing, neither a password nor whether it is meant; fail instead")),
   VALUE ("progress", 0, TEXT, PROGRESS, N_ ("FORM"),
          N_ ("stages of jobs: auto, plain (a line each) or none")),
   FLAG ("help", 'h', N_ ("explain the command")),
@@ -33,9 +34,10 @@ const BangerOption banger_options_show[] = { SHOW_OPTIONS, END };
 const BangerOption banger_options_wait[] = { NO_WAIT, END };
 
 static const BangerShorthand shorthands[] = {
-  { "ls", "vm", "list" },   { "ps", "vm", "list" },     { "start", "vm", "start" },
-  { "stop", "vm", "stop" }, { "rm", "vm", "delete" },   { "exec", "vm", "exec" },
-  { "logs", "vm", "logs" }, { "shell", "vm", "shell" }, { NULL },
+  { "ls", "vm", "list" },         { "ps", "vm", "list" },       { "start", "vm", "start" },
+  { "stop", "vm", "stop" },       { "rm", "vm", "delete" },     { "exec", "vm", "exec" },
+  { "logs", "vm", "logs" },       { "shell", "vm", "shell" },   { "kill", "vm", "kill" },
+  { "restart", "vm", "restart" }, { "create", "vm", "create" }, { NULL },
 };
 
 const BangerCommand *const *

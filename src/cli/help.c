@@ -5,6 +5,7 @@
 #include "verbs.h"
 
 #include <glib/gi18n.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WIDTH 80
@@ -20,7 +21,7 @@ static const BangerExitText exits[] = {
   { BANGER_EXIT_UNREACHABLE, N_ ("the service cannot be reached") },
   { BANGER_EXIT_TIMEOUT, N_ ("it took too long") },
   { BANGER_EXIT_HOST_NOT_READY, N_ ("this host lacks something: see 'banger doctor'") },
-  { BANGER_EXIT_INTERRUPTED, N_ ("interrupted: the job was cancelled") },
+  { BANGER_EXIT_INTERRUPTED, N_ ("interrupted: the job was cancelled; or not confirmed") },
   { BANGER_EXIT_NOT_RUN, N_ ("exec: the command could not be run in the guest") },
   { BANGER_EXIT_TRANSPORT, N_ ("exec: the guest could not be reached, or the connection broke") },
   { BANGER_EXIT_OK, NULL },
@@ -175,6 +176,13 @@ banger_help_run (BangerClient *client, BangerArgs *args, GError **error)
 
   if (banger_args_flag (args, "man")) {
     text = banger_help_man ();
+  } else if (banger_args_flag (args, "tree")) {
+    text = banger_help_tree ();
+  } else if (banger_args_flag (args, "json")) {
+    text = banger_help_json ();
+    /* JSON is UTF-8 whatever the locale is. */
+    fputs (text, stdout);
+    return BANGER_EXIT_OK;
   } else if (words[0] == NULL) {
     text = banger_help_overview ();
   } else if (words[1] == NULL && banger_command_is_noun (words[0])) {

@@ -53,11 +53,21 @@ add_fd (GUnixFDList *fds, int fd, GError **error)
 static GVariant *
 import_options (BangerArgs *args)
 {
+  static const char *const words[] = { "user", "cwd" };
+  const char *const *env = banger_args_has_list (args, "env");
   GVariantDict options;
 
   g_variant_dict_init (&options, NULL);
   if (banger_args_flag (args, "default"))
     g_variant_dict_insert (&options, "default", "b", TRUE);
+  for (guint i = 0; i < G_N_ELEMENTS (words); i++) {
+    const char *word = banger_args_has_text (args, words[i]);
+
+    if (word != NULL)
+      g_variant_dict_insert (&options, words[i], "s", word);
+  }
+  if (env[0] != NULL)
+    g_variant_dict_insert_value (&options, "env", g_variant_new_strv (env, -1));
   return g_variant_dict_end (&options);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* banger(1), in the man(7) macros. */
 #include "help.h"
+#include "listing.h"
 
 #include "config.h"
 
@@ -51,6 +52,18 @@ append_options (GString *out, const BangerOption *options)
   }
 }
 
+/* Columns, as --columns, --filter and --sort take them. */
+static void
+append_columns (GString *out, const BangerColumn *columns)
+{
+  g_autoptr (GString) text = g_string_new ("Columns:");
+
+  for (; columns->key != NULL; columns++)
+    g_string_append_printf (text, " %s%s", columns->key, columns[1].key != NULL ? "," : ".");
+  g_string_append (out, ".PP\n");
+  append_text (out, text->str);
+}
+
 static void
 append_command (GString *out, const BangerCommand *command)
 {
@@ -63,6 +76,8 @@ append_command (GString *out, const BangerCommand *command)
     g_string_append (out, ".PP\n");
     append_text (out, command->details);
   }
+  if (command->columns != NULL)
+    append_columns (out, command->columns);
   append_options (out, command->options);
 }
 
@@ -86,19 +101,49 @@ static const char description[]
       "one "
       "leaves at once, and the service goes on with the cleaning up.";
 
+static const char selection[]
+    = "Commands that take several names also take patterns, where * stands for any text and ? for "
+      "one character (quote them for the shell), --all, and --label KEY=VALUE. These mean your own "
+      "VMs only, and only those in a state for which the command makes sense; others are named. "
+      "What destroys something is then asked about on a terminal; without one, or with --no-input, "
+      "it fails and says what to run instead. All that can be done is done; the exit status is "
+      "that "
+      "of the first failure.";
+
 static const char json_text[]
-    = "With --json standard output is one JSON object. Its member schema is an integer, now 1; "
-      "members are added within a version, never removed or changed. Names are in snake_case, "
-      "sizes (_bytes) and times spent (_us, microseconds) are integers, moments (_at) are RFC 3339 "
-      "in UTC, or null. States and other words are those of the bus API and are never translated. "
-      "Lists are an object with one array: vms, images, kernels, jobs, findings. An error is an "
-      "object with the member error: name (as on D-Bus), message, stage, cause, hint; the text for "
-      "people goes to standard error beside it.";
+    = "With --json (or --format json) standard output is one JSON object; with --format yaml the "
+      "same as YAML. Its member schema is an integer, now 1; members are added within a version, "
+      "never removed or changed. Names are in snake_case, sizes (_bytes) and times spent (_us, "
+      "microseconds) are integers, moments (_at) are RFC 3339 in UTC, or null. States and other "
+      "words are those of the bus API and are never translated. A list is an object with one "
+      "array.\n\n"
+      "An error is an object with the member error, which has name (as on D-Bus), message, stage, "
+      "cause and hint, the last three null where there is none. It is written to standard output, "
+      "for a program that reads there; the text for people goes to standard error beside it. In a "
+      "document error is null where there is none.\n\n"
+      "CSV (RFC 4180) has the columns of --columns as they are: bytes as numbers, moments in RFC "
+      "3339, several values with spaces between. --property prints one member alone, text without "
+      "quotes, with a dot between the member of an object and what is inside: labels.env.\n\n"
+      "By command:";
 
 static const char environment[]
     = "BANGER_BUS: session or system, the bus to use where neither --session nor --system is "
-      "given. Without it the system bus is used, and never another one if that fails.\n\n"
+      "given.\n\n"
+      "XDG_DATA_HOME: where banger's own pair of keys is, ~/.local/share if it is not set.\n\n"
+      "XDG_CONFIG_HOME: where your configuration is, ~/.config if it is not set.\n\n"
       "NO_COLOR: if it is not empty, nothing is coloured.";
+
+static const char files[]
+    = "$XDG_DATA_HOME/banger/id_ed25519 and id_ed25519.pub: banger's own pair of keys, made by "
+      "ssh-keygen when the first VM is; 'vm create' lets its public key, and your ~/.ssh/id_*.pub, "
+      "open the guest's root.\n\n"
+      "/usr/lib/banger/banger.conf, /etc/banger/banger.conf, /etc/banger/banger.conf.d/*.conf, "
+      "$XDG_CONFIG_HOME/banger/banger.conf, $XDG_CONFIG_HOME/banger/banger.conf.d/*.conf: the "
+      "configuration, see banger.conf(5). This program reads the group client: bus (session, "
+      "system) "
+      "and progress (auto, plain, none). An option stands before the environment, that before "
+      "your files, these before the host's, and these before what is built in: the system bus, and "
+      "progress auto. Never is another bus used because one cannot be reached.";
 
 char *
 banger_help_man (void)
@@ -124,13 +169,20 @@ banger_help_man (void)
   for (guint i = 0; shorthands[i].word != NULL; i++)
     g_string_append_printf (out, ".TP\n\\fBbanger %s\\fR\nis banger %s %s.\n", shorthands[i].word,
                             shorthands[i].noun, shorthands[i].verb);
+  append_section (out, "SEVERAL OBJECTS", selection);
   append_section (out, "JSON", json_text);
+  for (const BangerManJson *json = banger_help_man_json (); json->commands != NULL; json++) {
+    g_string_append_printf (out, ".TP\n\\fB%s\\fR\n", json->commands);
+    append_text (out, json->members);
+  }
   g_string_append (out, ".SH EXIT STATUS\n");
   for (const BangerExitText *text = banger_help_exits (); text->meaning != NULL; text++) {
     g_string_append_printf (out, ".TP\n\\fB%d\\fR\n", text->status);
     append_text (out, text->meaning);
   }
   append_section (out, "ENVIRONMENT", environment);
-  append_section (out, "SEE ALSO", "bangerd(8), banger-agent-protocol(7), polkit(8), busctl(1)");
+  append_section (out, "FILES", files);
+  append_section (out, "SEE ALSO",
+                  "banger.conf(5), bangerd(8), banger-agent-protocol(7), polkit(8), busctl(1)");
   return g_string_free (out, FALSE);
 }

@@ -8,6 +8,7 @@
 
 int banger_vm_create (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_list (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_status (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_show (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_health (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_start (BangerClient *client, BangerArgs *args, GError **error);
@@ -38,6 +39,8 @@ int banger_job_list (BangerClient *client, BangerArgs *args, GError **error);
 int banger_job_show (BangerClient *client, BangerArgs *args, GError **error);
 int banger_job_cancel (BangerClient *client, BangerArgs *args, GError **error);
 
+int banger_host_status (BangerClient *client, BangerArgs *args, GError **error);
+int banger_host_monitor (BangerClient *client, BangerArgs *args, GError **error);
 int banger_host_doctor (BangerClient *client, BangerArgs *args, GError **error);
 int banger_host_version (BangerClient *client, BangerArgs *args, GError **error);
 
@@ -48,8 +51,8 @@ int banger_complete_run (BangerClient *client, BangerArgs *args, GError **error)
 guint banger_version_protocol (GVariant *manager);
 /* A sentence for people where the service is of another version than this program, else NULL. */
 char *banger_version_skew (GVariant *manager);
-/* After a call that failed: says so on standard error if the protocols differ. */
-void banger_version_note_skew (BangerClient *client);
+/* After a call that failed: that sentence if the protocols differ, else NULL. */
+char *banger_version_note_skew (BangerClient *client);
 
 /* Prints one object, in the form that @args ask for. */
 gboolean banger_vm_print (BangerClient *client, const char *path, BangerArgs *args, GError **error);

@@ -37,24 +37,22 @@ banger_version_skew (GVariant *manager)
   return NULL;
 }
 
-void
+char *
 banger_version_note_skew (BangerClient *client)
 {
   g_autoptr (GVariant) reply = NULL, manager = NULL;
-  g_autofree char *skew = NULL;
 
   /* Something has failed already: the service is not started for this note, nor waited for long. */
   if (banger_client_owner (client) == NULL || banger_client_interrupts (client) > 0)
-    return;
+    return NULL;
   reply = g_dbus_connection_call_sync (
       banger_client_bus (client), banger_client_owner (client), BANGER_ROOT_PATH,
       "org.freedesktop.DBus.Properties", "GetAll", g_variant_new ("(s)", BANGER_IFACE_MANAGER),
       G_VARIANT_TYPE ("(a{sv})"), G_DBUS_CALL_FLAGS_NO_AUTO_START, NOTE_MS, NULL, NULL);
   manager = reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
   if (manager == NULL || banger_version_protocol (manager) == BANGER_PROTOCOL)
-    return;
-  skew = banger_version_skew (manager);
-  g_printerr ("%s %s\n", _ ("note:"), skew);
+    return NULL;
+  return banger_version_skew (manager);
 }
 
 static JsonNode *

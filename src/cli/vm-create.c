@@ -32,6 +32,27 @@ add_labels (GVariantBuilder *options, const char *const *labels, GError **error)
   return TRUE;
 }
 
+static gboolean
+add_keys (BangerArgs *args, GVariantBuilder *options, GError **error)
+{
+  const char *const *files = banger_args_list (args, "ssh-key");
+  g_autofree char *keys = NULL;
+
+  if (banger_args_flag (args, "no-ssh-key")) {
+    if (files[0] == NULL)
+      return TRUE;
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--ssh-key and --no-ssh-key exclude each other"));
+    return FALSE;
+  }
+  keys = banger_keys_collect (files, error);
+  if (keys == NULL)
+    return FALSE;
+  if (*keys != '\0')
+    g_variant_builder_add (options, "{sv}", "authorized-keys", g_variant_new_string (keys));
+  return TRUE;
+}
+
 /* What needs no question to the service. */
 static gboolean
 add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
@@ -62,7 +83,8 @@ add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
     g_variant_builder_add (options, "{sv}", "autostart", g_variant_new_boolean (TRUE));
   if (banger_args_flag (args, "no-start"))
     g_variant_builder_add (options, "{sv}", "start", g_variant_new_boolean (FALSE));
-  return add_labels (options, banger_args_list (args, "label"), error);
+  return add_labels (options, banger_args_list (args, "label"), error)
+         && add_keys (args, options, error);
 }
 
 /* CreateVM's arguments, floating. */

@@ -29,7 +29,7 @@ class Completion(CliTest):
         return result.stdout.split()
 
     def test_words(self):
-        self.assertEqual(self.offered("vm", "st"), ["start", "stop"])
+        self.assertEqual(set(self.offered("vm", "sto")), {"stop"})
         self.assertEqual(self.offered("im"), ["image"])
         self.assertIn("exec", self.offered("ex"))
         self.assertNotIn("__complete", self.offered(""))

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What banger(1) says of the JSON of each command. */
+#include "help.h"
+
+static const BangerManJson objects[] = {
+  { "vm list",
+    "vms: an array of VMs, each with id, name, owner_uid, state, health, image, image_id, kernel, "
+    "kernel_id, backend, accelerator, vcpus, memory_bytes, disk_bytes, work_bytes, root, network, "
+    "addresses and published (arrays), labels (an object), restart, restarts, autostart, pending "
+    "(an array of keys of 'vm set' that need a restart), last_exit, boot_stage, next_start_at, "
+    "created_at, started_at. image and kernel are null if they are gone; root, network, restart, "
+    "last_exit and boot_stage if there is nothing to say." },
+  { "vm show, vm create",
+    "one VM as in 'vm list'. Of one that failed also failure, an error as below, failed_at and "
+    "console_tail, the last of what its guest wrote." },
+  { "vm set",
+    "changes: an array of objects with vm, key, old, new (text) and when: now, next-start or "
+    "needs-restart; dry_run." },
+  { "vm health",
+    "health, init, agent_version, stages (each with stage and at_us, since the guest's kernel "
+    "began), problems (an array)." },
+  { "image list, image show, image import",
+    "images: an array of images, or one: id, name, owner_uid, shared, default, state, rootfs_path, "
+    "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, digest, created_at." },
+  { "kernel list, kernel show, kernel import",
+    "kernels: an array of kernels, or one: id, name, owner_uid, shared, default, state, release, "
+    "size_bytes, allocated_bytes, digest, created_at." },
+  { "job list, job show",
+    "jobs: an array of jobs, or one: id, kind, object_kind, object_id, object (in lists, as people "
+    "see it), state, stage, progress (0 to 1, or null), started_by_uid, cancelable, timings (each "
+    "with stage, began_at, duration_us), notes (an array), result (an object, such as with "
+    "ended_by "
+    "of a stop: guest, button, vmm, kill), error." },
+  { "status",
+    "version, protocol, service_version, service_protocol, bus, vms, vms_running, default_image, "
+    "default_kernel, backends (each with name, usable, accelerator, version), capacity: an object "
+    "with cpus, memory_total_bytes, memory_available_bytes, memory_used_by_vms_bytes, "
+    "disk_total_bytes, disk_available_bytes, limit_vms, limit_vcpus, limit_memory_bytes, "
+    "limit_disk_bytes (0: no limit), used_vms, used_vcpus, used_memory_bytes, used_disk_bytes." },
+  { "version",
+    "version, protocol, bus, and service_version and service_protocol, null if it does not run." },
+  { "doctor",
+    "errors, warnings (numbers), findings: an array of objects with id, status (ok, warning, "
+    "error), found, why, fix, version, accelerator, capabilities." },
+  { "monitor",
+    "a document on each line: event (added, removed, changed, job-finished, service-started, "
+    "service-ended), at; of an object object_kind, object_id, object_name; of added and changed "
+    "properties, those of the bus API in snake_case; of job-finished kind, target_name, result, "
+    "error." },
+  { "help",
+    "version, options, commands (each with name, usage, summary, details, options, columns, "
+    "shorthands), exit_statuses (each with status, meaning). An option has name, letter, type, "
+    "repeatable, value, summary." },
+  { NULL, NULL },
+};
+
+const BangerManJson *
+banger_help_man_json (void)
+{
+  return objects;
+}
