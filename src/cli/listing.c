@@ -218,8 +218,8 @@ value_texts (JsonNode *node)
     const char *key = NULL;
     JsonNode *value = NULL;
 
-    json_object_iter_init (&iter, json_node_get_object (node));
-    while (json_object_iter_next (&iter, &key, &value)) {
+    json_object_iter_init_ordered (&iter, json_node_get_object (node));
+    while (json_object_iter_next_ordered (&iter, &key, &value)) {
       g_autofree char *text = value_text (value), *pair = g_strconcat (key, "=", text, NULL);
 
       g_strv_builder_add (texts, pair);

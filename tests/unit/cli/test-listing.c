@@ -174,9 +174,9 @@ static void
 test_refused (void)
 {
   static const char *const lines[][2] = {
-    { "vm list --columns name,stat", "did you mean 'state'?" },
-    { "vm list --sort naem", "did you mean 'name'?" },
-    { "vm list --filter stae=running", "did you mean 'state'?" },
+    { "vm list --columns name,vcpu", "did you mean 'vcpus'?" },
+    { "vm list --sort imgae", "did you mean 'image'?" },
+    { "vm list --filter heatlh=running", "did you mean 'health'?" },
     { "vm list --filter running", "--filter COLUMN=VALUE" },
     { "vm list --filter =x", "--filter COLUMN=VALUE" },
     { "vm list --filter !=x", "--filter COLUMN=VALUE" },
