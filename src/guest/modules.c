@@ -154,7 +154,7 @@ take_info (BangerModule *module, const char *info)
 {
   const char *value = strchr (info, '=');
 
-  if (value++ == NULL || !is_line (value))
+  if (value == NULL || !is_line (++value))
     return;
   if (g_str_has_prefix (info, "depends="))
     take_dependencies (module, value);
