@@ -374,7 +374,9 @@ banger_objects_select (GVariant *objects, const char *interface)
 
       object->path = g_strdup (path);
       object->properties = properties;
-      object->name = g_strdup (banger_props_string (properties, "Name"));
+      /* The others are wanted of few of them, or later. */
+      if (!g_variant_lookup (properties, "Name", "s", &object->name))
+        object->name = g_strdup ("");
       g_ptr_array_add (list, object);
     }
   }
@@ -414,56 +416,6 @@ banger_objects_name (GVariant *objects, const char *path, const char *interface)
   if (interfaces != NULL)
     properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
   return g_strdup (properties != NULL ? banger_props_string (properties, "Name") : "");
-}
-
-/* Each look goes through all that come before it, so one is made whatever the type. */
-const char *
-banger_props_string (GVariant *properties, const char *key)
-{
-  g_autoptr (GVariant) value = g_variant_lookup_value (properties, key, NULL);
-
-  if (value != NULL
-      && (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
-          || g_variant_is_of_type (value, G_VARIANT_TYPE_OBJECT_PATH)))
-    return g_variant_get_string (value, NULL); /* @properties holds it too */
-  return "";
-}
-
-guint64
-banger_props_number (GVariant *properties, const char *key)
-{
-  g_autoptr (GVariant) value = g_variant_lookup_value (properties, key, NULL);
-
-  if (value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT64))
-    return g_variant_get_uint64 (value);
-  return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT32)
-             ? g_variant_get_uint32 (value)
-             : 0;
-}
-
-gboolean
-banger_props_flag (GVariant *properties, const char *key)
-{
-  gboolean value = FALSE;
-
-  return g_variant_lookup (properties, key, "b", &value) && value;
-}
-
-const char **
-banger_props_strings (GVariant *properties, const char *key)
-{
-  const char **values = NULL;
-
-  g_variant_lookup (properties, key, "^a&s", &values);
-  return values;
-}
-
-double
-banger_props_double (GVariant *properties, const char *key)
-{
-  double value = 0;
-
-  return g_variant_lookup (properties, key, "d", &value) ? value : 0;
 }
 
 const char *

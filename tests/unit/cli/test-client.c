@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Calls that answer with a descriptor, to a service that may answer with anything. */
+/* Calls that answer with a descriptor, to a service that may answer with anything; what it lists.
+ */
 #include "cli/client.h"
 
 #include <fcntl.h>
@@ -86,6 +87,71 @@ test_descriptor (void)
   g_test_dbus_down (bus);
 }
 
+/* Three objects as the service lists them. */
+static GVariant *
+make_objects (void)
+{
+  g_autoptr (GError) error = NULL;
+  GVariant *objects = g_variant_parse (
+      G_VARIANT_TYPE ("a{oa{sa{sv}}}"),
+      "{'/org/banger/Banger1/vm/b': {'org.banger.Banger1.VM': {'Image': <objectpath '/i'>,"
+      " 'Name': <'second'>, 'Vcpus': <uint32 3>, 'MemoryBytes': <uint64 5000000000>,"
+      " 'Autostart': <true>, 'Addresses': <['10.0.0.2', 'fe80::1']>}},"
+      " '/org/banger/Banger1/image/i': {'org.banger.Banger1.Image': {'Name': <'debian'>}},"
+      " '/org/banger/Banger1/vm/a': {'org.banger.Banger1.VM': {'Name': <'first'>}}}",
+      NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  return objects;
+}
+
+static void
+test_objects (void)
+{
+  g_autoptr (GVariant) objects = make_objects (), others = make_objects ();
+  g_autoptr (GPtrArray) vms = banger_objects_select (objects, BANGER_IFACE_VM);
+  const BangerObject *second = NULL;
+  g_autofree char *image = NULL, *wrong = NULL, *none = NULL, *again = NULL;
+
+  g_assert_cmpuint (vms->len, ==, 2);
+  second = vms->pdata[1];
+  g_assert_cmpstr (((BangerObject *)vms->pdata[0])->name, ==, "first");
+  g_assert_cmpstr (second->name, ==, "second");
+  g_assert_cmpstr (second->path, ==, "/org/banger/Banger1/vm/b");
+  image = banger_objects_name (objects, "/org/banger/Banger1/image/i", BANGER_IFACE_IMAGE);
+  g_assert_cmpstr (image, ==, "debian");
+  wrong = banger_objects_name (objects, "/org/banger/Banger1/image/i", BANGER_IFACE_KERNEL);
+  g_assert_cmpstr (wrong, ==, "");
+  none = banger_objects_name (objects, "/", BANGER_IFACE_IMAGE);
+  g_assert_cmpstr (none, ==, "");
+  again = banger_objects_name (others, "/org/banger/Banger1/vm/a", BANGER_IFACE_VM);
+  g_assert_cmpstr (again, ==, "first");
+}
+
+static void
+test_properties (void)
+{
+  g_autoptr (GVariant) objects = make_objects ();
+  g_autoptr (GPtrArray) vms = banger_objects_select (objects, BANGER_IFACE_VM);
+  GVariant *first = ((BangerObject *)vms->pdata[0])->properties;
+  GVariant *second = ((BangerObject *)vms->pdata[1])->properties;
+  g_autofree const char **addresses = banger_props_strings (second, "Addresses");
+  const char *name = banger_props_string (second, "Name");
+
+  g_assert_cmpstr (banger_props_string (first, "Name"), ==, "first");
+  g_assert_cmpstr (name, ==, "second");
+  g_assert_cmpstr (banger_props_string (second, "Image"), ==, "/i");
+  g_assert_cmpstr (banger_props_string (second, "Vcpus"), ==, "");
+  g_assert_cmpuint (banger_props_number (second, "Vcpus"), ==, 3);
+  g_assert_cmpuint (banger_props_number (second, "MemoryBytes"), ==, 5000000000);
+  g_assert_cmpuint (banger_props_number (second, "Name"), ==, 0);
+  g_assert_true (banger_props_flag (second, "Autostart"));
+  g_assert_false (banger_props_flag (first, "Autostart"));
+  g_assert_cmpstr (addresses[1], ==, "fe80::1");
+  g_assert_null (addresses[2]);
+  g_assert_null (banger_props_strings (first, "Addresses"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -97,5 +163,7 @@ main (int argc, char **argv)
   }
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/client/descriptor", test_descriptor);
+  g_test_add_func ("/client/objects", test_objects);
+  g_test_add_func ("/client/properties", test_properties);
   return g_test_run ();
 }
