@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the measurements share: a session to measure, and what the kernel and the bus say of it."""
 
+import json
 import os
 import shutil
 import statistics
@@ -47,7 +48,6 @@ class Bench(Banger):
         """{stage: milliseconds} of the job of this kind that worked on @path."""
         result = self.run("busctl", "--user", "--json=short", "call", BUS_NAME, ROOT_PATH,
                           "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", timeout=60)
-        import json  # pylint: disable=import-outside-toplevel
         for interfaces in json.loads(result.stdout)["data"][0].values():
             job = interfaces.get(BUS_NAME + ".Job")
             if job and job["Kind"]["data"] == kind and job["Object"]["data"] == path:
@@ -67,8 +67,7 @@ class Bench(Banger):
 
     def client(self, *argv, seconds=300):
         """bus-client's lines, as lists of numbers."""
-        program = find_client()
-        result = self.run(program, *argv, timeout=seconds)
+        result = self.run(find_client(), *argv, timeout=seconds)
         if result.returncode:
             raise AssertionError(result.stderr.strip() + self.bus_log()[-1000:])
         return [[float(n) for n in line.split()] for line in result.stdout.splitlines()]
