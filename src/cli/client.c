@@ -412,10 +412,14 @@ banger_objects_name (GVariant *objects, const char *path, const char *interface)
 {
   GVariant *interfaces = find_interfaces (objects, path);
   g_autoptr (GVariant) properties = NULL;
+  char *name = NULL;
 
   if (interfaces != NULL)
     properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
-  return g_strdup (properties != NULL ? banger_props_string (properties, "Name") : "");
+  /* Not by banger_props_string: whoever lists VMs goes on with the VM's own properties. */
+  if (properties == NULL || !g_variant_lookup (properties, "Name", "s", &name))
+    name = g_strdup ("");
+  return name;
 }
 
 const char *

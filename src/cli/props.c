@@ -23,6 +23,8 @@ take_apart (GVariant *properties, GArray *into)
   GVariantIter iter;
   GVariant *entry = NULL;
 
+  /* Strings then lie in the memory of @properties, and stay when this is left for the next. */
+  g_variant_get_data (properties);
   g_variant_iter_init (&iter, properties);
   while ((entry = g_variant_iter_next_value (&iter)) != NULL) {
     g_autoptr (GVariant) owned = entry, boxed = g_variant_get_child_value (entry, 1);
