@@ -264,6 +264,9 @@ banger_client_call (BangerClient *client, const char *path, const char *interfac
   }
   if (out_fds != NULL)
     *out_fds = g_steal_pointer (&received);
+  /* Flattened once, here: a lookup of an array would do it later, and take away what lookups of
+   * strings have pointed to. */
+  g_variant_get_data (call.reply);
   return call.reply;
 }
 
