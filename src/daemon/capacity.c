@@ -48,7 +48,7 @@ use_of (BangerService *service, uid_t uid, const char *but)
     const BangerVm *vm = value;
 
     if (vm->record->owner_uid == uid && g_strcmp0 (vm->record->id, but) != 0)
-      add_use (&use, vm->record, is_running (vm));
+      add_use (&use, vm->next != NULL ? vm->next : vm->record, is_running (vm));
   }
   return use;
 }

@@ -34,6 +34,8 @@ typedef struct {
 static void
 set_free (Set *set)
 {
+  if (set->job != NULL)
+    set->vm->next = NULL;
   g_clear_pointer (&set->next, banger_vm_record_free);
   g_clear_pointer (&set->changes, g_variant_unref);
   g_free (set->keys);
@@ -389,6 +391,7 @@ on_findings (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   vm->job = set->job = job;
+  vm->next = set->next;
   banger_job_publish (g_steal_pointer (&job));
   banger_call_return (call,
                       g_variant_new ("(@a{ss}o)", describe_when (set), banger_job_path (set->job)));

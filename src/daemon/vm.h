@@ -14,7 +14,8 @@ typedef enum {
 
 struct _BangerVm {
   BangerService *service;
-  BangerVmRecord *record; /* as the store has it */
+  BangerVmRecord *record;     /* as the store has it */
+  const BangerVmRecord *next; /* while a job changes it: what it is to be */
   char *path;
   GDBusInterfaceSkeleton *iface;
   BangerMonitor *monitor; /* while a guest runs, or is on its way */

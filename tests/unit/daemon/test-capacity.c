@@ -155,6 +155,29 @@ test_limits (void)
   tear_down ();
 }
 
+/* What a job is about to give to one VM is not there for another. */
+static void
+test_growing (void)
+{
+  BangerVm *first = NULL, *second = NULL;
+  g_autoptr (BangerVmRecord) grown = NULL, changed = NULL;
+
+  set_up ();
+  first = add_vm ("first", 7, BANGER_VM_STOPPED);
+  second = add_vm ("second", 7, BANGER_VM_STOPPED);
+  service.config->user_disk_bytes = 1100 * MIB;
+  grown = banger_vm_record_copy (first->record);
+  grown->disk_bytes += 100 * MIB;
+  changed = banger_vm_record_copy (second->record);
+  changed->disk_bytes += 100 * MIB;
+  admit (changed, FALSE);
+  first->next = grown;
+  refuse (changed, FALSE, "limit of disk", "it needs 600 MiB, 500 of 1100 MiB are free");
+  first->next = NULL;
+  admit (changed, FALSE);
+  tear_down ();
+}
+
 /* Limits that were lowered do not keep a VM from being what it is, only from growing. */
 static void
 test_changes (void)
@@ -222,6 +245,7 @@ main (int argc, char **argv)
   g_test_add_func ("/capacity/what-counts", test_what_counts);
   g_test_add_func ("/capacity/limits", test_limits);
   g_test_add_func ("/capacity/changes", test_changes);
+  g_test_add_func ("/capacity/growing", test_growing);
   g_test_add_func ("/capacity/host", test_host);
   return g_test_run ();
 }
