@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tarfile
 import unittest
 from pathlib import Path
@@ -249,6 +250,24 @@ class LimitsTest(unittest.TestCase):
         self.refused(self.alice.call(vm, "VM.Start"), "the host has not enough memory",
                      "it needs 64 MiB, 0 MiB are available")
         self.assertEqual(self.vms(), {vm})
+
+    def test_what_was_cut_short_is_recovered(self):
+        """A service that ended while a worker changed disks: they are mended before they are used.
+        The start itself comes to nothing, for want of a kernel."""
+        vm = self.made(self.alice)
+        folder = self.base / "state/vms" / vm.rsplit("/", 1)[1]
+        subprocess.run(["/usr/sbin/debugfs", "-wR", "set_super_value state 0",
+                        str(folder / "work.ext4")], check=True, capture_output=True)
+        (folder / "changing").touch()
+        os.chown(folder / "changing", UIDS["bangerd"], UIDS["bangerd"])
+        answer = self.alice.call(vm, "VM.Start")
+        self.assertIsNone(answer.error, answer)
+        self.ended(self.alice, re.search(r"/org/banger/Banger1/job/\w+", answer.value).group(),
+                   ["start", vm, "failed"])
+        self.assertFalse((folder / "changing").exists())
+        told = subprocess.run(["/usr/sbin/dumpe2fs", "-h", str(folder / "work.ext4")], check=True,
+                              capture_output=True, text=True).stdout
+        self.assertRegex(told, r"Filesystem state: +clean\n")
 
     def test_stalled_import(self):
         """It keeps its place as long as nobody else wants it."""
