@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #define SOCKET_NAME "control"
+/* Whoever does not fit is refused, and bangerd alone connects. */
+#define BACKLOG 64
 
 struct BangerControl {
   BangerMonitor *monitor;
@@ -49,7 +51,7 @@ bind_and_listen (BangerControl *self, GError **error)
   mask = umask (0177);
   result = bind (self->fd, (struct sockaddr *)&address, sizeof address);
   umask (mask);
-  if (result < 0 || listen (self->fd, 4) < 0) {
+  if (result < 0 || listen (self->fd, BACKLOG) < 0) {
     banger_set_error_errno (error, errno, "monitor", "the control socket cannot be made");
     return FALSE;
   }
