@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vm-stop.h"
 
+#include "capacity.h"
 #include "vm-restart.h"
 #include "vm-start.h"
 
@@ -85,7 +86,7 @@ set_ended_by (BangerVm *vm, BangerJob *job)
 }
 
 static void
-on_stopped (GObject *source, GAsyncResult *result, gpointer data)
+on_down (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autofree Stop *stop = data;
 
@@ -193,7 +194,20 @@ banger_vm_stop (BangerCall *call)
   if (job == NULL)
     banger_call_fail (call, error);
   else
-    go_down (vm, job, timeout, on_stopped);
+    go_down (vm, job, timeout, on_down);
+}
+
+/* Its choices may be others than those that it ran with. Nothing of it runs now. */
+static gboolean
+admit_again (BangerVm *vm, GError **error)
+{
+  BangerVmState state = vm->record->state;
+  gboolean fits = FALSE;
+
+  vm->record->state = BANGER_VM_STOPPED;
+  fits = banger_capacity_admit (vm->service, vm->record, TRUE, error);
+  vm->record->state = state;
+  return fits;
 }
 
 /* From here on it is a start like any other, which can be cancelled and can fail. */
@@ -206,14 +220,18 @@ on_down_for_restart (GObject *source, GAsyncResult *result, gpointer data)
 
   g_clear_handle_id (&stop->timer, g_source_remove);
   set_ended_by (vm, stop->job);
-  if (vm->to_be_started) {
-    vm->to_be_started = FALSE;
+  if (!vm->to_be_started)
+    banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, "it was killed meanwhile",
+                      "banger vm start", "vm '%s': is not started again", vm->record->name);
+  vm->to_be_started = FALSE;
+  if (error == NULL && admit_again (vm, &error)) {
     banger_job_allow_cancel (stop->job);
     banger_vm_run_start (vm, stop->job);
     return;
   }
-  banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, "it was killed meanwhile",
-                    "banger vm start", "vm '%s': is not started again", vm->record->name);
+  banger_error_set_stage (&error, banger_job_stage_name (stop->job));
+  if (vm->record->state == BANGER_VM_STARTING)
+    banger_vm_set_state (vm, BANGER_VM_FAILED, g_error_copy (error));
   banger_vm_release_job (vm, stop->job);
   banger_job_finish (stop->job, error);
 }
@@ -253,17 +271,6 @@ check_killable (BangerVm *vm, GError **error)
   return banger_vm_check_running (vm, error);
 }
 
-static void
-on_killed (GObject *source, GAsyncResult *result, gpointer data)
-{
-  g_autofree Stop *stop = data;
-
-  banger_job_stage (stop->job, "released");
-  set_ended_by (stop->vm, stop->job);
-  banger_vm_release_job (stop->vm, stop->job);
-  banger_job_finish (stop->job, NULL);
-}
-
 void
 banger_vm_kill (BangerCall *call)
 {
@@ -287,7 +294,7 @@ banger_vm_kill (BangerCall *call)
   vm->ended_by = NULL;
   banger_job_stage (job, "ending");
   banger_monitor_kill (vm->monitor);
-  banger_vm_wait_end_async (vm, on_killed, stop_new (vm, job));
+  banger_vm_wait_end_async (vm, on_down, stop_new (vm, job));
 }
 
 static void
