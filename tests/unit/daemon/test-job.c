@@ -370,6 +370,43 @@ test_done_though_cancelled (Fixture *fixture, gconstpointer data)
   assert_finished (fixture, job, "done", NULL);
 }
 
+/* As that of a restart: not while the guest goes down, but after it. */
+static void
+test_becomes_cancelable (Fixture *fixture, gconstpointer data)
+{
+  BangerJob *job = begin (fixture, "restart", FALSE);
+  g_autoptr (GError) error = NULL;
+
+  banger_job_stage (job, "asking");
+  cancel (fixture, job, BANGER_ERROR_PREFIX "WrongState");
+  banger_job_allow_cancel (job);
+  cancel (fixture, job, NULL);
+  g_assert_true (banger_job_is_cancelled (job));
+  g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error);
+  banger_job_finish (job, g_steal_pointer (&error));
+  assert_finished (fixture, job, "cancelled", BANGER_ERROR_PREFIX "Cancelled");
+}
+
+static void
+test_result (Fixture *fixture, gconstpointer data)
+{
+  BangerJob *job = begin (fixture, "stop", FALSE);
+  g_autoptr (GVariant) before = property (fixture, job, "Result");
+  g_autoptr (GVariant) after = NULL;
+  GVariantDict dict;
+  const char *word = NULL;
+
+  g_assert_cmpuint (g_variant_n_children (before), ==, 0);
+  g_variant_dict_init (&dict, NULL);
+  g_variant_dict_insert (&dict, "ended-by", "s", "guest");
+  banger_job_set_result (job, g_variant_dict_end (&dict));
+  banger_job_finish (job, NULL);
+  assert_finished (fixture, job, "done", NULL);
+  after = property (fixture, job, "Result");
+  g_assert_true (g_variant_lookup (after, "ended-by", "&s", &word));
+  g_assert_cmpstr (word, ==, "guest");
+}
+
 static void
 test_not_cancelable (Fixture *fixture, gconstpointer data)
 {
@@ -440,6 +477,8 @@ main (int argc, char **argv)
   ADD ("failed-though-cancelled", test_failed_though_cancelled);
   ADD ("done-though-cancelled", test_done_though_cancelled);
   ADD ("not-cancelable", test_not_cancelable);
+  ADD ("becomes-cancelable", test_becomes_cancelable);
+  ADD ("result", test_result);
   ADD ("interrupted", test_interrupted);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
