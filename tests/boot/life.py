@@ -12,7 +12,7 @@ class Signals:
     """All that is announced on the bus, in the order in which it comes. A context manager."""
 
     def __init__(self, session):
-        self.watch = PropertyWatch(session, 20 * SECONDS["busybox"])
+        self.watch = PropertyWatch(session, 3 * SECONDS["busybox"])
 
     def __enter__(self):
         return self
