@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import struct
 import subprocess
 import threading
@@ -80,6 +81,20 @@ class Stream:
     def next_frame(self):
         kind, length = struct.unpack(">B3xI", self.read(8))
         return kind, self.read(length)
+
+    def expect(self, text):
+        """Reads what a terminal shows until it ends with @text; returns it."""
+        said = b""
+        while not said.endswith(text):
+            try:
+                kind, payload = self.next_frame()
+            except AssertionError as error:
+                raise AssertionError("%r did not come: %r" % (text, said)) from error
+            if kind != STDOUT:
+                raise AssertionError("ended by %r after %r" % (payload, said))
+            # busybox edits lines, and asks where its cursor is.
+            said = re.sub(rb"\x1b\[[0-9;]*[A-Za-z]", b"", said + payload)
+        return said
 
     def finish(self, sink=None):
         """(what ended it, its payload as a number or text, output, errors). @sink takes output."""
