@@ -110,7 +110,8 @@ learn (gpointer data)
   Watch *asked = data;
   BangerProperties *self = asked->properties;
   g_autoptr (GDBusInterface) iface = NULL;
-  GVariant *values = NULL;
+  g_autoptr (GVariant) values = NULL;
+  GVariant *body = NULL;
 
   if (self->objects != NULL)
     iface = g_dbus_object_manager_get_interface (self->objects, asked->path, asked->interface);
@@ -122,12 +123,13 @@ learn (gpointer data)
     g_object_set_data_full (G_OBJECT (iface), WATCH, watch, watch_free);
     g_signal_connect (iface, "notify", G_CALLBACK (on_notify), watch);
   }
-  values = g_dbus_interface_skeleton_get_properties (G_DBUS_INTERFACE_SKELETON (iface));
+  values = g_variant_take_ref (
+      g_dbus_interface_skeleton_get_properties (G_DBUS_INTERFACE_SKELETON (iface)));
   /* Never asked for its bytes: as a tree it is written to messages without being taken apart. */
-  values = g_variant_ref_sink (g_variant_new_tuple (&values, 1));
+  body = g_variant_ref_sink (g_variant_new_tuple (&values, 1));
   g_mutex_lock (&self->mutex);
   g_hash_table_replace (self->answers, g_steal_pointer (&asked->path),
-                        answer_new (asked->interface, values));
+                        answer_new (asked->interface, body));
   g_mutex_unlock (&self->mutex);
   return G_SOURCE_REMOVE;
 }
