@@ -13,6 +13,7 @@ from harness import SECONDS, Banger
 TEXT_BYTES = 256
 # After the text: changes, reached, hit.
 NUMBERS = struct.Struct("IIi")
+AHEAD_AT = TEXT_BYTES + 16
 TICK = 0.002
 PROGRAMS = {"monitor": "banger-vmm", "vmm": "qemu"}
 
@@ -29,6 +30,10 @@ class Plan:
         self.memory[:TEXT_BYTES] = bytes(TEXT_BYTES)
         NUMBERS.pack_into(self.memory, TEXT_BYTES, 0, 0, 0)
         self.memory[:len(text)] = text.encode()
+
+    def set_clock(self, ahead):
+        """Seconds that the clock of the day is ahead for our programs; negative: behind."""
+        struct.pack_into("q", self.memory, AHEAD_AT, ahead)
 
     def numbers(self):
         """Changes of the state that were counted, whether the stage was reached, pid of whom it

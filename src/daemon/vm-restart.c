@@ -212,6 +212,12 @@ resume_plan (BangerVm *vm)
   if (vm->record->next_start_at == 0 || vm->start_timer != 0 || !is_down (vm))
     return;
   vm->plan = vm->record->last_exit == BANGER_EXIT_REBOOT ? BANGER_PLAN_REBOOT : BANGER_PLAN_POLICY;
+  /* The host's clock was set back: what was told would be hours away, and no start of ours is. */
+  if (vm->record->next_start_at > now_seconds () + BANGER_RESTART_WAIT_MAX + 1) {
+    plan (vm, vm->plan, banger_restart_wait (vm->attempts++));
+    banger_vm_set_state (vm, vm->record->state, NULL);
+    return;
+  }
   arm (vm, banger_restart_remaining_ms (vm->record->next_start_at, g_get_real_time ()));
 }
 
