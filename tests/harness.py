@@ -100,9 +100,12 @@ class Banger(Session):
         if not wait_for_end(pid, SECONDS["command"]):
             raise AssertionError("process %d does not end" % pid)
 
+    def path_of_vm(self, name):
+        return self.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", name, "0")[0]
+
     def wait_for(self, name, what, value, seconds=SECONDS["command"]):
         """Waits for signals of the VM until its property @what is @value."""
-        path = self.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", name, "0")[0]
+        path = self.path_of_vm(name)
         with PropertyWatch(self, seconds) as watch:
             now = self.property(path, "VM", what)
             if now != value and not watch.wait_for(what, value, path):

@@ -70,6 +70,14 @@ def processes(folders, programs=ALL_PROGRAMS):
             if any(name.startswith(p[:15]) for p in programs)}
 
 
+def status_kib(pid, field):
+    """A size of proc_pid_status(5), as VmRSS or VmHWM; a plain number for what is none."""
+    for line in Path("/proc/%d/status" % pid).read_text(encoding="utf-8").splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    raise KeyError(field)
+
+
 def mounts(folders):
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     points = [line.split(" ")[4] for line in lines if any(_below(f, folders) for f in line.split())]
