@@ -114,6 +114,12 @@ banger_http_free (BangerHttp *http)
   g_free (http);
 }
 
+gboolean
+banger_http_is_pending (BangerHttp *http)
+{
+  return http->source != 0;
+}
+
 static gboolean
 end_with_error (BangerHttp *http, const char *cause)
 {

@@ -45,6 +45,8 @@ BangerHttp *banger_http_new (int fd, const char *method, const char *headers, Ba
                              gpointer data);
 void banger_http_free (BangerHttp *http);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerHttp, banger_http_free)
+/* Whether @done is still to be called. */
+gboolean banger_http_is_pending (BangerHttp *http);
 void banger_http_answer_clear (BangerHttpAnswer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerHttpAnswer, banger_http_answer_clear)
 

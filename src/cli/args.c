@@ -179,6 +179,16 @@ parse_raw_tail (BangerArgs *args, GError **error)
   return TRUE;
 }
 
+/* For one that does so in what it makes itself: [OPTION...] [--] COMMAND... */
+static gboolean
+parse_raw_words (BangerArgs *args, GError **error)
+{
+  if (!parse_options (args, TRUE, &args->words, error))
+    return FALSE;
+  drop_separator (&args->words, 0);
+  return TRUE;
+}
+
 static gboolean
 check_value (Slot *slot, GError **error)
 {
@@ -263,10 +273,11 @@ banger_args_parse (const BangerCommand *command, const char *const *words, GErro
 
   args->words = g_strdupv ((char **)words);
   args->given = g_strdupv ((char **)words);
-  if (command->raw_tail ? !parse_raw_tail (args, error)
-                        : !parse_options (args, FALSE, &args->words, error))
+  if (command->raw_words  ? !parse_raw_words (args, error)
+      : command->raw_tail ? !parse_raw_tail (args, error)
+                          : !parse_options (args, FALSE, &args->words, error))
     return NULL;
-  if (!command->raw_tail)
+  if (!command->raw_tail && !command->raw_words)
     drop_separator (&args->words, G_MAXUINT);
   if (banger_args_flag (args, "help"))
     return g_steal_pointer (&args);

@@ -82,6 +82,7 @@ struct _BangerCommand {
   const char *details;         /* paragraphs, a blank line between; may be NULL */
   const BangerColumn *columns; /* of a list: what can be shown of each object */
   gboolean raw_tail;           /* after the first word, options end where the next word begins */
+  gboolean raw_words;          /* options end where the first word begins */
   gboolean hidden;
   BangerRunFunc run;
 };

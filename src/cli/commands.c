@@ -37,7 +37,9 @@ static const BangerShorthand shorthands[] = {
   { "ls", "vm", "list" },         { "ps", "vm", "list" },       { "start", "vm", "start" },
   { "stop", "vm", "stop" },       { "rm", "vm", "delete" },     { "exec", "vm", "exec" },
   { "logs", "vm", "logs" },       { "shell", "vm", "shell" },   { "kill", "vm", "kill" },
-  { "restart", "vm", "restart" }, { "create", "vm", "create" }, { NULL },
+  { "restart", "vm", "restart" }, { "create", "vm", "create" }, { "cp", "vm", "cp" },
+  { "top", "vm", "top" },         { "wait", "vm", "wait" },     { "ssh", "vm", "ssh" },
+  { "console", "vm", "console" }, { "run", "vm", "run" },       { NULL },
 };
 
 const BangerCommand *const *

@@ -99,7 +99,7 @@ complete_arguments (BangerOffer *offer, const char *const *words, guint n)
   const BangerOption *before = n > 1 ? find_option (command, words[n - 2]) : NULL;
   guint plain = count_plain (command, words, n - 1);
 
-  if (command->raw_tail && plain > 1)
+  if ((command->raw_tail && plain > 1) || (command->raw_words && plain > 0))
     return;
   if (before != NULL && before->value != NULL) {
     banger_offer_kind (offer, before->complete);

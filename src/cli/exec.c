@@ -2,6 +2,7 @@
 /* "vm exec" and "vm shell": POST /exec on the agent's port, then frames. */
 #include "exec-start.h"
 #include "session.h"
+#include "terminal.h"
 #include "verbs.h"
 
 #include "text.h"
@@ -30,7 +31,7 @@ run_start (BangerClient *client, const char *vm, GByteArray *start, gboolean ter
 /* Runs it in the VM at @vm; the exit status, or 0 with an error for the status that is its own. */
 static int
 run (BangerClient *client, const char *vm, const char *name, const BangerExecSpec *spec,
-     GError **error)
+     int *killed_by, GError **error)
 {
   g_autoptr (GByteArray) start = banger_exec_start (spec, error);
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name), *reason = NULL, *shown = NULL;
@@ -43,6 +44,12 @@ run (BangerClient *client, const char *vm, const char *name, const BangerExecSpe
   if (*error != NULL) {
     g_prefix_error (error, "%s: ", label);
     return status;
+  }
+  if (end.killed_by != 0 && killed_by == NULL)
+    banger_terminal_die (end.killed_by);
+  if (end.killed_by != 0) {
+    *killed_by = end.killed_by;
+    return 0;
   }
   reason = end.reason;
   if (reason != NULL) {
@@ -58,7 +65,7 @@ run (BangerClient *client, const char *vm, const char *name, const BangerExecSpe
 
 int
 banger_exec_run (BangerClient *client, BangerArgs *args, const char *vm, const char *name,
-                 const char *const *argv, gboolean shell, GError **error)
+                 const char *const *argv, gboolean shell, int *killed_by, GError **error)
 {
   g_auto (BangerExecDefaults) defaults = { 0 };
   g_auto (GStrv) env = NULL;
@@ -73,7 +80,7 @@ banger_exec_run (BangerClient *client, BangerArgs *args, const char *vm, const c
   spec.cwd = cwd != NULL ? cwd : defaults.cwd;
   spec.detach = banger_args_has_flag (args, "detach");
   spec.terminal = !spec.detach && isatty (STDIN_FILENO) && isatty (STDOUT_FILENO);
-  return run (client, vm, name, &spec, error);
+  return run (client, vm, name, &spec, killed_by, error);
 }
 
 int
@@ -82,7 +89,8 @@ banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error)
   const char *const *words = banger_args_words (args);
   g_autofree char *vm = banger_client_find (client, BANGER_OBJECT_VM, words[0], error);
 
-  return vm != NULL ? banger_exec_run (client, args, vm, words[0], words + 1, FALSE, error) : 0;
+  return vm != NULL ? banger_exec_run (client, args, vm, words[0], words + 1, FALSE, NULL, error)
+                    : 0;
 }
 
 /* One command line for the guest's shell: a single word is one already, as it is for ssh; several
@@ -102,12 +110,12 @@ command_line (const char *const *words)
 
 int
 banger_shell_run (BangerClient *client, BangerArgs *args, const char *vm, const char *name,
-                  const char *const *words, GError **error)
+                  const char *const *words, int *killed_by, GError **error)
 {
   g_autofree char *line = command_line (words);
   const char *argv[] = { line, NULL };
 
-  return banger_exec_run (client, args, vm, name, argv, TRUE, error);
+  return banger_exec_run (client, args, vm, name, argv, TRUE, killed_by, error);
 }
 
 int
@@ -119,7 +127,7 @@ banger_vm_shell (BangerClient *client, BangerArgs *args, GError **error)
 
   if (vm == NULL)
     return 0;
-  status = banger_shell_run (client, args, vm, words[0], words + 1, error);
+  status = banger_shell_run (client, args, vm, words[0], words + 1, NULL, error);
   if (*error == NULL && !banger_args_flag (args, "quiet"))
     banger_session_say_running (client, vm, words[0]);
   return status;

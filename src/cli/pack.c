@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pack.h"
 
+#include "tarball.h"
+
 #include "common/common.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n.h>
@@ -21,49 +21,12 @@ struct _BangerPack {
   GError *error;
 };
 
-typedef struct archive ArchiveRead;
-typedef struct archive ArchiveWrite;
-typedef struct archive_entry ArchiveEntry;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ArchiveRead, archive_read_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ArchiveWrite, archive_write_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ArchiveEntry, archive_entry_free)
-
 static gboolean
-reading_failed (BangerPack *pack, ArchiveRead *disk)
+reading_failed (BangerPack *pack, BangerArchiveReader *disk)
 {
   banger_set_error (&pack->error, BANGER_ERROR_FAILED, "receiving", archive_error_string (disk),
                     NULL, _ ("cannot read '%s'"), pack->directory);
   return FALSE;
-}
-
-/* Copies one file's bytes. FALSE ends the work: the tree cannot be read, or nobody reads us. */
-static gboolean
-copy_data (BangerPack *pack, ArchiveRead *disk, ArchiveWrite *tar)
-{
-  static const char zeros[65536];
-  const void *block = NULL;
-  size_t length = 0;
-  int64_t offset = 0, done = 0;
-
-  for (;;) {
-    int result = archive_read_data_block (disk, &block, &length, &offset);
-
-    if (result == ARCHIVE_EOF)
-      return TRUE;
-    if (result < ARCHIVE_WARN)
-      return reading_failed (pack, disk);
-    /* Blocks leave out holes; in the archive they are zeros. */
-    while (done < offset) {
-      size_t gap = MIN ((int64_t)sizeof zeros, offset - done);
-
-      if (archive_write_data (tar, zeros, gap) < 0)
-        return FALSE;
-      done += gap;
-    }
-    if (archive_write_data (tar, block, length) < 0)
-      return FALSE;
-    done += length;
-  }
 }
 
 /* The entry's path below the prefix instead of the directory; NULL for what is not below it. */
@@ -81,9 +44,11 @@ archive_path (BangerPack *pack, const char *path)
 }
 
 static gboolean
-pack_entry (BangerPack *pack, ArchiveRead *disk, ArchiveWrite *tar, ArchiveEntry *entry)
+pack_entry (BangerPack *pack, BangerArchiveReader *disk, BangerArchiveWriter *tar,
+            BangerArchiveEntry *entry)
 {
   g_autofree char *path = archive_path (pack, archive_entry_pathname (entry));
+  struct archive *failed = NULL;
 
   if (archive_read_disk_can_descend (disk))
     archive_read_disk_descend (disk);
@@ -92,15 +57,17 @@ pack_entry (BangerPack *pack, ArchiveRead *disk, ArchiveWrite *tar, ArchiveEntry
   archive_entry_set_pathname (entry, path);
   if (archive_write_header (tar, entry) < ARCHIVE_WARN)
     return FALSE;
-  return archive_entry_size (entry) == 0 || copy_data (pack, disk, tar);
+  if (archive_entry_size (entry) == 0 || banger_archive_copy_data (disk, tar, &failed))
+    return TRUE;
+  return failed == disk ? reading_failed (pack, disk) : FALSE;
 }
 
 static void
 pack_tree (BangerPack *pack)
 {
-  g_autoptr (ArchiveRead) disk = archive_read_disk_new ();
-  g_autoptr (ArchiveWrite) tar = archive_write_new ();
-  g_autoptr (ArchiveEntry) entry = archive_entry_new ();
+  g_autoptr (BangerArchiveReader) disk = archive_read_disk_new ();
+  g_autoptr (BangerArchiveWriter) tar = archive_write_new ();
+  g_autoptr (BangerArchiveEntry) entry = archive_entry_new ();
 
   archive_read_disk_set_symlink_physical (disk);
   archive_write_set_format_pax_restricted (tar);

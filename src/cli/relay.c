@@ -23,11 +23,10 @@ typedef struct {
   const BangerRelaySpec *spec;
   BangerRelayEnd *end;
   GByteArray *in, *out;
-  guint read_source, write_source, input_source, signal_sources[3];
+  guint read_source, write_source, input_source, signal_sources[4];
   guint unanswered;
   gboolean input_ended;
   gboolean over;
-  int killed_by; /* the signal that ends us, 0: none */
   GError *error;
 } Relay;
 
@@ -223,7 +222,17 @@ on_term (gpointer data)
     send_signal (relay, SIGTERM);
     return G_SOURCE_CONTINUE;
   }
-  relay->killed_by = SIGTERM;
+  relay->end->killed_by = SIGTERM;
+  relay->over = TRUE;
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_hangup (gpointer data)
+{
+  Relay *relay = data;
+
+  relay->end->killed_by = SIGHUP;
   relay->over = TRUE;
   return G_SOURCE_CONTINUE;
 }
@@ -267,6 +276,7 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
   relay.read_source = g_unix_fd_add (spec->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, &relay);
   relay.signal_sources[0] = g_unix_signal_add (SIGINT, on_int, &relay);
   relay.signal_sources[1] = g_unix_signal_add (SIGTERM, on_term, &relay);
+  relay.signal_sources[3] = g_unix_signal_add (SIGHUP, on_hangup, &relay);
   if (spec->terminal)
     relay.signal_sources[2] = g_unix_signal_add (SIGWINCH, on_resize, &relay);
   update_sources (&relay);
@@ -275,8 +285,6 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
     g_main_context_iteration (NULL, TRUE);
   remove_sources (&relay);
   banger_terminal_restore ();
-  if (relay.killed_by != 0)
-    banger_terminal_die (relay.killed_by);
   g_byte_array_unref (relay.in);
   if (relay.error != NULL) {
     g_propagate_error (error, relay.error);

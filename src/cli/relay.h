@@ -13,9 +13,10 @@ typedef struct {
 } BangerRelaySpec;
 
 typedef struct {
-  int status;   /* of the command */
-  guint pid;    /* not 0: of a command that runs on without us */
-  char *reason; /* not NULL: why the command could not be run, in the agent's words */
+  int status;    /* of the command */
+  int killed_by; /* not 0: the signal that ended us, the terminal being given back */
+  guint pid;     /* not 0: of a command that runs on without us */
+  char *reason;  /* not NULL: why the command could not be run, in the agent's words */
 } BangerRelayEnd;
 
 /* A frame's header and payload, at most BANGER_EXEC_PAYLOAD_MAX bytes, added to @out. */

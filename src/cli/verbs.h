@@ -22,6 +22,16 @@ int banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_exec (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_shell (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_console (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_ssh (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_ssh_config (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_run (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_proxy (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_ports (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_top (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_stats (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_wait (BangerClient *client, BangerArgs *args, GError **error);
+int banger_vm_cp (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error);
 
 int banger_image_import (BangerClient *client, BangerArgs *args, GError **error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "keys.h"
-#include "verbs.h"
+#include "vm.h"
 
 #include "text.h"
 
@@ -81,7 +81,7 @@ add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
     g_variant_builder_add (options, "{sv}", "publish", g_variant_new_strv (ports, -1));
   if (banger_args_flag (args, "autostart"))
     g_variant_builder_add (options, "{sv}", "autostart", g_variant_new_boolean (TRUE));
-  if (banger_args_flag (args, "no-start"))
+  if (banger_args_has_flag (args, "no-start"))
     g_variant_builder_add (options, "{sv}", "start", g_variant_new_boolean (FALSE));
   return add_labels (options, banger_args_list (args, "label"), error)
          && add_keys (args, options, error);
@@ -89,10 +89,9 @@ add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
 
 /* CreateVM's arguments, floating. */
 static GVariant *
-create_arguments (BangerClient *client, BangerArgs *args, GError **error)
+create_arguments (BangerClient *client, BangerArgs *args, const char *name, GError **error)
 {
   g_auto (GVariantBuilder) options = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE_VARDICT);
-  const char *name = banger_args_words (args)[0];
   const char *image_name = banger_args_text (args, "image");
   const char *kernel_name = banger_args_text (args, "kernel");
   g_autofree char *image = NULL, *kernel = NULL;
@@ -134,31 +133,41 @@ say_created (BangerClient *client, BangerArgs *args, const char *vm, guint64 use
   }
   label = banger_label (BANGER_OBJECT_VM, banger_props_string (properties, "Name"));
   health = banger_props_string (properties, "Health");
-  if (banger_args_flag (args, "no-start") || banger_args_flag (args, "no-wait"))
+  if (banger_args_has_flag (args, "no-start") || banger_args_flag (args, "no-wait"))
     health = banger_props_string (properties, "State");
   banger_output_line (_ ("%s is %s (%s)"), label, health, time);
   return TRUE;
+}
+
+char *
+banger_vm_create_begin (BangerClient *client, BangerArgs *args, const char *name, char **job,
+                        GError **error)
+{
+  g_autoptr (GVariant) reply = NULL;
+  GVariant *arguments = create_arguments (client, args, name, error);
+  char *vm = NULL;
+
+  if (arguments == NULL)
+    return NULL;
+  reply = banger_client_call (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "CreateVM", arguments,
+                              "(oo)", NULL, NULL, error);
+  if (reply != NULL)
+    g_variant_get (reply, "(oo)", &vm, job);
+  return vm;
 }
 
 int
 banger_vm_create (BangerClient *client, BangerArgs *args, GError **error)
 {
   g_autoptr (BangerWatch) watch = banger_watch_new (client, args, error);
-  g_autoptr (GVariant) arguments = NULL, reply = NULL;
   g_autofree char *vm = NULL, *job = NULL, *name = NULL, *label = NULL;
   guint64 usec = 0;
 
   if (watch == NULL)
     return 0;
-  arguments = create_arguments (client, args, error);
-  if (arguments == NULL)
+  vm = banger_vm_create_begin (client, args, banger_args_words (args)[0], &job, error);
+  if (vm == NULL)
     return 0;
-  g_variant_ref_sink (arguments);
-  reply = banger_client_call (client, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "CreateVM", arguments,
-                              "(oo)", NULL, NULL, error);
-  if (reply == NULL)
-    return 0;
-  g_variant_get (reply, "(oo)", &vm, &job);
   if (!banger_args_flag (args, "no-wait")) {
     name = banger_client_name_of (client, vm, BANGER_IFACE_VM);
     label = banger_label (BANGER_OBJECT_VM, name);

@@ -23,3 +23,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerVmView, banger_vm_view_free)
 
 /* Why it failed, with the console's last lines, for people. */
 void banger_vm_print_failure (GVariant *details);
+
+/* Has a VM made as @args say (the options of "vm create"); NULL for @name: one is made up. Its path
+ * and the job's, or NULL. */
+char *banger_vm_create_begin (BangerClient *client, BangerArgs *args, const char *name, char **job,
+                              GError **error);

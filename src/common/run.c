@@ -69,7 +69,7 @@ banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
 {
   g_autofree char *path = banger_run_find (spec->argv[0]);
   g_auto (GStrv) argv = g_strdupv ((char **)spec->argv);
-  g_auto (GStrv) env = basic_environment (spec->env);
+  g_auto (GStrv) env = spec->our_env ? g_get_environ () : basic_environment (spec->env);
   g_autofree int *sources = g_new (int, spec->n_fds + 1);
   g_autofree int *targets = g_new (int, spec->n_fds + 1);
   g_autoptr (GError) cause = NULL;

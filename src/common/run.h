@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The one place that starts programs. Children get no descriptor but those named, no environment
- * but PATH, LC_ALL and what is named, and never a shell. */
+ * but PATH, LC_ALL and what is named (unless it is to be ours), and never a shell. */
 #pragma once
 
 #include <glib.h>
@@ -16,6 +16,7 @@ typedef struct {
   const BangerRunFd *fds;
   guint n_fds;
   gboolean die_with_us; /* SIGKILL when the calling thread ends: call from one that lives on */
+  gboolean our_env;     /* all of our own environment instead: for what people see and steer */
   gboolean own_session; /* setsid: out of reach of our terminal's and session's signals */
 } BangerRunSpec;
 

@@ -113,12 +113,26 @@ class ShellTest(BangerTest):
         shell.type("exit\r")
         self.assertEqual(shell.end(), 0)
 
-    def test_exit_status(self):
+    def test_exit_status_and_last_word(self):
         shell = self.shell()
         self.assertFalse(shell.modes())
         shell.type("exit 7\r")
         self.assertEqual(shell.end(), 7)
+        self.assertIn("vm 'box' still runs; to stop it: banger stop box", shell.output)
         self.assertTrue(shell.modes())
+
+    def test_last_word_is_for_the_last(self):
+        first, second = self.shell(), self.shell()
+        first.type("exit\r")
+        self.assertEqual(first.end(), 0)
+        self.assertNotIn("still runs", first.output)
+        second.type("exit\r")
+        self.assertEqual(second.end(), 0)
+        self.assertIn("still runs", second.output)
+        third = self.shell("-q")
+        third.type("exit\r")
+        self.assertEqual(third.end(), 0)
+        self.assertNotIn("still runs", third.output)
 
     def test_interrupt_is_the_guests(self):
         shell = self.shell()

@@ -71,7 +71,7 @@ static void
 test_refused (void)
 {
   assert_refused ("vn list", "'vn' is not a command", "did you mean 'vm'?");
-  assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list' or 'set'?");
+  assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list', 'set' or 'wait'?");
   assert_refused ("image frobnicate", "is not a command",
                   "'image' knows: import, list, show, delete, rename, share, unshare, promote");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");
@@ -114,6 +114,9 @@ test_raw_tail (void)
   assert_tail ("vm exec web -- ls -- --help", NULL, "web ls -- --help");
   assert_tail ("vm exec -- web ls", NULL, "web ls");
   assert_tail ("vm exec web ls -- -x", NULL, "web ls -- -x");
+  assert_tail ("run -u bob ls -u al --name x", "bob", "ls -u al --name x");
+  assert_tail ("vm run -- ls -- -x", NULL, "ls -- -x");
+  assert_tail ("run", NULL, "");
 }
 
 /* What begins with a dash can be named behind "--". */
