@@ -264,9 +264,6 @@ banger_client_call (BangerClient *client, const char *path, const char *interfac
   }
   if (out_fds != NULL)
     *out_fds = g_steal_pointer (&received);
-  /* Flattened once, here: a lookup of an array would do it later, and take away what lookups of
-   * strings have pointed to. */
-  g_variant_get_data (call.reply);
   return call.reply;
 }
 
@@ -314,6 +311,10 @@ banger_client_properties (BangerClient *client, const char *path, const char *in
       = banger_client_call (client, path, "org.freedesktop.DBus.Properties", "GetAll",
                             g_variant_new ("(s)", interface), "(a{sv})", NULL, NULL, error);
 
+  /* Flattened once, here: a lookup of an array would do it later, and take away what lookups of
+   * strings have pointed to. */
+  if (reply != NULL)
+    g_variant_get_data (reply);
   return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
 }
 
@@ -408,6 +409,20 @@ find_interfaces (GVariant *objects, const char *path)
       g_hash_table_insert (by_path, key, interfaces);
   }
   return g_hash_table_lookup (by_path, path);
+}
+
+GHashTable *
+banger_objects_names (GVariant *objects, const char *interface)
+{
+  GHashTable *names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_autoptr (GPtrArray) list = banger_objects_select (objects, interface);
+
+  for (guint i = 0; i < list->len; i++) {
+    BangerObject *object = g_ptr_array_index (list, i);
+
+    g_hash_table_insert (names, g_strdup (object->path), g_strdup (object->name));
+  }
+  return names;
 }
 
 char *

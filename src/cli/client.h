@@ -62,6 +62,8 @@ typedef struct {
 GVariant *banger_client_objects (BangerClient *client, GError **error);
 /* Those of @objects with @interface, by name (jobs by path). */
 GPtrArray *banger_objects_select (GVariant *objects, const char *interface);
+/* The Names of all those with @interface by path: for lists, which ask for many. */
+GHashTable *banger_objects_names (GVariant *objects, const char *interface);
 /* The Name of @path in @objects, "" if it is not there. */
 char *banger_objects_name (GVariant *objects, const char *path, const char *interface);
 

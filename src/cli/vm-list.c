@@ -35,12 +35,21 @@ const BangerColumn banger_vm_columns[] = {
   { NULL, NULL, NULL, BANGER_CELL_PLAIN, FALSE },
 };
 
+static const char *
+name_of (GHashTable *names, GVariant *properties, const char *property)
+{
+  const char *name = g_hash_table_lookup (names, banger_props_string (properties, property));
+
+  return name != NULL ? name : "";
+}
+
 int
 banger_vm_list (BangerClient *client, BangerArgs *args, GError **error)
 {
   g_autoptr (BangerListing) listing = banger_listing_new (args, error);
   g_autoptr (GVariant) objects = NULL;
   g_autoptr (GPtrArray) vms = NULL;
+  g_autoptr (GHashTable) images = NULL, kernels = NULL;
 
   if (listing == NULL)
     return 0;
@@ -48,15 +57,14 @@ banger_vm_list (BangerClient *client, BangerArgs *args, GError **error)
   if (objects == NULL)
     return 0;
   vms = banger_objects_select (objects, BANGER_IFACE_VM);
+  images = banger_objects_names (objects, BANGER_IFACE_IMAGE);
+  kernels = banger_objects_names (objects, BANGER_IFACE_KERNEL);
   for (guint i = 0; i < vms->len; i++) {
     GVariant *properties = ((BangerObject *)g_ptr_array_index (vms, i))->properties;
-    g_autofree char *image = banger_objects_name (
-        objects, banger_props_string (properties, "Image"), BANGER_IFACE_IMAGE);
-    g_autofree char *kernel = banger_objects_name (
-        objects, banger_props_string (properties, "Kernel"), BANGER_IFACE_KERNEL);
     g_autoptr (JsonBuilder) row = banger_json_row ();
 
-    banger_vm_add_json (row, properties, image, kernel);
+    banger_vm_add_json (row, properties, name_of (images, properties, "Image"),
+                        name_of (kernels, properties, "Kernel"));
     banger_listing_add (listing, banger_json_end (row));
   }
   banger_listing_print (listing, "vms");

@@ -68,6 +68,15 @@ class Lists(CliTest):
         result = self.session.banger("image", "show", "debian", "-p", "sise_bytes", status=2)
         self.assertIn("hint: did you mean 'size_bytes'?", result.stderr)
 
+    def test_defaults(self):
+        """What commands in an image's guests run with, as it was given at the import."""
+        self.session.banger("image", "import", "set", self.tar, "--user", "web", "--cwd", "/srv",
+                            "--env", "A=b", "--env", "C=d e")
+        self.assertEqual(self.session.json("image", "show", "set")["defaults"],
+                         {"user": "web", "cwd": "/srv", "env": ["A=b", "C=d e"]})
+        self.assertEqual(self.session.banger("image", "show", "set", "-p", "defaults.cwd").stdout,
+                         "/srv\n")
+
     def test_refused(self):
         """What is wrong is said before anything is asked of the service, as JSON too."""
         for argv in (["--columns", "naem"], ["--sort", "naem"], ["--filter", "naem=x"],
