@@ -16,6 +16,10 @@ class DownTest(VmTest):
     def stages_of(self, job):
         return [stage for stage, _, _ in self.session.property(job, "Job", "Timings")]
 
+    def hang(self):
+        """From now on nothing of the guest answers, nor does its VMM."""
+        os.kill(next(iter(self.session.processes("qemu"))), signal.SIGSTOP)
+
     # Down
 
     def test_stop_says_what_ended_it(self):
@@ -27,6 +31,16 @@ class DownTest(VmTest):
                          ("stopped", "shutdown"))
         self.assertEqual(self.session.processes("banger-vmm", "qemu"), {})
 
+    def test_stop_goes_on_without_the_agent(self):
+        path = self.create("deaf")
+        self.hang()
+        job = self.begin(path, "Stop", "timeout", "u", "3")
+        self.assertEqual(self.finish(job), {"ended-by": "kill"})
+        self.assertEqual(self.stages_of(job),
+                         ["asking", "button", "ending", "killing", "released"])
+        self.assertEqual((self.get(path, "State"), self.get(path, "LastExit")),
+                         ("stopped", "killed"))
+
     def test_kill(self):
         path = self.create("killed")
         job = self.begin(path, "Kill")
@@ -34,6 +48,27 @@ class DownTest(VmTest):
         self.assertEqual(self.stages_of(job), ["ending", "released"])
         self.assertEqual((self.get(path, "State"), self.get(path, "LastExit")),
                          ("stopped", "killed"))
+
+    def test_kill_of_one_that_stops(self):
+        path = self.create("slow")
+        self.hang()
+        stop = self.begin(path, "Stop", "timeout", "u", "3600")
+        kill = self.begin(path, "Kill")
+        self.finish(kill)
+        self.finish(stop)
+        self.assertEqual(self.get(path, "State"), "stopped")
+
+    def test_service_ends_while_it_stops(self):
+        """The monitor goes on, and whatever ends the guest then is what was asked for."""
+        path = self.create("slow", "restart", "s", "always")
+        self.hang()
+        job = self.begin(path, "Stop", "timeout", "u", "5")
+        self.end_service()
+        with Signals(self.session) as signals:
+            self.assertEqual(self.session.property(job, "Job", "State"), "interrupted")
+            if self.get(path, "State") != "stopped":
+                signals.until(path, State="stopped")
+        self.assertEqual(self.get(path, "NextStartAt"), 0)
 
     # Down and up
 
@@ -58,6 +93,14 @@ class DownTest(VmTest):
             self.assertEqual(watch.wait_for("State", "cancelled", job), job)
         self.assertEqual(self.get(path, "State"), "stopped")
         self.assertEqual(self.session.processes("banger-vmm", "qemu"), {})
+
+    def test_restart_that_is_killed(self):
+        path = self.create("again")
+        self.hang()
+        job = self.begin(path, "Restart", "timeout", "u", "3600")
+        self.finish(self.begin(path, "Kill"))
+        self.finish(job, "cancelled")
+        self.assertEqual(self.get(path, "State"), "stopped")
 
     def test_service_ends_while_it_restarts(self):
         """Nobody finishes it, and nothing is left half."""
