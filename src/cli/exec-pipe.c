@@ -71,7 +71,7 @@ banger_exec_pipe_open (BangerClient *client, const char *vm, const char *label,
   int fd = start != NULL ? banger_exec_open (client, vm, rest, error) : -1;
 
   if (fd < 0) {
-    g_prefix_error (error, "%s: ", label);
+    banger_agent_name_error (error, label);
     return NULL;
   }
   if (rest->len > BUFFER_SIZE) {

@@ -17,8 +17,7 @@ ask (BangerClient *client, const char *vm, const char *name, const char *path, G
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name);
   JsonObject *answer = banger_agent_get (client, vm, path, error);
 
-  if (answer == NULL)
-    g_prefix_error (error, "%s: ", label);
+  banger_agent_name_error (error, label);
   return answer;
 }
 

@@ -194,8 +194,7 @@ set_failed (Wait *wait, Target *target, GError **error)
   }
   if (cause == NULL)
     cause = g_error_new (BANGER_ERROR, BANGER_ERROR_FAILED, _ ("it has failed"));
-  if (strstr (cause->message, target->label) == NULL)
-    g_prefix_error (&cause, "%s: ", target->label);
+  banger_agent_name_error (&cause, target->label);
   g_propagate_error (error, cause);
   return FALSE;
 }

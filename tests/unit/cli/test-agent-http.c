@@ -181,6 +181,23 @@ test_refusal_has_reason (void)
   banger_http_answer_clear (&answer);
 }
 
+/* An error names its VM once, whoever made it. */
+static void
+test_named_errors (void)
+{
+  g_autoptr (GError) ours = g_error_new (BANGER_ERROR, BANGER_ERROR_FAILED, "it broke");
+  g_autoptr (GError) service
+      = g_error_new (BANGER_ERROR, BANGER_ERROR_WRONG_STATE, "vm 'a' is stopped, not running");
+  GError *none = NULL;
+
+  banger_agent_name_error (&ours, "vm 'a'");
+  banger_agent_name_error (&service, "vm 'a'");
+  banger_agent_name_error (&none, "vm 'a'");
+  g_assert_cmpstr (ours->message, ==, "vm 'a': it broke");
+  g_assert_cmpstr (service->message, ==, "vm 'a' is stopped, not running");
+  g_assert_no_error (none);
+}
+
 static void
 test_members (void)
 {
@@ -280,6 +297,7 @@ main (int argc, char **argv)
   g_test_add_func ("/agent-http/head-in-pieces", test_head_in_pieces);
   g_test_add_func ("/agent-http/json", test_json);
   g_test_add_func ("/agent-http/refusal-has-reason", test_refusal_has_reason);
+  g_test_add_func ("/agent-http/named-errors", test_named_errors);
   g_test_add_func ("/agent-http/members", test_members);
   g_test_add_func ("/exec-start/merge-env", test_merge_env);
   g_test_add_func ("/exec-start/start", test_start);
