@@ -34,12 +34,25 @@ const BangerOption banger_options_show[] = { SHOW_OPTIONS, END };
 const BangerOption banger_options_wait[] = { NO_WAIT, END };
 
 static const BangerShorthand shorthands[] = {
-  { "ls", "vm", "list" },         { "ps", "vm", "list" },       { "start", "vm", "start" },
-  { "stop", "vm", "stop" },       { "rm", "vm", "delete" },     { "exec", "vm", "exec" },
-  { "logs", "vm", "logs" },       { "shell", "vm", "shell" },   { "kill", "vm", "kill" },
-  { "restart", "vm", "restart" }, { "create", "vm", "create" }, { "cp", "vm", "cp" },
-  { "top", "vm", "top" },         { "wait", "vm", "wait" },     { "ssh", "vm", "ssh" },
-  { "console", "vm", "console" }, { "run", "vm", "run" },       { NULL },
+  { "ls", "vm", "list" },
+  { "ps", "vm", "list" },
+  { "start", "vm", "start" },
+  { "stop", "vm", "stop" },
+  { "rm", "vm", "delete" },
+  { "exec", "vm", "exec" },
+  { "logs", "vm", "logs" },
+  { "shell", "vm", "shell" },
+  { "kill", "vm", "kill" },
+  { "restart", "vm", "restart" },
+  { "create", "vm", "create" },
+  { "cp", "vm", "cp" },
+  { "top", "vm", "top" },
+  { "stats", "vm", "stats" },
+  { "wait", "vm", "wait" },
+  { "ssh", "vm", "ssh" },
+  { "console", "vm", "console" },
+  { "run", "vm", "run" },
+  { NULL },
 };
 
 const BangerCommand *const *
