@@ -22,7 +22,7 @@ NAMES = ["storm-%d" % number for number in range(5)]
 RUNNING_MAX = 3
 BATCH = 20
 PROGRAMS = ("bangerd", "banger-vmm", "banger-worker", "qemu")
-PAUSE_MAX = 1.2
+PAUSE_MAX = 0.8
 # A client that gets no answer for so long hangs.
 HANGS = SECONDS["busybox"] + SECONDS["stop"]
 ENDED = ("done", "failed", "cancelled", "interrupted")
