@@ -127,6 +127,8 @@ ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *i
     add_path (builder, "IdentityFile", identity);
   add_path (builder, "UserKnownHostsFile", known);
   add_option (builder, "HostKeyAlias", alias);
+  /* Names that are hashed could not be taken out again. */
+  add_option (builder, "HashKnownHosts", "no");
   add_option (builder, "CheckHostIP", "no");
   /* The stream leads to this VM and no other: its first key is its own. */
   add_option (builder, "StrictHostKeyChecking", "accept-new");
@@ -201,9 +203,12 @@ check_server (BangerClient *client, const char *vm, const char *name, GError **e
 static int
 run_ssh (const char *const *words, GError **error)
 {
-  const BangerRunFd fds[] = { { STDIN_FILENO, STDIN_FILENO },
-                              { STDOUT_FILENO, STDOUT_FILENO },
-                              { STDERR_FILENO, STDERR_FILENO } };
+  /* Copies: GLib would close what has its number in the child already. */
+  banger_autofd int in = fcntl (STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  banger_autofd int out = fcntl (STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  banger_autofd int err = fcntl (STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+  const BangerRunFd fds[]
+      = { { in, STDIN_FILENO }, { out, STDOUT_FILENO }, { err, STDERR_FILENO } };
   BangerRunSpec spec = { .argv = words, .fds = fds, .n_fds = G_N_ELEMENTS (fds), .our_env = TRUE };
   g_autofree char *program = banger_run_find (words[0]);
   GPid pid = 0;
