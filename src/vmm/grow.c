@@ -12,8 +12,8 @@
 typedef struct {
   BangerMonitor *monitor;
   const char *disk;
+  guint64 bytes;
   GCancellable *cancellable;
-  gulong chained;
   guint timer;
 } Grow;
 
@@ -131,7 +131,8 @@ ask_guest (GTask *task)
 {
   Grow *grow = g_task_get_task_data (task);
   BangerMonitor *self = grow->monitor;
-  g_autofree char *request = g_strdup_printf ("POST /grow?disk=%s", grow->disk);
+  g_autofree char *request
+      = g_strdup_printf ("POST /grow?disk=%s&bytes=%" G_GUINT64_FORMAT, grow->disk, grow->bytes);
 
   grow->timer = g_timeout_add_seconds (GROW_SECONDS, on_late, grow);
   banger_agent_request_async (self->driver, self->key, request, "", grow->cancellable, on_grown,
@@ -173,6 +174,7 @@ banger_grow_async (BangerMonitor *self, const char *serial, guint64 bytes,
   grow = g_new0 (Grow, 1);
   grow->monitor = self;
   grow->disk = disk;
+  grow->bytes = bytes;
   grow->cancellable = g_cancellable_new ();
   g_task_set_task_data (task, grow, grow_free);
   self->driver->klass->grow_disk_async (self->driver, disk, bytes, on_resized,

@@ -94,6 +94,23 @@ class SetTest(VmTest):
                 self.assertGreater(self.root_kib(root), 900 << 10)
                 self.finish(self.begin(path, "Delete", "force", "b", "true"))
 
+    def test_grows_again_what_grew_by_half(self):
+        """A file that has grown while its file system could not: the same change completes it."""
+        path = self.create("half", "work-bytes", "t", str(128 * MIB))
+        file = next((self.session.state / "vms").iterdir()) / "work.ext4"
+        self.ask("half", "cd /; umount /root")
+        job = self.set(path, "work-bytes", "t", str(256 * MIB))[1]
+        self.finish(job, "failed")
+        error = self.session.property(job, "Job", "Error")
+        self.assertIn("not mounted", error["cause"]["data"])
+        self.assertEqual(file.stat().st_size, 256 * MIB)
+        self.assertEqual(self.get(path, "WorkBytes"), 128 * MIB)
+        self.ask("half", "mount -t ext4 /dev/$(grep -lx work /sys/block/vd*/serial | cut -d/ -f4) /root")
+        for _ in range(2):
+            self.apply(path, "work-bytes", "t", str(256 * MIB))
+            self.assertGreater(self.work_kib("half"), 200 << 10)
+        self.assertEqual(self.get(path, "WorkBytes"), 256 * MIB)
+
     def test_all_or_none(self):
         path = self.create("same", "disk-bytes", "t", str(256 * MIB), start=False)
         self.create("other", start=False)
