@@ -137,6 +137,9 @@ run (Console *console)
   g_clear_handle_id (&console->input_source, g_source_remove);
   g_clear_handle_id (&console->signal_sources[0], g_source_remove);
   g_clear_handle_id (&console->signal_sources[1], g_source_remove);
+  /* What came in one piece with the key that detaches. */
+  if (console->detached && console->out->len > 0)
+    (void)send (console->fd, console->out->data, console->out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
   g_byte_array_unref (console->out);
 }
 
