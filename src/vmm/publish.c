@@ -10,6 +10,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+/* Streams being opened at once: the guest turns away a ninth host within the handshake, and others
+ * want one too. Connections beyond wait to be accepted. */
+#define OPENING_MAX 4
 /* A host without descriptors left gets so long to find some. */
 #define PAUSE_MSEC 1000
 
@@ -32,6 +35,7 @@ struct BangerPublisher {
   const guint8 *key;
   GPtrArray *ports;
   GPtrArray *connections;
+  guint opening;
   guint pause;
 };
 
@@ -48,7 +52,7 @@ port_free (gpointer data)
 static gboolean
 accepts (BangerPublisher *self)
 {
-  return self->driver != NULL && self->pause == 0
+  return self->driver != NULL && self->pause == 0 && self->opening < OPENING_MAX
          && self->connections->len < BANGER_PUBLISH_CONNECTIONS_MAX;
 }
 
@@ -99,6 +103,8 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
   banger_autofd int stream = banger_stream_open_finish (result, &error);
 
   g_clear_object (&connection->opening);
+  if (connection->all != NULL)
+    connection->all->opening--;
   if (connection->all == NULL || stream < 0) {
     if (stream < 0)
       g_debug ("a published port leads nowhere: %s", error->message);
@@ -111,6 +117,7 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
   }
   connection->pump = banger_pump_new (banger_steal_fd (&connection->client),
                                       banger_steal_fd (&stream), on_pumped, connection);
+  update (connection->all);
 }
 
 static gboolean
@@ -146,6 +153,7 @@ on_port (gpointer data, GIOCondition ready)
   connection->client = fd;
   connection->opening = g_cancellable_new ();
   g_ptr_array_add (self->connections, connection);
+  self->opening++;
   update (self);
   banger_stream_open_async (self->driver, self->key, port->listener->guest_port,
                             connection->opening, on_stream, connection);

@@ -146,6 +146,8 @@ typedef struct {
   BangerDriver parent;
   BangerPublisher *publisher;
   gboolean silent; /* the guest takes no stream */
+  gboolean slow;   /* nor refuses it */
+  GPtrArray *late; /* what waits for it then */
   guint opened;
 } Guest;
 
@@ -175,22 +177,32 @@ be_agent (gpointer data)
 }
 
 static void
+accept_stream (GTask *task)
+{
+  int ends[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  fcntl (ends[0], F_SETFL, O_NONBLOCK);
+  g_thread_unref (g_thread_new ("agent", be_agent, GINT_TO_POINTER (ends[1])));
+  g_task_return_int (task, ends[0]);
+}
+
+static void
 open_stream_async (BangerDriver *driver, GCancellable *cancellable, GAsyncReadyCallback callback,
                    gpointer data)
 {
   Guest *self = (Guest *)driver;
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, data);
-  int ends[2];
 
   self->opened++;
   if (self->silent) {
     g_task_return_new_error (task, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE, "nobody");
     return;
   }
-  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
-  fcntl (ends[0], F_SETFL, O_NONBLOCK);
-  g_thread_unref (g_thread_new ("agent", be_agent, GINT_TO_POINTER (ends[1])));
-  g_task_return_int (task, ends[0]);
+  if (self->slow)
+    g_ptr_array_add (self->late, g_steal_pointer (&task));
+  else
+    accept_stream (task);
 }
 
 static const BangerDriverClass guest_class = { .open_stream_async = open_stream_async };
@@ -200,6 +212,7 @@ set_up (Guest *self, gconstpointer data)
 {
   self->parent.klass = &guest_class;
   self->publisher = banger_publisher_new ();
+  self->late = g_ptr_array_new_with_free_func (g_object_unref);
 }
 
 static void
@@ -207,6 +220,7 @@ tear_down (Guest *self, gconstpointer data)
 {
   g_clear_pointer (&self->publisher, banger_publisher_free);
   run_loop ();
+  g_ptr_array_unref (self->late);
 }
 
 /* A port that nobody listens at, for a moment at least. */
@@ -352,6 +366,31 @@ test_limit (Guest *self, gconstpointer data)
   }
 }
 
+/* The agent has few places for hosts that have not proved themselves yet, and others want one. */
+static void
+test_burst (Guest *self, gconstpointer data)
+{
+  guint16 port = free_port ();
+  int fds[20];
+
+  self->slow = TRUE;
+  banger_publisher_open (self->publisher, &self->parent, key);
+  g_assert_true (publish (self, "127.0.0.1", port, 80, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++)
+    g_assert_cmpint (fds[i] = dial (port), >=, 0);
+  run_loop ();
+  g_assert_cmpuint (self->opened, >, 0);
+  g_assert_cmpuint (self->opened, <, 8);
+  self->slow = FALSE;
+  for (guint i = 0; i < self->late->len; i++)
+    accept_stream (self->late->pdata[i]);
+  for (guint i = 0; i < G_N_ELEMENTS (fds); i++) {
+    assert_leads_to (fds[i], "00080");
+    close (fds[i]);
+  }
+  g_assert_cmpuint (self->opened, ==, G_N_ELEMENTS (fds));
+}
+
 static void
 test_parse (void)
 {
@@ -404,6 +443,7 @@ main (int argc, char **argv)
   ADD ("changes", test_changes);
   ADD ("refused", test_refused);
   ADD ("limit", test_limit);
+  ADD ("burst", test_burst);
   g_test_add_func ("/vmm/publish/parse", test_parse);
   return g_test_run ();
 }
