@@ -101,7 +101,6 @@ on_asked (GObject *source, GAsyncResult *result, gpointer data)
   if (answer != NULL && banger_http_reader_status (answer->http) == 202) {
     g_clear_handle_id (&self->patience, g_source_remove);
     self->agreed = TRUE;
-    self->by = "guest";
     return;
   }
   g_debug ("the agent does not power off: %s", error != NULL ? error->message : "it refused");
