@@ -10,18 +10,29 @@
 
 /* A gap that is smaller is not worth a hole. */
 #define HOLE_MIN (64u << 10)
+/* A program that was killed with its parent may still be on its way out. */
+#define LET_GO_MS 1000
+#define LET_GO_STEP_MS 20
 
 /* The kernel gives a write lease only to the one who alone has the file open, and answers EAGAIN
  * else; where a file system has no leases, it cannot be found out. fcntl(2). */
 static gboolean
+is_in_use (int disk)
+{
+  if (fcntl (disk, F_SETLEASE, F_WRLCK) < 0)
+    return errno == EAGAIN;
+  fcntl (disk, F_SETLEASE, F_UNLCK);
+  return FALSE;
+}
+
+static gboolean
 check_unused (int disk, GError **error)
 {
-  if (fcntl (disk, F_SETLEASE, F_WRLCK) == 0) {
-    fcntl (disk, F_SETLEASE, F_UNLCK);
-    return TRUE;
+  for (int waited = 0; waited <= LET_GO_MS; waited += LET_GO_STEP_MS) {
+    if (!is_in_use (disk))
+      return TRUE;
+    g_usleep (LET_GO_STEP_MS * 1000);
   }
-  if (errno != EAGAIN)
-    return TRUE;
   banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another process has its file open",
                     "stop what uses it, then try again", "the disk is in use");
   return FALSE;

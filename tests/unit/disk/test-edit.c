@@ -305,6 +305,30 @@ test_in_use (void)
   g_assert_true (banger_disk_recover (disk, &error));
 }
 
+static gpointer
+let_go (gpointer data)
+{
+  g_usleep (100000);
+  close (GPOINTER_TO_INT (data));
+  return NULL;
+}
+
+/* One that is killed lets go of its files a little later than its parent is told. */
+static void
+test_let_go (void)
+{
+  banger_autofd int disk = new_disk ("left", 64 * MIB);
+  g_autofree char *path = g_build_filename (folder, "left", NULL);
+  int other = open (path, O_RDWR | O_CLOEXEC);
+  GThread *thread = g_thread_new ("let-go", let_go, GINT_TO_POINTER (other));
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_disk_enlarge (disk, 128 * MIB, &error));
+  g_assert_no_error (error);
+  g_thread_join (thread);
+  assert_clean (disk);
+}
+
 static void
 test_past_mending (void)
 {
@@ -412,6 +436,7 @@ main (int argc, char **argv)
   g_test_add_func ("/edit/recovers", test_recovers);
   g_test_add_func ("/edit/cut-short-is-marked", test_cut_short_is_marked);
   g_test_add_func ("/edit/in-use", test_in_use);
+  g_test_add_func ("/edit/let-go", test_let_go);
   g_test_add_func ("/edit/past-mending", test_past_mending);
   g_test_add_func ("/edit/enlarges", test_enlarges);
   g_test_add_func ("/edit/trims", test_trims);
