@@ -18,6 +18,10 @@ void banger_ext4_set_error (GError **error, errcode_t code, const char *what);
 /* Opens the file system in @fd (which stays the caller's). NULL with BadImage. */
 ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
 
+/* Where whoever wrote the superblock was killed amid it, as e2fsck and resize2fs can be, gives it a
+ * checksum that holds and marks the file system as faulty, to be repaired. */
+gboolean banger_ext4_seal (int fd, GError **error);
+
 /* image.c: replays the journal and mends what e2fsck can. */
 gboolean banger_ext4_repair (int fd, GError **error);
 /* As above, then grows the file and its file system to @size_bytes. */

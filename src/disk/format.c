@@ -43,17 +43,32 @@ duplicate_name (int fd, char *name, gsize size, int *copy)
   return 0;
 }
 
+static errcode_t
+open_fs (int fd, int flags, ext2_filsys *fs)
+{
+  char name[16];
+  int copy = -1;
+  errcode_t code = duplicate_name (fd, name, sizeof name, &copy);
+
+  return code != 0
+             ? code
+             : ext2fs_open2 (name, NULL, flags | EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager, fs);
+}
+
+/* Without what it was before, the library writes it at once, and not in pieces between which a kill
+ * leaves one whose checksum is wrong. */
+static void
+have_super_whole (ext2_filsys fs)
+{
+  ext2fs_free_mem (&fs->orig_super);
+}
+
 ext2_filsys
 banger_ext4_open (int fd, gboolean writable, GError **error)
 {
   ext2_filsys fs = NULL;
-  char name[16];
-  int copy = -1;
-  errcode_t code = duplicate_name (fd, name, sizeof name, &copy);
-  int flags = EXT2_FLAG_64BITS | (writable ? EXT2_FLAG_RW : 0);
+  errcode_t code = open_fs (fd, writable ? EXT2_FLAG_RW : 0, &fs);
 
-  if (code == 0)
-    code = ext2fs_open2 (name, NULL, flags, 0, 0, unixfd_io_manager, &fs);
   if (code == 0 && writable)
     code = ext2fs_read_bitmaps (fs);
   initialize_ext2_error_table ();
@@ -64,7 +79,32 @@ banger_ext4_open (int fd, gboolean writable, GError **error)
       ext2fs_free (fs);
     return NULL;
   }
+  have_super_whole (fs);
   return fs;
+}
+
+gboolean
+banger_ext4_seal (int fd, GError **error)
+{
+  ext2_filsys fs = NULL;
+  errcode_t code = open_fs (fd, 0, &fs);
+
+  if (fs != NULL)
+    ext2fs_free (fs);
+  if (code != EXT2_ET_SB_CSUM_INVALID)
+    return TRUE;
+  fs = NULL;
+  code = open_fs (fd, EXT2_FLAG_RW | EXT2_FLAG_IGNORE_CSUM_ERRORS, &fs);
+  if (code == 0) {
+    have_super_whole (fs);
+    fs->super->s_state |= EXT2_ERROR_FS;
+    fs->flags |= EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
+    ext2fs_mark_super_dirty (fs);
+    code = ext2fs_close_free (&fs);
+  }
+  if (code != 0)
+    banger_ext4_set_error (error, code, "the disk's superblock cannot be written");
+  return code == 0;
 }
 
 static void

@@ -121,7 +121,7 @@ banger_ext4_repair (int image, GError **error)
 {
   const char *const argv[] = { "e2fsck", "-fy", IMAGE_PATH, NULL };
   g_autofree char *output = NULL;
-  int status = run_tool (image, argv, &output, error);
+  int status = banger_ext4_seal (image, error) ? run_tool (image, argv, &output, error) : -1;
 
   if (status > 1)
     set_tool_error (BANGER_ERROR_BAD_IMAGE, "the disk's file system cannot be repaired", output,

@@ -68,7 +68,7 @@ banger_disk_open_used (int disk, GError **error)
   ext2_filsys fs = NULL;
   gboolean dirty = FALSE;
 
-  if (!check_unused (disk, error))
+  if (!check_unused (disk, error) || !banger_ext4_seal (disk, error))
     return NULL;
   fs = banger_ext4_open (disk, FALSE, error);
   if (fs == NULL)

@@ -305,6 +305,38 @@ test_in_use (void)
   g_assert_true (banger_disk_recover (disk, &error));
 }
 
+/* Whoever wrote the superblock was killed amid it; @offset: of what it got to before the rest. */
+static void
+tear_super (int disk, off_t offset, guint16 value)
+{
+  g_assert_cmpint (pwrite (disk, &value, sizeof value, 1024 + offset), ==, sizeof value);
+}
+
+static void
+test_torn_super (void)
+{
+  banger_autofd int disk = new_disk ("torn", 64 * MIB);
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  guint64 freed = 0;
+
+  write_file (edit, "/file", "kept", 4);
+  finish (edit);
+  /* 0x30 s_wtime, 0x0c s_free_blocks_count_lo, as of the kernel's fs/ext4/ext4.h. */
+  tear_super (disk, 0x30, 7);
+  g_assert_true (banger_disk_recover (disk, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+  tear_super (disk, 0x0c, 7);
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  assert_clean (disk);
+  tear_super (disk, 0x30, 8);
+  g_assert_true (banger_disk_enlarge (disk, 128 * MIB, &error));
+  assert_clean (disk);
+  assert_says (disk, "cat /file", "kept");
+  assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
+}
+
 static gpointer
 let_go (gpointer data)
 {
@@ -437,6 +469,7 @@ main (int argc, char **argv)
   g_test_add_func ("/edit/cut-short-is-marked", test_cut_short_is_marked);
   g_test_add_func ("/edit/in-use", test_in_use);
   g_test_add_func ("/edit/let-go", test_let_go);
+  g_test_add_func ("/edit/torn-super", test_torn_super);
   g_test_add_func ("/edit/past-mending", test_past_mending);
   g_test_add_func ("/edit/enlarges", test_enlarges);
   g_test_add_func ("/edit/trims", test_trims);
