@@ -75,6 +75,31 @@ open_disks (BangerVm *vm, int dirfd, GVariantDict *args, GError **error)
   return g_steal_pointer (&fds);
 }
 
+static gboolean
+mark (int dirfd, GError **error)
+{
+  banger_autofd int fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+  if (fd < 0)
+    banger_set_error_errno (error, errno, NULL, "the VM's folder cannot be written");
+  return fd >= 0;
+}
+
+/* Once a worker is done; else the mark stays, and the disks are recovered before they are used. */
+static gboolean
+unmark (BangerVm *vm, GError **error)
+{
+  banger_autofd int dirfd = open_folder (vm, error);
+
+  if (dirfd < 0)
+    return FALSE;
+  if (unlinkat (dirfd, MARK, 0) == 0 || errno == ENOENT)
+    return TRUE;
+  banger_set_error_errno (error, errno, NULL, "vm '%s': a file of its folder cannot be removed",
+                          vm->record->name);
+  return FALSE;
+}
+
 /* ── Changes ─────────────────────────────────────────────────────────────────────────────────── */
 
 typedef struct {
@@ -101,26 +126,11 @@ on_changed (GObject *source, GAsyncResult *result, gpointer data)
   Change *change = g_task_get_task_data (task);
   GError *error = NULL;
   g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
-  banger_autofd int dirfd = done != NULL ? open_folder (change->vm, &error) : -1;
 
-  /* Otherwise the mark stays, and the disks are recovered before they are used. */
-  if (dirfd >= 0 && unlinkat (dirfd, MARK, 0) < 0 && errno != ENOENT)
-    banger_set_error_errno (&error, errno, NULL, "vm '%s': a file of its folder cannot be removed",
-                            change->vm->record->name);
-  if (error != NULL)
-    g_task_return_error (task, error);
-  else
+  if (done != NULL && unmark (change->vm, &error))
     g_task_return_boolean (task, TRUE);
-}
-
-static gboolean
-mark (int dirfd, GError **error)
-{
-  banger_autofd int fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-  if (fd < 0)
-    banger_set_error_errno (error, errno, NULL, "the VM's folder cannot be written");
-  return fd >= 0;
+  else
+    g_task_return_error (task, error);
 }
 
 static void
@@ -270,7 +280,7 @@ on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
   vm->trim = NULL;
   tasks = g_steal_pointer (&vm->trim_tasks);
   vm->trim_tasks = g_ptr_array_new ();
-  if (done != NULL)
+  if (done != NULL && unmark (vm, &error))
     vm->trimmed_bytes = allocated (vm);
   else if (!g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
     g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
@@ -288,7 +298,7 @@ trim (BangerVm *vm)
   Trim *job = NULL;
 
   g_variant_dict_init (&args, NULL);
-  fds = dirfd >= 0 ? open_disks (vm, dirfd, &args, &error) : NULL;
+  fds = dirfd >= 0 && mark (dirfd, &error) ? open_disks (vm, dirfd, &args, &error) : NULL;
   if (fds == NULL) {
     g_variant_dict_clear (&args);
     g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
