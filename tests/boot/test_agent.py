@@ -96,10 +96,10 @@ class AgentTest(VmTest):
         self.boot("shell")
         with self.stream("shell") as stream:
             stream.start("shell=1", "tty=24x80")
-            for keys, expect in ((b"", b"# "), (b"echo in $0\n", b"in -sh\r\n# "),
+            for keys, expect in ((b"", b"~ # "), (b"echo in $0\n", b"in -sh\r\n~ # "),
                                  (b"sh -c 'echo re\"\"ady; exec sleep 60'\n", b"ready\r\n"),
-                                 (b"\x1a", b"# "),
-                                 (b"kill -9 %1; wait; echo go\"\"ne\n", b"gone\r\n# ")):
+                                 (b"\x1a", b"~ # "),
+                                 (b"kill -9 %1; wait; echo go\"\"ne\n", b"gone\r\n~ # ")):
                 if keys:
                     stream.frame(STDIN, keys)
                 said = stream.expect(expect)
