@@ -335,8 +335,15 @@ banger_client_objects (BangerClient *client, GError **error)
   g_autoptr (GVariant) reply
       = banger_client_call (client, BANGER_ROOT_PATH, "org.freedesktop.DBus.ObjectManager",
                             "GetManagedObjects", NULL, "(a{oa{sa{sv}}})", NULL, NULL, error);
+  static GVariant *last;
 
-  return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+  if (reply == NULL)
+    return NULL;
+  /* Of many VMs it is in very many pieces, and freeing them takes as long as printing the list:
+   * those of the last call are left to the end of the program. */
+  g_clear_pointer (&last, g_variant_unref);
+  last = g_variant_get_child_value (reply, 0);
+  return g_variant_ref (last);
 }
 
 static void
@@ -360,6 +367,16 @@ compare_objects (gconstpointer a, gconstpointer b)
   return order != 0 ? order : strcmp (first->path, second->path);
 }
 
+/* "" where it has none. Not by banger_props_string: of most objects of a list nothing else is
+ * wanted now, and whoever lists VMs goes on with the VM's own properties. */
+static char *
+name_in (GVariant *properties)
+{
+  g_autoptr (GVariant) name = g_variant_lookup_value (properties, "Name", G_VARIANT_TYPE_STRING);
+
+  return g_strdup (name != NULL ? g_variant_get_string (name, NULL) : "");
+}
+
 GPtrArray *
 banger_objects_select (GVariant *objects, const char *interface)
 {
@@ -378,9 +395,7 @@ banger_objects_select (GVariant *objects, const char *interface)
 
       object->path = g_strdup (path);
       object->properties = properties;
-      /* The others are wanted of few of them, or later. */
-      if (!g_variant_lookup (properties, "Name", "s", &object->name))
-        object->name = g_strdup ("");
+      object->name = name_in (properties);
       g_ptr_array_add (list, object);
     }
   }
@@ -430,14 +445,10 @@ banger_objects_name (GVariant *objects, const char *path, const char *interface)
 {
   GVariant *interfaces = find_interfaces (objects, path);
   g_autoptr (GVariant) properties = NULL;
-  char *name = NULL;
 
   if (interfaces != NULL)
     properties = g_variant_lookup_value (interfaces, interface, G_VARIANT_TYPE_VARDICT);
-  /* Not by banger_props_string: whoever lists VMs goes on with the VM's own properties. */
-  if (properties == NULL || !g_variant_lookup (properties, "Name", "s", &name))
-    name = g_strdup ("");
-  return name;
+  return properties != NULL ? name_in (properties) : g_strdup ("");
 }
 
 const char *

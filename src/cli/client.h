@@ -67,13 +67,16 @@ GHashTable *banger_objects_names (GVariant *objects, const char *interface);
 /* The Name of @path in @objects, "" if it is not there. */
 char *banger_objects_name (GVariant *objects, const char *path, const char *interface);
 
-/* Values of a{sv}; "" or 0 where they are absent or of another type. */
+/* Values of a{sv}; "" or 0 where they are absent or of another type. Strings are held by
+ * @properties until its parts are serialised anew (g_variant_get_data, g_variant_lookup). */
 const char *banger_props_string (GVariant *properties, const char *key);
 guint64 banger_props_number (GVariant *properties, const char *key); /* u or t */
 gboolean banger_props_flag (GVariant *properties, const char *key);
 /* NULL where it is absent or of another type; g_free. */
 const char **banger_props_strings (GVariant *properties, const char *key);
 double banger_props_double (GVariant *properties, const char *key);
+/* NULL where it is absent; held until something of another object is asked for. */
+GVariant *banger_props_value (GVariant *properties, const char *key);
 
 /* The path of the object of @kind with that name or id. NotFound names near misses. */
 char *

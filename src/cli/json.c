@@ -48,16 +48,24 @@ banger_json_print (JsonBuilder *json)
   fputs (text, stdout);
 }
 
+static void
+add_string (JsonBuilder *json, const char *value)
+{
+  g_autofree char *valid = NULL;
+
+  if (!g_utf8_validate (value, -1, NULL))
+    value = valid = g_utf8_make_valid (value, -1);
+  json_builder_add_string_value (json, value);
+}
+
 void
 banger_json_string (JsonBuilder *json, const char *key, const char *value)
 {
-  g_autofree char *valid = value != NULL ? g_utf8_make_valid (value, -1) : NULL;
-
   json_builder_set_member_name (json, key);
-  if (valid != NULL)
-    json_builder_add_string_value (json, valid);
-  else
+  if (value == NULL)
     json_builder_add_null_value (json);
+  else
+    add_string (json, value);
 }
 
 void
@@ -69,11 +77,8 @@ banger_json_strings (JsonBuilder *json, const char *key, const char *const *valu
     return;
   }
   json_builder_begin_array (json);
-  for (guint i = 0; values[i] != NULL; i++) {
-    g_autofree char *valid = g_utf8_make_valid (values[i], -1);
-
-    json_builder_add_string_value (json, valid);
-  }
+  for (guint i = 0; values[i] != NULL; i++)
+    add_string (json, values[i]);
   json_builder_end_array (json);
 }
 

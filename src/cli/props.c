@@ -23,8 +23,6 @@ take_apart (GVariant *properties, GArray *into)
   GVariantIter iter;
   GVariant *entry = NULL;
 
-  /* Strings then lie in the memory of @properties, and stay when this is left for the next. */
-  g_variant_get_data (properties);
   g_variant_iter_init (&iter, properties);
   while ((entry = g_variant_iter_next_value (&iter)) != NULL) {
     g_autoptr (GVariant) owned = entry, boxed = g_variant_get_child_value (entry, 1);
@@ -36,10 +34,10 @@ take_apart (GVariant *properties, GArray *into)
   }
 }
 
-/* NULL if it is not there; ours. Lists ask for most of the properties of an object, then of the
- * next, and each look into the dictionary itself takes it apart up to there. */
-static GVariant *
-find (GVariant *properties, const char *key)
+/* Lists ask for most of the properties of an object, then of the next, and each look into the
+ * dictionary itself takes it apart up to there. */
+GVariant *
+banger_props_value (GVariant *properties, const char *key)
 {
   static GVariant *last;
   static GArray *parts;
@@ -66,7 +64,7 @@ find (GVariant *properties, const char *key)
 const char *
 banger_props_string (GVariant *properties, const char *key)
 {
-  GVariant *value = find (properties, key);
+  GVariant *value = banger_props_value (properties, key);
 
   if (value != NULL
       && (g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
@@ -78,7 +76,7 @@ banger_props_string (GVariant *properties, const char *key)
 guint64
 banger_props_number (GVariant *properties, const char *key)
 {
-  GVariant *value = find (properties, key);
+  GVariant *value = banger_props_value (properties, key);
 
   if (value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_UINT64))
     return g_variant_get_uint64 (value);
@@ -90,7 +88,7 @@ banger_props_number (GVariant *properties, const char *key)
 gboolean
 banger_props_flag (GVariant *properties, const char *key)
 {
-  GVariant *value = find (properties, key);
+  GVariant *value = banger_props_value (properties, key);
 
   return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)
          && g_variant_get_boolean (value);
@@ -99,7 +97,7 @@ banger_props_flag (GVariant *properties, const char *key)
 const char **
 banger_props_strings (GVariant *properties, const char *key)
 {
-  GVariant *value = find (properties, key);
+  GVariant *value = banger_props_value (properties, key);
 
   return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_STRING_ARRAY)
              ? g_variant_get_strv (value, NULL)
@@ -109,7 +107,7 @@ banger_props_strings (GVariant *properties, const char *key)
 double
 banger_props_double (GVariant *properties, const char *key)
 {
-  GVariant *value = find (properties, key);
+  GVariant *value = banger_props_value (properties, key);
 
   return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE)
              ? g_variant_get_double (value)

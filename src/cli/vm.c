@@ -5,14 +5,13 @@
 static void
 add_labels (JsonBuilder *json, GVariant *properties)
 {
-  g_autoptr (GVariant) labels
-      = g_variant_lookup_value (properties, "Labels", G_VARIANT_TYPE ("a{ss}"));
+  GVariant *labels = banger_props_value (properties, "Labels");
   GVariantIter iter;
   const char *key = NULL, *value = NULL;
 
   json_builder_set_member_name (json, "labels");
   json_builder_begin_object (json);
-  if (labels != NULL) {
+  if (labels != NULL && g_variant_is_of_type (labels, G_VARIANT_TYPE ("a{ss}"))) {
     g_variant_iter_init (&iter, labels);
     while (g_variant_iter_next (&iter, "{&s&s}", &key, &value))
       banger_json_string (json, key, value);

@@ -150,6 +150,34 @@ test_properties (void)
   g_assert_cmpstr (addresses[1], ==, "fe80::1");
   g_assert_null (addresses[2]);
   g_assert_null (banger_props_strings (first, "Addresses"));
+  g_assert_cmpstr (g_variant_get_type_string (banger_props_value (second, "Addresses")), ==, "as");
+  g_assert_null (banger_props_value (first, "Addresses"));
+}
+
+/* Properties as a message brings them, whose parts are not in one piece of memory: strings of one
+ * object stay while another is looked at, until the list goes. */
+static void
+test_strings_stay (void)
+{
+  GVariantBuilder dict;
+  g_autoptr (GVariant) first = NULL, second = NULL;
+  const char *name = NULL;
+
+  g_variant_builder_init (&dict, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&dict, "{sv}", "Name",
+                         g_variant_new_take_string (g_strdup_printf ("vm-%d", 1)));
+  g_variant_builder_add (&dict, "{sv}", "Vcpus", g_variant_new_uint32 (2));
+  first = g_variant_ref_sink (g_variant_builder_end (&dict));
+  g_variant_builder_init (&dict, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&dict, "{sv}", "Name", g_variant_new_string ("other"));
+  second = g_variant_ref_sink (g_variant_builder_end (&dict));
+  name = banger_props_string (first, "Name");
+  for (guint i = 0; i < 3; i++) {
+    g_assert_cmpstr (banger_props_string (second, "Name"), ==, "other");
+    g_assert_cmpuint (banger_props_number (first, "Vcpus"), ==, 2);
+    g_assert_cmpstr (name, ==, "vm-1");
+  }
+  g_assert_true (name == banger_props_string (first, "Name"));
 }
 
 int
@@ -165,5 +193,6 @@ main (int argc, char **argv)
   g_test_add_func ("/client/descriptor", test_descriptor);
   g_test_add_func ("/client/objects", test_objects);
   g_test_add_func ("/client/properties", test_properties);
+  g_test_add_func ("/client/strings-stay", test_strings_stay);
   return g_test_run ();
 }
