@@ -245,7 +245,7 @@ static gboolean
 check_words (BangerArgs *args, GError **error)
 {
   const BangerCommand *command = args->command;
-  guint n = g_strv_length (args->words);
+  guint n = g_strv_length (args->words), n_text = 0;
   g_autofree char *name = banger_command_name (command);
   g_autofree char *hint = g_strdup_printf ("banger help %s", name);
 
@@ -261,8 +261,13 @@ check_words (BangerArgs *args, GError **error)
                       _ ("%s: '%s' is too much"), name, shown);
     return FALSE;
   }
-  if (command->complete[0] != BANGER_COMPLETE_FILE && n > 0)
-    return check_utf8 (args->words[0], error);
+  /* Words for a guest, and names of files, may have any bytes. */
+  n_text = command->raw_words ? 0 : command->raw_tail ? MIN (n, 1) : n;
+  for (guint i = 0; i < n_text; i++) {
+    if (command->complete[MIN (i, 1)] != BANGER_COMPLETE_FILE
+        && !check_utf8 (args->words[i], error))
+      return FALSE;
+  }
   return TRUE;
 }
 
@@ -363,6 +368,9 @@ banger_args_line (BangerArgs *args, const char *more)
         = *word != '\0'
           && word[strspn (word, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-_=./:@,+%")] == '\0';
 
+    /* Nothing after it is an option. */
+    if (more != NULL && strcmp (word, "--") == 0)
+      g_string_append_printf (line, " %s", g_steal_pointer (&more));
     g_string_append_printf (line, " %s", plain ? word : quoted);
   }
   if (more != NULL)

@@ -55,30 +55,72 @@ class Select(CliTest):
         self.assertEqual(self.session.run("sh", "-c", hint).returncode, 0)
         self.assertEqual(self.names(), ["alpine"])
 
+    def test_names_like_options(self):
+        """After -- nothing is an option, in what is said to run instead either."""
+        for word in ("--all", "-y", "--yes", "--nonsense"):
+            with self.subTest(word=word):
+                result = self.delete("--", word, status=None)
+                self.assertNotIn(result.returncode, (0, 9), result.stdout)
+                self.assertNotIn("option", result.stderr)
+        self.assertEqual(len(self.names()), 3)
+        # A pattern that begins as an option does means nothing, as none can be called so.
+        self.delete("--yes", "--", "-*", status=3)
+        hint = self.delete("--", "deb*", status=9).stderr.splitlines()[-1].split("hint: ")[1]
+        self.assertEqual(hint, "banger image delete --yes -- 'deb*'")
+        self.assertEqual(self.session.run("sh", "-c", hint).returncode, 0)
+        self.assertEqual(self.names(), ["alpine"])
+
     def test_names_are_not_asked_about(self):
         self.delete("debian", "alpine")
         self.assertEqual(self.names(), ["debian-old"])
 
-    def answer(self, word):
+    def on_terminal(self, *argv):
         master, slave = pty.openpty()
-        process = subprocess.Popen(["banger", "image", "delete", "deb*"], env=self.session.env,
-                                   stdin=slave, stdout=slave, stderr=slave)
+        process = subprocess.Popen(["banger", *argv], env=self.session.env, stdin=slave,
+                                   stdout=slave, stderr=slave)
         os.close(slave)
         self.addCleanup(os.close, master)
+        return process, master
+
+    def end(self, process, master):
+        """Status, and what it said until then: it could not end if nobody read that."""
         said = b""
-        while b"[y/N]" not in said:
-            said += os.read(master, 4096)
-        os.write(master, word + b"\n")
-        # Read on, or it could not write its end.
         try:
-            while True:
-                more = os.read(master, 4096)
-                if not more:
-                    break
+            while more := os.read(master, 4096):
                 said += more
         except OSError:
             pass
         return process.wait(SECONDS["command"]), said.decode()
+
+    def answer(self, word):
+        process, master = self.on_terminal("image", "delete", "deb*")
+        said = b""
+        while b"[y/N]" not in said:
+            said += os.read(master, 4096)
+        os.write(master, word + b"\n")
+        status, more = self.end(process, master)
+        return status, said.decode() + more
+
+    def test_no_input(self):
+        """Whatever destroys asks nothing with --no-input, on a terminal too."""
+        self.session.import_kernel()
+        self.addCleanup(self.session.banger, "kernel", "delete", "cloud")
+        self.session.banger("vm", "create", "cold", "--image", "debian", "--no-start")
+        self.addCleanup(self.session.banger, "vm", "delete", "cold")
+        asking = [c["name"].split() for c in self.session.json("help")["commands"]
+                  if "yes" in (o["name"] for o in c["options"])]
+        self.assertEqual([" ".join(c) for c in asking],
+                         ["vm kill", "vm delete", "image delete", "kernel delete"])
+        for command in asking:
+            # There is nothing to kill where nothing runs.
+            status = 0 if command == ["vm", "kill"] else 9
+            for argv in ([*command, "--all", "--no-input"], ["--no-input", *command, "*"]):
+                with self.subTest(argv=argv):
+                    result, said = self.end(*self.on_terminal(*argv))
+                    self.assertEqual(result, status, said)
+                    self.assertNotIn("[y/N]", said)
+        self.assertEqual(len(self.names()), 3)
+        self.assertEqual(self.session.banger("vm", "list", "-q").stdout, "cold\n")
 
     def test_question(self):
         status, said = self.answer(b"n")

@@ -84,6 +84,9 @@ test_refused (void)
   assert_refused ("vm create --image", "--image", NULL);
   assert_refused ("vm show", "something is missing: banger vm show NAME", "banger help vm show");
   assert_refused ("vm show \xff", "'\\xff' is not UTF-8", NULL);
+  assert_refused ("vm stop one \xff", "'\\xff' is not UTF-8", NULL);
+  assert_refused ("vm set web name=\xff", "'name=\\xff' is not UTF-8", NULL);
+  assert_refused ("image import \xff file", "'\\xff' is not UTF-8", NULL);
   assert_refused ("vm exec web", "something is missing", NULL);
   assert_refused ("vm list --force", "--force", NULL);
 }
@@ -108,6 +111,7 @@ test_raw_tail (void)
   assert_tail ("vm exec web ls -l --user root", NULL, "web ls -l --user root");
   assert_tail ("vm exec web -- ls -l", NULL, "web ls -l");
   assert_tail ("vm exec web -- --user x", NULL, "web --user x");
+  assert_tail ("vm exec web ls \xff", NULL, "web ls \xff");
   assert_tail ("vm exec web --user bob -- ls", "bob", "web ls");
   assert_tail ("vm exec --user bob web ls -u al", "bob", "web ls -u al");
   assert_tail ("exec -u bob web sh -c true -- -x", "bob", "web sh -c true -- -x");
