@@ -22,8 +22,9 @@ static const BangerExitText exits[] = {
   { BANGER_EXIT_TIMEOUT, N_ ("it took too long") },
   { BANGER_EXIT_HOST_NOT_READY, N_ ("this host lacks something: see 'banger doctor'") },
   { BANGER_EXIT_INTERRUPTED, N_ ("interrupted: the job was cancelled; or not confirmed") },
-  { BANGER_EXIT_NOT_RUN, N_ ("exec: the command could not be run in the guest") },
-  { BANGER_EXIT_TRANSPORT, N_ ("exec: the guest could not be reached, or the connection broke") },
+  { BANGER_EXIT_NOT_RUN, N_ ("exec, shell, run: the command could not be run in the guest") },
+  { BANGER_EXIT_TRANSPORT,
+    N_ ("exec, shell, run, proxy: the guest could not be reached, or the connection broke") },
   { BANGER_EXIT_OK, NULL },
 };
 

@@ -19,6 +19,19 @@ static const BangerManJson objects[] = {
   { "vm health",
     "health, init, agent_version, stages (each with stage and at_us, since the guest's kernel "
     "began), problems (an array)." },
+  { "vm ports",
+    "ports: an array of objects with port, listening, address, pid, command (null and 0 where "
+    "nothing listens), published (an array)." },
+  { "vm top", "processes: an array of objects with pid, ppid, user, uid, state, cpu_us, rss_bytes, "
+              "started_us (since the guest's kernel began), command." },
+  { "vm stats",
+    "vms: an array of objects with name, id, cpu_us and, where it is known, "
+    "memory_resident_bytes, disk_allocated_bytes, monitor_resident_bytes, disk_read_bytes, "
+    "disk_written_bytes; of a guest that answers guest_memory_total_bytes, "
+    "guest_memory_available_bytes, guest_disk_total_bytes, guest_disk_free_bytes, "
+    "guest_work_total_bytes, guest_work_free_bytes, guest_commands, guest_streams, guest_load, "
+    "guest_uptime_us. With --watch such an object on each line, with at and, from the second one "
+    "of a VM on, cpu_percent." },
   { "image list, image show, image import",
     "images: an array of images, or one: id, name, owner_uid, shared, default, state, rootfs_path, "
     "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, digest, created_at." },
@@ -45,7 +58,8 @@ static const BangerManJson objects[] = {
   { "monitor",
     "a document on each line: event (added, removed, changed, job-finished, service-started, "
     "service-ended), at; of an object object_kind, object_id, object_name; of added and changed "
-    "properties, those of the bus API in snake_case; of job-finished kind, target_name, result, "
+    "properties, an object with those of the bus API in snake_case; of job-finished kind, "
+    "target_name, result, "
     "error." },
   { "help",
     "version, options, commands (each with name, usage, summary, details, options, columns, "

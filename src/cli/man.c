@@ -102,12 +102,12 @@ static const char description[]
       "leaves at once, and the service goes on with the cleaning up.";
 
 static const char selection[]
-    = "Commands that take several names also take patterns, where * stands for any text and ? for "
-      "one character (quote them for the shell), --all, and --label KEY=VALUE. These mean your own "
-      "VMs only, and only those in a state for which the command makes sense; others are named. "
-      "What destroys something is then asked about on a terminal; without one, or with --no-input, "
-      "it fails and says what to run instead. All that can be done is done; the exit status is "
-      "that "
+    = "Commands that have --all also take several names and patterns, where * stands for any text "
+      "and ? for one character (quote them for the shell), and those of VMs --label KEY=VALUE, "
+      "where VALUE may be a pattern, or --label KEY. All but names mean only what is yours and in "
+      "a state for which the command makes sense; what belongs to others has to be named. What "
+      "destroys something is then asked about on a terminal; without one, or with --no-input, it "
+      "fails and says what to run instead. All that can be done is done; the exit status is that "
       "of the first failure.";
 
 static const char json_text[]
@@ -130,6 +130,7 @@ static const char environment[]
     = "BANGER_BUS: session or system, the bus to use where neither --session nor --system is "
       "given.\n\n"
       "XDG_DATA_HOME: where banger's own pair of keys is, ~/.local/share if it is not set.\n\n"
+      "XDG_STATE_HOME: where the host keys of guests are, ~/.local/state if it is not set.\n\n"
       "XDG_CONFIG_HOME: where your configuration is, ~/.config if it is not set.\n\n"
       "NO_COLOR: if it is not empty, nothing is coloured.";
 
@@ -137,6 +138,7 @@ static const char files[]
     = "$XDG_DATA_HOME/banger/id_ed25519 and id_ed25519.pub: banger's own pair of keys, made by "
       "ssh-keygen when the first VM is; 'vm create' lets its public key, and your ~/.ssh/id_*.pub, "
       "open the guest's root.\n\n"
+      "$XDG_STATE_HOME/banger/known_hosts: the host keys of guests, for 'vm ssh'.\n\n"
       "/usr/lib/banger/banger.conf, /etc/banger/banger.conf, /etc/banger/banger.conf.d/*.conf, "
       "$XDG_CONFIG_HOME/banger/banger.conf, $XDG_CONFIG_HOME/banger/banger.conf.d/*.conf: the "
       "configuration, see banger.conf(5). This program reads the group client: bus (session, "

@@ -22,7 +22,7 @@
 #define SHOW_OPTIONS                                                                               \
   JSON, VALUE ("format", 0, TEXT, SHOW_FORMAT, N_ ("FORM"), N_ ("table (default), json or yaml")), \
       VALUE ("property", 'p', TEXT, PROPERTY, N_ ("NAME"),                                         \
-             N_ ("print the value of one member of the JSON only, such as memory_bytes"))
+             N_ ("print the value of one member of the JSON only"))
 /* What "vm create" and "vm run" make a VM of. */
 #define CREATE_OPTIONS                                                                             \
   VALUE ("image", 0, TEXT, IMAGE, N_ ("IMAGE"),                                                    \
