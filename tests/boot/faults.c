@@ -11,6 +11,7 @@
  *   full N            from the Nth change of a file of the state on there is no space left
  *   full-once N       there is none for the Nth change alone
  *   crash N           whoever makes the Nth change is killed before it
+ *   hole N            whoever makes the Nth hole in a file waits before it
  * STAGE is "-" before the first. Beside it the clock of the day can be set.
  */
 /* Both names of what takes an offset are wanted, and no inline one. */
@@ -322,10 +323,21 @@ pwrite64 (int fd, const void *data, size_t length, off64_t offset)
   return refuse_on (fd) ? -1 : real (fd, data, length, offset);
 }
 
+static void
+may_hold_at_hole (int mode)
+{
+  unsigned at = 0;
+
+  if ((mode & FALLOC_FL_PUNCH_HOLE) != 0 && is_planned ("hole")
+      && sscanf (plan->text, "%*s %u", &at) == 1 && atomic_fetch_add (&plan->changes, 1) + 1 == at)
+    hold ();
+}
+
 PUBLIC int
 fallocate (int fd, int mode, off_t offset, off_t length)
 {
   REAL (fallocate);
+  may_hold_at_hole (mode);
   return (mode & FALLOC_FL_PUNCH_HOLE) == 0 && refuse_on (fd) ? -1
                                                               : real (fd, mode, offset, length);
 }
@@ -334,6 +346,7 @@ PUBLIC int
 fallocate64 (int fd, int mode, off64_t offset, off64_t length)
 {
   REAL (fallocate64);
+  may_hold_at_hole (mode);
   return (mode & FALLOC_FL_PUNCH_HOLE) == 0 && refuse_on (fd) ? -1
                                                               : real (fd, mode, offset, length);
 }
