@@ -29,6 +29,11 @@ struct BangerNetworkLink {
   int passt; /* our end, until it answers */
   int guest; /* likewise: QEMU has the other one */
   BangerWatch *watch;
+  struct {
+    guint32 length; /* big-endian */
+    guint8 frame[ETHER_MAX_LEN];
+  } answer;
+  gsize answered;       /* bytes of it that are here */
   BangerFrames *frames; /* then */
   int complaints;
 };
@@ -111,18 +116,39 @@ on_lost (gpointer data)
   g_debug ("the guest's network has gone");
 }
 
+/* passt sends length and frame apart: what follows the answer, and nothing of it, is the guest's.
+ */
+static gssize
+missing_of_answer (BangerNetworkLink *self)
+{
+  gsize whole = sizeof self->answer.length;
+
+  if (self->answered >= whole)
+    whole += ntohl (self->answer.length);
+  return whole <= sizeof self->answer ? (gssize)(whole - self->answered) : -1;
+}
+
 static void
 on_answer (gpointer data, GIOCondition ready)
 {
   BangerNetworkLink *self = data;
-  guint8 frame[2048];
-  ssize_t n = TEMP_FAILURE_RETRY (recv (self->passt, frame, sizeof frame, MSG_DONTWAIT));
+  ssize_t n = TEMP_FAILURE_RETRY (recv (self->passt, (guint8 *)&self->answer + self->answered,
+                                        missing_of_answer (self), MSG_DONTWAIT));
+  gssize missing = 0;
 
   if (n < 0 && errno == EAGAIN)
+    return;
+  self->answered += MAX (n, 0);
+  missing = missing_of_answer (self);
+  if (n > 0 && missing > 0)
     return;
   g_clear_pointer (&self->watch, banger_watch_free);
   if (n <= 0)
     return;
+  if (missing < 0) {
+    lose (self, "its answer is no frame");
+    return;
+  }
   g_clear_handle_id (&self->timer, g_source_remove);
   self->frames = banger_frames_new (banger_steal_fd (&self->guest), banger_steal_fd (&self->passt),
                                     on_lost, self);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The link between a guest, played here, and passt. */
+#include "vmm/network.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* passt sends in pieces; how they arrive is chance. */
+#define ROUNDS 10
+
+typedef struct {
+  BangerNetworkLink *link;
+  int guest;
+  gboolean ready;
+} Network;
+
+static void
+on_ready (gpointer data)
+{
+  ((Network *)data)->ready = TRUE;
+}
+
+static void
+on_lost (gpointer data, const GError *error)
+{
+  g_error ("%s: %s", error->message, banger_error_cause (error));
+}
+
+static void
+set_up (Network *self)
+{
+  static const BangerNetworkEvents events = { on_ready, on_lost };
+  GError *error = NULL;
+
+  self->ready = FALSE;
+  self->guest = -1;
+  self->link = banger_network_new (&self->guest, &events, self, &error);
+  g_assert_no_error (error);
+  while (!self->ready)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+tear_down (Network *self)
+{
+  banger_network_free (self->link);
+  banger_clear_fd (&self->guest);
+}
+
+/* "Who has 192.0.0.1?" by 192.0.0.2 (RFC 826), behind its length. */
+static const guint8 question[] = {
+  0,    0,    0,    42,                                                      /* length */
+  0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 6, /* Ethernet */
+  0,    1,    8,    0,    6,    4,    0,    1,          /* a question, IPv4 on Ethernet */
+  0x52, 0x54, 0,    0x12, 0x34, 0x56, 192,  0,    0, 2, /* from */
+  0,    0,    0,    0,    0,    0,    192,  0,    0, 1, /* for */
+};
+
+/* The guest sees whole frames from the first on, and not the answer to what it never asked. */
+static void
+test_first_frame (void)
+{
+  g_autofree char *passt = banger_run_find ("passt");
+
+  if (passt == NULL) {
+    g_test_skip ("passt is not installed");
+    return;
+  }
+  for (guint round = 0; round < ROUNDS; round++) {
+    Network self;
+    guint8 got[4096];
+    gsize length = 0;
+    guint32 size = 0;
+
+    set_up (&self);
+    g_assert_cmpint (send (self.guest, question, sizeof question, MSG_NOSIGNAL), ==,
+                     sizeof question);
+    while (length < sizeof question) {
+      ssize_t n = recv (self.guest, got + length, sizeof got - length, MSG_DONTWAIT);
+
+      length += MAX (n, 0);
+      if (n < 0)
+        g_main_context_iteration (NULL, TRUE);
+    }
+    memcpy (&size, got, sizeof size);
+    g_assert_cmpuint (length, ==, sizeof question);
+    g_assert_cmpuint (ntohl (size), ==, 42);
+    /* An answer, by the gateway. */
+    g_assert_cmpuint (got[4 + 14 + 7], ==, 2);
+    g_assert_cmpmem (got + 4 + 14 + 14, 4, "\xc0\0\0\1", 4);
+    tear_down (&self);
+  }
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/vmm/network/first-frame", test_first_frame);
+  return g_test_run ();
+}
