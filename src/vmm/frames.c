@@ -53,30 +53,34 @@ banger_frame_may_leave (const guint8 *frame, gsize length)
   return first != 0 && first != 127 && first < 224;
 }
 
-/* Lets whole frames go that may. FALSE if what came is no frame. */
+/* Lets whole frames go that may. FALSE if what came is no frame. Each byte is moved once, however
+ * many small frames a guest sends that may not. */
 static gboolean
 check (Way *way)
 {
+  gsize at = way->ready;
+
   if (!way->checked) {
     way->ready = way->used;
     return TRUE;
   }
-  while (way->used - way->ready >= LENGTH_SIZE) {
-    guint8 *start = way->bytes + way->ready;
+  while (way->used - at >= LENGTH_SIZE) {
+    const guint8 *start = way->bytes + at;
     gsize length = (gsize)start[0] << 24 | start[1] << 16 | start[2] << 8 | start[3];
     gsize whole = LENGTH_SIZE + length;
 
     if (length > FRAME_MAX - LENGTH_SIZE)
       return FALSE;
-    if (way->used - way->ready < whole)
+    if (way->used - at < whole)
       break;
     if (banger_frame_may_leave (start + LENGTH_SIZE, length)) {
+      memmove (way->bytes + way->ready, start, whole);
       way->ready += whole;
-      continue;
     }
-    memmove (start, start + whole, way->used - way->ready - whole);
-    way->used -= whole;
+    at += whole;
   }
+  memmove (way->bytes + way->ready, way->bytes + at, way->used - at);
+  way->used -= at - way->ready;
   return TRUE;
 }
 
