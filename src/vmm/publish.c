@@ -148,6 +148,8 @@ on_port (gpointer data, GIOCondition ready)
     return;
   }
   setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  /* A client that has vanished without a word must not keep its place for ever. */
+  setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   connection = g_new0 (Connection, 1);
   connection->all = self;
   connection->client = fd;
