@@ -104,7 +104,8 @@ add_xattrs (Pack *pack, int fd, AgentTarEntry *entry)
     const char *name = pack->xattr_names + at;
     ssize_t n = -1;
 
-    if (is_kept (name))
+    /* Without room left, none would be asked for but the size. */
+    if (is_kept (name) && used < sizeof pack->xattr_values)
       n = fgetxattr (fd, name, pack->xattr_values + used, sizeof pack->xattr_values - used);
     if (n >= 0) {
       entry->xattrs[entry->n_xattrs++]
