@@ -15,6 +15,9 @@
 #define STATUS_LINE "HTTP/1.1 "
 /* What a body may nest: JSON of the agent needs three, and a parser that recurses has a limit. */
 #define DEPTH_MAX 16
+/* Objects, arrays and their members together: json-glib takes a hundred times the room of an empty
+ * one. The longest answer, of 4096 processes, has half of that. */
+#define VALUES_MAX 100000
 
 struct _BangerHttp {
   int fd;
@@ -215,6 +218,7 @@ banger_http_new (int fd, const char *method, const char *headers, BangerHttpFunc
 
 typedef struct {
   gboolean done;
+  guint timer;
   BangerHttpAnswer answer;
   GError *error;
 } Waiting;
@@ -231,15 +235,28 @@ on_done (BangerHttpAnswer *answer, const GError *error, gpointer data)
     waiting->error = g_error_copy (error);
 }
 
+static gboolean
+on_late (gpointer data)
+{
+  Waiting *waiting = data;
+
+  waiting->timer = 0;
+  waiting->done = TRUE;
+  set_unreachable (&waiting->error, _ ("it has taken too long"));
+  return G_SOURCE_REMOVE;
+}
+
 gboolean
-banger_http_ask (int fd, const char *method, const char *headers, BangerHttpAnswer *answer,
-                 GError **error)
+banger_http_ask (int fd, const char *method, const char *headers, guint seconds,
+                 BangerHttpAnswer *answer, GError **error)
 {
   Waiting waiting = { 0 };
   g_autoptr (BangerHttp) http = banger_http_new (fd, method, headers, on_done, &waiting);
 
+  waiting.timer = g_timeout_add_seconds (seconds, on_late, &waiting);
   while (!waiting.done)
     g_main_context_iteration (NULL, TRUE);
+  g_clear_handle_id (&waiting.timer, g_source_remove);
   if (waiting.error != NULL) {
     g_propagate_error (error, waiting.error);
     return FALSE;
@@ -259,11 +276,12 @@ set_refused (BangerHttpAnswer *answer, GError **error)
   set_unreachable (error, *line != '\0' ? line : status);
 }
 
-/* json-glib's parser recurses for each bracket: what nests deeper than ours is refused unread. */
+/* json-glib's parser recurses for each bracket and makes an object of each value: what nests deeper
+ * than ours or has more of them is refused unread. */
 static gboolean
-is_shallow (const char *text, gsize length)
+is_modest (const char *text, gsize length)
 {
-  guint depth = 0;
+  guint depth = 0, values = 0;
   gboolean quoted = FALSE;
 
   for (gsize i = 0; i < length; i++) {
@@ -275,6 +293,8 @@ is_shallow (const char *text, gsize length)
       return FALSE;
     else if (!quoted && (text[i] == ']' || text[i] == '}') && depth > 0)
       depth--;
+    if (!quoted && strchr ("[{,", text[i]) != NULL && text[i] != '\0' && ++values > VALUES_MAX)
+      return FALSE;
   }
   return TRUE;
 }
@@ -291,7 +311,7 @@ banger_http_json (BangerHttpAnswer *answer, GError **error)
     return NULL;
   }
   parser = json_parser_new_immutable ();
-  if (answer->body->len > 0 && is_shallow (text, answer->body->len)
+  if (answer->body->len > 0 && is_modest (text, answer->body->len)
       && g_utf8_validate (text, answer->body->len, NULL)
       && json_parser_load_from_data (parser, text, answer->body->len, NULL))
     root = json_parser_get_root (parser);
@@ -317,13 +337,14 @@ banger_agent_open (BangerClient *client, const char *vm, guint port, GError **er
 }
 
 JsonObject *
-banger_agent_get (BangerClient *client, const char *vm, const char *path, GError **error)
+banger_agent_get (BangerClient *client, const char *vm, const char *path, guint seconds,
+                  GError **error)
 {
   banger_autofd int fd = banger_agent_open (client, vm, BANGER_AGENT_PORT, error);
   g_autofree char *method = g_strconcat ("GET ", path, NULL);
   g_auto (BangerHttpAnswer) answer = { 0 };
 
-  if (fd < 0 || !banger_http_ask (fd, method, "", &answer, error))
+  if (fd < 0 || !banger_http_ask (fd, method, "", seconds, &answer, error))
     return NULL;
   return banger_http_json (&answer, error);
 }

@@ -12,6 +12,8 @@
 
 #define BANGER_HTTP_HEAD_MAX 8192
 #define BANGER_HTTP_BODY_MAX (8 << 20)
+/* An agent under load takes its time; one that says nothing for so long says nothing. */
+#define BANGER_HTTP_SECONDS 60
 
 /* What is read of an answer's head. */
 typedef struct {
@@ -50,9 +52,9 @@ gboolean banger_http_is_pending (BangerHttp *http);
 void banger_http_answer_clear (BangerHttpAnswer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerHttpAnswer, banger_http_answer_clear)
 
-/* The same, waiting for the answer. */
-gboolean banger_http_ask (int fd, const char *method, const char *headers, BangerHttpAnswer *answer,
-                          GError **error);
+/* The same, waiting for the answer so many @seconds. */
+gboolean banger_http_ask (int fd, const char *method, const char *headers, guint seconds,
+                          BangerHttpAnswer *answer, GError **error);
 
 /* The JSON object in an answer with status 200; else GuestUnreachable with the agent's reason. */
 JsonObject *banger_http_json (BangerHttpAnswer *answer, GError **error);
@@ -61,9 +63,9 @@ JsonObject *banger_http_json (BangerHttpAnswer *answer, GError **error);
 void banger_agent_name_error (GError **error, const char *label);
 /* A stream to the agent of the VM at @vm, or to another @port of its guest. */
 int banger_agent_open (BangerClient *client, const char *vm, guint port, GError **error);
-/* Opens a stream, asks "GET @path" and gives what the agent says. */
-JsonObject *
-banger_agent_get (BangerClient *client, const char *vm, const char *path, GError **error);
+/* Opens a stream, asks "GET @path" and gives what the agent says within so many @seconds. */
+JsonObject *banger_agent_get (BangerClient *client, const char *vm, const char *path, guint seconds,
+                              GError **error);
 
 /* Members of the guest's JSON: "" or 0 where they are absent, of another type or out of range. */
 const char *banger_member_string (JsonObject *object, const char *key);

@@ -104,7 +104,7 @@ banger_exec_open (BangerClient *client, const char *vm, GByteArray *rest, GError
   g_auto (BangerHttpAnswer) answer = { 0 };
   g_autoptr (JsonObject) nothing = NULL;
 
-  if (fd < 0 || !banger_http_ask (fd, "POST /exec", UPGRADE, &answer, error))
+  if (fd < 0 || !banger_http_ask (fd, "POST /exec", UPGRADE, BANGER_HTTP_SECONDS, &answer, error))
     return -1;
   if (answer.status != 101) {
     /* A 200 without frames is as wrong as any other. */

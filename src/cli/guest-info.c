@@ -15,7 +15,7 @@ static JsonObject *
 ask (BangerClient *client, const char *vm, const char *name, const char *path, GError **error)
 {
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name);
-  JsonObject *answer = banger_agent_get (client, vm, path, error);
+  JsonObject *answer = banger_agent_get (client, vm, path, BANGER_HTTP_SECONDS, error);
 
   banger_agent_name_error (error, label);
   return answer;

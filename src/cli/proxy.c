@@ -131,7 +131,8 @@ vm_name (const char *word)
 static gboolean
 is_deaf (BangerClient *client, const char *vm, guint port)
 {
-  g_autoptr (JsonObject) answer = banger_agent_get (client, vm, "/ports", NULL);
+  g_autoptr (JsonObject) answer
+      = banger_agent_get (client, vm, "/ports", BANGER_HTTP_SECONDS, NULL);
   g_autoptr (GPtrArray) ports = NULL;
 
   if (answer == NULL)

@@ -7,6 +7,9 @@
 #include <glib/gi18n.h>
 #include <unistd.h>
 
+/* Nobody wants to wait for this once the session is over. */
+#define ANSWER_SECONDS 3
+
 void
 banger_session_say_running (BangerClient *client, const char *vm, const char *name)
 {
@@ -16,7 +19,7 @@ banger_session_say_running (BangerClient *client, const char *vm, const char *na
   if (!isatty (STDERR_FILENO))
     return;
   /* A guest that does not answer has nothing that runs on, or its own troubles. */
-  stats = banger_agent_get (client, vm, "/stats", NULL);
+  stats = banger_agent_get (client, vm, "/stats", ANSWER_SECONDS, NULL);
   if (stats == NULL || banger_member_number (stats, "commands") > 0
       || banger_member_number (stats, "streams") > 0)
     return;

@@ -178,7 +178,8 @@ static gboolean
 check_server (BangerClient *client, const char *vm, const char *name, GError **error)
 {
   g_autoptr (GError) cause = NULL;
-  g_autoptr (JsonObject) answer = banger_agent_get (client, vm, "/ports", &cause);
+  g_autoptr (JsonObject) answer
+      = banger_agent_get (client, vm, "/ports", BANGER_HTTP_SECONDS, &cause);
   g_autoptr (GPtrArray) ports = NULL;
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name), *hint = NULL;
 

@@ -22,7 +22,7 @@ ask (const char *text, gsize length, BangerHttpAnswer *answer, char **request, G
   g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
   g_assert_true (banger_write_all (ends[1], text, length, NULL));
   g_assert_cmpint (shutdown (ends[1], SHUT_WR), ==, 0);
-  ok = banger_http_ask (ends[0], "GET /stats", "X-Test: 1\r\n", answer, error);
+  ok = banger_http_ask (ends[0], "GET /stats", "X-Test: 1\r\n", BANGER_HTTP_SECONDS, answer, error);
   close (ends[0]);
   g_assert_cmpint (read (ends[1], bytes, sizeof bytes - 1), >, 0);
   if (request != NULL)
@@ -119,6 +119,26 @@ test_endless_head (void)
   }
 }
 
+/* One that says nothing, or half of it, is not waited for without end. */
+static void
+test_late_answers (void)
+{
+  static const char *const texts[] = { "", OK, OK "Content-Length: 3\r\n\r\n{}" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_auto (BangerHttpAnswer) answer = { 0 };
+    g_autoptr (GError) error = NULL;
+    int ends[2];
+
+    g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_assert_true (banger_write_all (ends[1], texts[i], strlen (texts[i]), NULL));
+    g_assert_false (banger_http_ask (ends[0], "GET /stats", "", 1, &answer, &error));
+    g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
+    close (ends[0]);
+    close (ends[1]);
+  }
+}
+
 /* Wherever the bytes are cut, the head is the same. */
 static void
 test_head_in_pieces (void)
@@ -166,6 +186,27 @@ test_json (void)
   memcpy (deep, "{\"a\":", 5);
   check_json (deep, strlen (deep), FALSE);
   check_json ("{\"a\":\"[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[[[[[\"}", 42, TRUE);
+}
+
+/* What is short on the line and large in memory. */
+static void
+test_json_of_many (void)
+{
+  static const char *const pieces[] = { "{},", "[],", "1,", "\"\"," };
+
+  for (guint i = 0; i < G_N_ELEMENTS (pieces); i++) {
+    g_autoptr (GString) text = g_string_new ("{\"a\":[");
+
+    for (guint j = 0; j < 40000; j++)
+      g_string_append (text, pieces[i]);
+    g_string_append (text, "0]}");
+    check_json (text->str, text->len, TRUE);
+    g_string_truncate (text, text->len - strlen ("0]}"));
+    for (guint j = 0; j < 80000; j++)
+      g_string_append (text, pieces[i]);
+    g_string_append (text, "0]}");
+    check_json (text->str, text->len, FALSE);
+  }
 }
 
 /* The agent's own reason comes through; it is one line of it at most. */
@@ -295,7 +336,9 @@ main (int argc, char **argv)
   g_test_add_func ("/agent-http/refused-answers", test_refused_answers);
   g_test_add_func ("/agent-http/endless-head", test_endless_head);
   g_test_add_func ("/agent-http/head-in-pieces", test_head_in_pieces);
+  g_test_add_func ("/agent-http/late-answers", test_late_answers);
   g_test_add_func ("/agent-http/json", test_json);
+  g_test_add_func ("/agent-http/json-of-many", test_json_of_many);
   g_test_add_func ("/agent-http/refusal-has-reason", test_refusal_has_reason);
   g_test_add_func ("/agent-http/named-errors", test_named_errors);
   g_test_add_func ("/agent-http/members", test_members);
