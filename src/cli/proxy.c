@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gi18n.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 /* One direction: what was read and not written yet. */
 typedef struct {
   int from, to;
+  gsize at_once; /* what @to takes without blocking once it is writable */
   char bytes[65536];
   gsize start, end;
   gboolean ended; /* nothing more is read */
@@ -43,7 +45,7 @@ move (Way *way, short readable, short writable, GError **error)
     way->end = n > 0 ? (gsize)n : 0;
     way->total += way->end;
   } else if (writable != 0 && way->start < way->end) {
-    n = write (way->to, way->bytes + way->start, way->end - way->start);
+    n = write (way->to, way->bytes + way->start, MIN (way->end - way->start, way->at_once));
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
       banger_set_error_errno (error, errno, NULL, _ ("cannot write"));
       return FALSE;
@@ -65,7 +67,10 @@ relay (int fd, gboolean *answered, GError **error)
     return FALSE;
   in->from = STDIN_FILENO;
   in->to = out->from = fd;
+  in->at_once = sizeof in->bytes;
+  /* Ours is not to be made non-blocking: others may have it too. pipe(7). */
   out->to = STDOUT_FILENO;
+  out->at_once = PIPE_BUF;
   while (!out->ended || out->start < out->end) {
     gboolean in_full = in->start < in->end, out_full = out->start < out->end;
     struct pollfd polled[] = { { .fd = in_full || in->ended ? -1 : STDIN_FILENO, .events = POLLIN },

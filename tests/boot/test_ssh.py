@@ -4,6 +4,7 @@
 import shutil
 import socket
 import subprocess
+import threading
 import tempfile
 import unittest
 from pathlib import Path
@@ -96,6 +97,31 @@ class SshTest(BangerTest):
         result = self.session.run("banger", "vm", "proxy", "web", "7000", stdin=None, input=much,
                                   timeout=SECONDS["exec"])
         self.assertEqual((result.returncode, result.stdout), (0, "3000000\nend\n"))
+
+    def test_proxy_to_one_that_does_not_read(self):
+        """What goes to the guest does not wait until somebody reads what it says."""
+        self.session.guest("web", "/bin/sh", "-c",
+                           "nc -l -p 7001 -e /bin/sh -c 'yes | head -c 1000000 & wc -c > /tmp/heard; wait' "
+                           ">/dev/null 2>&1 &")
+        self.session.banger("vm", "wait", "web", "--for", "port:7001", "--timeout", "50")
+        process = self.session.popen("banger", "vm", "proxy", "web", "7001",
+                                     stdin=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+
+        def speak():
+            process.stdin.write(b"x" * 3000000)
+            process.stdin.close()
+
+        speaker = threading.Thread(target=speak, daemon=True)
+        speaker.start()
+        speaker.join(SECONDS["exec"])
+        self.assertFalse(speaker.is_alive())
+        self.assertEqual(len(process.stdout.read()), 1000000)
+        self.assertEqual(process.wait(SECONDS["command"]), 0)
+        heard = self.session.banger("exec", "web", "--", "cat", "/tmp/heard").stdout
+        self.assertEqual(int(heard), 3000000)
 
     def test_pass(self):
         """The stream itself, as ssh takes it from a ProxyCommand."""
