@@ -153,10 +153,31 @@ append_yaml (GString *out, JsonNode *node, guint depth, gboolean in_array)
   }
 }
 
+/* Strings may be a guest's words. What a terminal would obey stands as an escape, which says the
+ * same to programs (RFC 8259, 7); json-glib leaves most of it as it is. */
+static char *
+escape_json (const char *json)
+{
+  GString *text = g_string_new (NULL);
+
+  for (const char *p = json; *p != '\0'; p = g_utf8_next_char (p)) {
+    gunichar c = g_utf8_get_char (p);
+
+    if (c == '\n' || banger_text_is_safe (c))
+      g_string_append_len (text, p, g_utf8_next_char (p) - p);
+    else if (c < 0x10000)
+      g_string_append_printf (text, "\\u%04x", c);
+    else
+      g_string_append_printf (text, "\\u%04x\\u%04x", 0xd7c0 + (c >> 10), 0xdc00 + (c & 0x3ff));
+  }
+  return g_string_free (text, FALSE);
+}
+
 char *
 banger_document_format (JsonNode *document, BangerFormat format)
 {
   g_autoptr (JsonGenerator) generator = NULL;
+  g_autofree char *json = NULL;
   GString *text = NULL;
 
   if (format == BANGER_FORMAT_YAML) {
@@ -169,7 +190,8 @@ banger_document_format (JsonNode *document, BangerFormat format)
   json_generator_set_pretty (generator, TRUE);
   text = json_generator_to_gstring (generator, g_string_new (NULL));
   g_string_append_c (text, '\n');
-  return g_string_free (text, FALSE);
+  json = g_string_free (text, FALSE);
+  return escape_json (json);
 }
 
 /* "memory_bytes", or "labels.env" into an object. */

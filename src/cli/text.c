@@ -13,8 +13,8 @@
 #define SGR_MAX 24
 
 /* Unprintable, or able to reorder or break a line: Unicode categories Cc, Cf, Cn, Cs, Zl, Zp. */
-static gboolean
-is_safe (gunichar c)
+gboolean
+banger_text_is_safe (gunichar c)
 {
   GUnicodeType type = g_unichar_type (c);
 
@@ -25,7 +25,7 @@ is_safe (gunichar c)
 static void
 append_char (GString *out, const char *bytes, gunichar c, gsize length)
 {
-  if (is_safe (c))
+  if (banger_text_is_safe (c))
     g_string_append_len (out, bytes, length);
   else if (c < 0x80)
     g_string_append_printf (out, "\\x%02x", c);

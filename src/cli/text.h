@@ -4,6 +4,8 @@
 
 #include <glib.h>
 
+/* Whether a terminal shows it as what it is, and nothing else happens. */
+gboolean banger_text_is_safe (gunichar c);
 /* Makes bytes safe for a terminal, on one line: what is not printable UTF-8 becomes \xHH or
  * \u{HHHH}, line breaks too. @length -1: up to the NUL. */
 char *banger_text_escape (const char *bytes, gssize length);

@@ -112,6 +112,29 @@ test_json_values (void)
   g_assert_true (g_str_has_suffix (text, "}\n"));
 }
 
+/* What a terminal would obey is escaped, and no program reads another string for it. */
+static void
+test_json_of_hostile_words (void)
+{
+  static const char words[] = "a\033[2J\x1f\x7f\xc2\x9b" /* ESC, US, DEL, CSI */
+                              "2J\xc2\x9d\u202e\u2028"   /* OSC, RLO, LS */
+                              "\U000e0041\u00e9\U0001f600\n";
+  g_autoptr (JsonBuilder) json = banger_json_new ();
+  g_autoptr (JsonNode) root = NULL;
+  g_autofree char *text = NULL;
+
+  banger_json_string (json, "command", words);
+  text = banger_json_format (json);
+  for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+    g_assert_true (*p == '\n' || g_unichar_isprint (g_utf8_get_char (p)));
+  g_assert_nonnull (strstr (text, "\\u009b2J"));
+  g_assert_nonnull (strstr (text, "\u00e9"));
+  root = json_from_string (text, NULL);
+  g_assert_nonnull (root);
+  g_assert_cmpstr (json_object_get_string_member (json_node_get_object (root), "command"), ==,
+                   words);
+}
+
 /* Statuses are public: this list changes only by additions. */
 static void
 test_statuses (void)
@@ -182,6 +205,7 @@ main (int argc, char **argv)
   g_test_add_func ("/output/error", test_error);
   g_test_add_func ("/output/error-json", test_error_json);
   g_test_add_func ("/output/json-values", test_json_values);
+  g_test_add_func ("/output/json-of-hostile-words", test_json_of_hostile_words);
   g_test_add_func ("/output/statuses", test_statuses);
   g_test_add_func ("/output/progress-line", test_progress_line);
   g_test_add_func ("/output/progress-mode", test_progress_mode);
