@@ -8,12 +8,38 @@
 #include <glib/gi18n.h>
 #include <signal.h>
 
-/* A terminal that goes away interrupts as Ctrl-C does: the VM is to go, too. */
+static volatile sig_atomic_t pipe_broke;
+
+/* A terminal that goes away interrupts as Ctrl-C does: the VM is to go, too. Shell and kernel both
+ * tell of it; a second interruption would end the deleting. */
 static gboolean
 on_hangup (gpointer data)
 {
-  raise (SIGTERM);
+  gboolean *heard = data;
+
+  if (!*heard)
+    raise (SIGTERM);
+  *heard = TRUE;
   return G_SOURCE_CONTINUE;
+}
+
+static void
+on_pipe (int number)
+{
+  pipe_broke = 1;
+}
+
+/* Who reads our output may leave before us, as head(1) does: the write fails, the VM is deleted,
+ * and then we end as programs do. */
+static void
+outlive_pipe (void)
+{
+  const struct sigaction action = { .sa_handler = on_pipe };
+  struct sigaction old;
+
+  sigaction (SIGPIPE, NULL, &old);
+  if (old.sa_handler == SIG_DFL)
+    sigaction (SIGPIPE, &action, NULL);
 }
 
 static gboolean
@@ -72,26 +98,30 @@ int
 banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *const *words = banger_args_words (args);
-  guint hangup = g_unix_signal_add (SIGHUP, on_hangup, NULL);
-  g_autofree char *name = NULL, *vm = make_vm (client, args, &name, error);
+  gboolean hung_up = FALSE, undone = FALSE;
+  guint hangup = g_unix_signal_add (SIGHUP, on_hangup, &hung_up);
+  g_autofree char *name = NULL, *vm = NULL;
   int status = 0, killed_by = 0;
-  gboolean undone = FALSE;
 
+  outlive_pipe ();
+  vm = make_vm (client, args, &name, error);
   if (vm == NULL) {
     g_source_remove (hangup);
     return 0;
   }
+  /* One whose making was cancelled is gone already, or the service sees to it. */
+  undone = g_error_matches (*error, BANGER_ERROR, BANGER_ERROR_CANCELLED);
   if (*error == NULL && words[0] != NULL)
     status = banger_exec_run (client, args, vm, name, words, FALSE, &killed_by, error);
   else if (*error == NULL)
     status = banger_shell_run (client, args, vm, name, words, &killed_by, error);
-  /* One whose making was cancelled is gone already, or the service sees to it. */
-  undone = g_error_matches (*error, BANGER_ERROR, BANGER_ERROR_CANCELLED);
   if (!undone && !banger_args_flag (args, "keep"))
     delete_vm (client, args, vm, name);
   else if (*error == NULL && killed_by == 0)
     banger_session_say_running (client, vm, name);
   g_source_remove (hangup);
+  if (pipe_broke && killed_by == 0)
+    killed_by = SIGPIPE;
   if (killed_by != 0)
     banger_terminal_die (killed_by);
   return status;

@@ -66,8 +66,9 @@ catch_signals (void)
   for (guint i = 0; i < G_N_ELEMENTS (deadly); i++) {
     action.sa_handler = on_deadly;
     sigaction (deadly[i], NULL, &old[i]);
-    /* What was ignored stays so: nohup. */
-    if (old[i].sa_handler != SIG_IGN)
+    /* What was ignored stays so (nohup), and who waits for it has something to do before the end.
+     */
+    if (old[i].sa_handler == SIG_DFL)
       sigaction (deadly[i], &action, NULL);
   }
   /* SIGCONT is let through while stopped: its handler runs once this one has returned. */

@@ -7,6 +7,7 @@ import unittest
 
 import fixtures
 from harness import SECONDS, BangerTest
+from session import wait_for_end
 from test_shell import Terminal
 
 
@@ -50,8 +51,12 @@ class StreamsTest(BangerTest):
         terminal.type("typed\r")
         self.assertEqual(reader.stdout.readline().strip(), b"typed")
         self.assertFalse(terminal.modes())
-        terminal.type("\x1d")
+        last = self.start("exec", "box", "--", "/bin/sh", "-c",
+                          "echo ready; head -n 1 < /dev/console")
+        self.assertEqual(last.stdout.readline(), b"ready\n")
+        terminal.type("pasted\r\x1d")
         self.assertEqual(terminal.end(), 0)
+        self.assertEqual(last.stdout.readline().strip(), b"pasted")
         self.assertTrue(terminal.modes())
         self.assertIn("\x1b[?25h", terminal.output)
 
@@ -139,14 +144,28 @@ class StreamsTest(BangerTest):
                 self.assertNotEqual(client.wait(SECONDS["busybox"]), 0)
                 self.assertEqual(self.names(), before)
 
+    def test_run_outlives_its_reader(self):
+        before = self.names()
+        client = self.start("run", "--memory", "128M", "yes")
+        self.assertEqual(client.stdout.readline(), b"y\n")
+        client.stdout.close()
+        self.assertEqual(client.wait(SECONDS["busybox"]), -signal.SIGPIPE)
+        self.assertEqual(self.names(), before)
+
     def test_run_a_shell(self):
         before = self.names()
-        terminal = Terminal(self.session, "banger", "--progress", "none", "run", "--memory", "128M")
-        self.addCleanup(terminal.__exit__)
-        terminal.expect("# ", SECONDS["busybox"])
-        terminal.process.send_signal(signal.SIGTERM)
-        self.assertEqual(terminal.end(), -signal.SIGTERM)
-        self.assertEqual(self.names(), before)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number):
+                terminal = Terminal(self.session, "banger", "--progress", "none", "run",
+                                    "--memory", "128M")
+                self.addCleanup(terminal.__exit__)
+                terminal.expect("# ", SECONDS["busybox"])
+                terminal.process.send_signal(number)
+                # A shell that has the terminal too passes its end on.
+                while number == signal.SIGHUP and not wait_for_end(terminal.process.pid, 0.02):
+                    terminal.process.send_signal(number)
+                self.assertEqual(terminal.end(), -number)
+                self.assertEqual(self.names(), before)
 
 
 if __name__ == "__main__":
