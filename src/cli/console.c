@@ -94,8 +94,12 @@ on_input (int fd, GIOCondition condition, gpointer data)
     return G_SOURCE_REMOVE;
   escape = console->raw ? memchr (bytes, console->escape, (gsize)n) : NULL;
   console->detached = console->over = escape != NULL;
-  g_byte_array_append (console->out, (const guint8 *)bytes,
-                       (guint)(escape != NULL ? escape - bytes : n));
+  /* What was pasted with it comes before it. */
+  if (escape != NULL)
+    send (console->fd, bytes, (gsize)(escape - bytes), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (escape != NULL)
+    return G_SOURCE_REMOVE;
+  g_byte_array_append (console->out, (const guint8 *)bytes, (guint)n);
   console->write_source = g_unix_fd_add (console->fd, G_IO_OUT, on_writable, console);
   return G_SOURCE_REMOVE;
 }

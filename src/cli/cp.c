@@ -370,8 +370,12 @@ between (Copy *copy, const BangerCpPath *source, const BangerCpPath *target, gbo
       || !guest_open (&from, copy, source, "pack", source->path, NULL, error)
       || !guest_open (&to, copy, target, "unpack", place.directory, place.rename, error))
     return FALSE;
-  return pass_on (&from, &to, &spec, error) && guest_finish (&from, error)
-         && guest_finish (&to, error);
+  if (!pass_on (&from, &to, &spec, error))
+    return FALSE;
+  /* One that takes no more says why; what the other still has to send is for nobody then. */
+  if (!banger_exec_pipe_has_ended (to.pipe) && !guest_finish (&from, error))
+    return FALSE;
+  return guest_finish (&to, error);
 }
 
 static gboolean

@@ -57,8 +57,10 @@ banger_exec_pipe_new (int fd, const char *label, GByteArray *start, GByteArray *
   pipe->end = rest->len;
   if (rest->len > 0)
     memcpy (pipe->buffer, rest->data, rest->len);
-  /* At most one frame: it fits into what the socket holds. */
-  banger_write_all (fd, start->data, start->len, NULL);
+  /* At most one frame: it fits into what the socket holds. Where it leads to nobody, reading says
+   * so. */
+  if (send (fd, start->data, start->len, MSG_NOSIGNAL) < 0)
+    g_debug ("%s: %s", label, g_strerror (errno));
   return pipe;
 }
 
@@ -97,6 +99,12 @@ void
 banger_exec_pipe_be_quiet (BangerExecPipe *pipe)
 {
   pipe->quiet = TRUE;
+}
+
+gboolean
+banger_exec_pipe_has_ended (BangerExecPipe *pipe)
+{
+  return pipe->has_ended;
 }
 
 guint64

@@ -30,5 +30,7 @@ banger_exec_pipe_write (BangerExecPipe *pipe, const void *bytes, gsize length, G
 /* Ends its input, drops what output is left, and waits for its status. */
 gboolean banger_exec_pipe_finish (BangerExecPipe *pipe, int *status, GError **error);
 
+/* Whether its status is here: it takes no more input. */
+gboolean banger_exec_pipe_has_ended (BangerExecPipe *pipe);
 /* The bytes that have gone through, both ways together. */
 guint64 banger_exec_pipe_bytes (BangerExecPipe *pipe);

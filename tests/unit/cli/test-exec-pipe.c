@@ -223,6 +223,24 @@ test_broken (Fixture *f, gconstpointer script)
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
 }
 
+/* A guest that is gone before it was told anything is an error, and no signal that ends us. */
+static void
+test_gone (void)
+{
+  g_autoptr (GByteArray) start = g_byte_array_new (), rest = g_byte_array_new ();
+  g_autoptr (BangerExecPipe) pipe = NULL;
+  g_autoptr (GError) error = NULL;
+  const guint8 *bytes = NULL;
+  int ends[2];
+
+  banger_relay_add_frame (start, BANGER_EXEC_START, "arg=true", 9);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  close (ends[1]);
+  pipe = banger_exec_pipe_new (ends[0], "vm 'a'", start, rest);
+  g_assert_cmpint (banger_exec_pipe_read (pipe, &bytes, &error), ==, -1);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -244,5 +262,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   for (guint i = 0; i < G_N_ELEMENTS (tests); i++)
     g_test_add (tests[i].name, Fixture, tests[i].script, set_up, tests[i].func, tear_down);
+  g_test_add_func ("/exec-pipe/gone", test_gone);
   return g_test_run ();
 }
