@@ -60,8 +60,11 @@ class Monitor(CliTest):
         process = self.monitor("--json")
         self.session.import_image("debian", self.tar)
         events = [json.loads(line) for line in self.until(process, '"job-finished"')]
+        man = self.session.banger("help", "--man").stdout.replace("\\", "")
         for event in events:
             self.assertEqual(event["schema"], 1)
+            for member in event:
+                self.assertRegex(man, r"\b%s\b" % member)
             self.assertRegex(event["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
         added = [e for e in events if e["event"] == "added"]
         self.assertEqual({e["object_kind"] for e in added}, {"image", "job"})

@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -50,6 +51,22 @@ class Completion(CliTest):
         self.assertEqual(self.offered("image", "rename", "d"), ["debian"])
         self.assertEqual(self.offered("image", "rename", "debian", ""), [])
         self.assertEqual(self.offered("image", "sha"), ["share"])
+
+    def test_many(self):
+        """Of a service with fifty VMs all names are there in time, as a rule: median of nine."""
+        names = ["vm-%02d" % n for n in range(50)]
+        self.session.import_kernel()
+        self.session.import_image("debian", self.tar)
+        self.addCleanup(self.session.banger, "kernel", "delete", "cloud")
+        self.addCleanup(self.session.banger, "vm", "delete", "--all", "--yes",
+                        seconds=len(names) * SECONDS["command"])
+        for name in names:
+            self.session.banger("vm", "create", name, "--image", "debian", "--disk", "64M", "--work",
+                                "64M", "--no-ssh-key", "--no-start")
+        runs = [self.session.banger("__complete", "vm", "show", "") for _ in range(9)]
+        whole = [r.seconds for r in runs if r.stdout.split() == names]
+        self.assertGreater(len(whole), len(runs) // 2, [r.seconds for r in runs])
+        self.assertLess(statistics.median(r.seconds for r in runs), 0.15)
 
     def test_deadline(self):
         """A service that does not answer costs no more than the deadline."""

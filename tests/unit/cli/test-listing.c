@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cli/listing.h"
 
+#include <string.h>
+
 /* A listing for a command line, split at spaces. */
 static BangerListing *
 listing (const char *line, GError **error)
@@ -170,6 +172,54 @@ test_yaml (void)
                    "  \"a:b\": \"\\ttab\\nline\"\n");
 }
 
+/* A row with bytes that are no text, as a service or a guest could send them. */
+static char *
+format_bytes (const char *line)
+{
+  static const char *const addresses[] = { "10.0.0.2", "\x80\xfe", NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerListing) list = listing (line, &error);
+  g_autoptr (JsonBuilder) row = banger_json_row ();
+  char *text = NULL;
+
+  g_assert_no_error (error);
+  banger_json_string (row, "name",
+                      "a\xff"
+                      "b");
+  banger_json_string (row, "state", "\xc3");
+  banger_json_strings (row, "addresses", addresses);
+  banger_listing_add (list, banger_json_end (row));
+  text = banger_listing_format (list, "vms");
+  g_assert_true (g_utf8_validate (text, -1, NULL));
+  return text;
+}
+
+/* Every form of a list is UTF-8, whatever is in it. */
+static void
+test_bytes (void)
+{
+  g_autofree char *table = format_bytes ("vm list --no-header -c name,state,addresses");
+  g_autofree char *csv = format_bytes ("vm list --format csv --no-header -c name,addresses");
+  g_autofree char *yaml = format_bytes ("vm list --format yaml");
+  g_autofree char *json = format_bytes ("vm list --json");
+  g_autofree char *names = format_bytes ("vm list -q");
+  g_autofree char *chosen = format_bytes ("vm list -q --filter name=a*b --sort state");
+  g_autoptr (JsonNode) node = json_from_string (json, NULL);
+  JsonObject *row = NULL;
+
+  g_assert_cmpstr (table, ==, "a\ufffdb  \ufffd  10.0.0.2 \ufffd\ufffd\n");
+  g_assert_cmpstr (csv, ==, "a\ufffdb,10.0.0.2 \ufffd\ufffd\r\n");
+  g_assert_nonnull (strstr (yaml, "name: \"a\ufffdb\"\n"));
+  g_assert_cmpstr (names, ==, "a\ufffdb\n");
+  g_assert_cmpstr (chosen, ==, names);
+  row = json_array_get_object_element (
+      json_object_get_array_member (json_node_get_object (node), "vms"), 0);
+  g_assert_cmpstr (json_object_get_string_member (row, "name"), ==, "a\ufffdb");
+  g_assert_cmpstr (
+      json_array_get_string_element (json_object_get_array_member (row, "addresses"), 1), ==,
+      "\ufffd\ufffd");
+}
+
 static void
 test_refused (void)
 {
@@ -205,6 +255,7 @@ main (int argc, char **argv)
   g_test_add_func ("/listing/csv-quotes", test_csv_quotes);
   g_test_add_func ("/listing/json", test_json);
   g_test_add_func ("/listing/yaml", test_yaml);
+  g_test_add_func ("/listing/bytes", test_bytes);
   g_test_add_func ("/listing/refused", test_refused);
   return g_test_run ();
 }
