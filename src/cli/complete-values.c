@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 
 static const char *const list_forms[] = { "table", "json", "yaml", "csv", NULL };
 static const char *const show_forms[] = { "table", "json", "yaml", NULL };
@@ -18,8 +19,9 @@ static const char *const flags[] = { "true", "false", NULL };
 void
 banger_offer_word (const BangerOffer *offer, const char *word)
 {
+  /* Not by g_print: it writes each line by itself, which takes longer than to ask for hundreds. */
   if (g_str_has_prefix (word, offer->begun))
-    g_print ("%s%s\n", offer->prefix, word);
+    printf ("%s%s\n", offer->prefix, word);
 }
 
 static void
@@ -42,6 +44,8 @@ objects_of (const BangerOffer *offer, BangerObjectKind kind)
   objects = banger_client_objects (offer->client, NULL);
   if (objects == NULL)
     return g_ptr_array_new ();
+  /* Nothing is waited for from here on, and no word is to be cut off. */
+  setitimer (ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
   return banger_objects_select (objects, banger_client_interface (kind));
 }
 
@@ -216,7 +220,7 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
     break;
   case BANGER_COMPLETE_FILE:
     /* The shell knows files best: this line asks it to. */
-    g_print (":file\n");
+    puts (":file");
     break;
   case BANGER_COMPLETE_COMMAND:
     offer_commands (offer);
