@@ -14,7 +14,7 @@ HEAD = """\
 # The bus interfaces of banger
 
 The service owns the name `org.banger.Banger1`, on the system bus or, in session mode, on the session bus. This page is made from the XML that is installed in `/usr/share/dbus-1/interfaces`.
-
+banger-cookbook(7) shows calls from a shell.
 
 """
 EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
