@@ -9,10 +9,17 @@ from pages import ROOT, Reader, commands
 
 # What a line of the tour must print, where it is something in particular.
 PRINTS = {
-    "banger vm exec web -- uname -a": "Linux web",
-    "banger vm exec web -- systemctl is-system-running": "running",
-    "banger vm health web": "healthy",
-    "banger vm exec web -- cat /root/greeting": "hello",
+    "banger ls": "web",
+    "banger status web": "healthy",
+    "banger exec web -- uname -a": "Linux web",
+    "banger exec web -- systemctl is-system-running": "running",
+    "banger exec web -- wc -l README.md": "README.md",
+    "banger cp web:/root/greeting - | tar -tv": "greeting",
+    "banger top web": "systemd",
+    "banger vm set web --disk 5G --memory 640M": "restart",
+    "banger exec web -- cat /root/greeting": "hello",
+    "banger exec web -- df -h /": "4.9G",
+    "banger run --memory 384M -- cat /etc/os-release": "Debian",
     "busctl --user tree org.banger.Banger1": "/org/banger/Banger1/vm/",
     'busctl --user get-property org.banger.Banger1 "$vm" org.banger.Banger1.VM State': "running",
 }
