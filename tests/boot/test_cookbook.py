@@ -23,6 +23,7 @@ PRINTS = {
         "gdbus call $on --method org.freedesktop.DBus.Properties.Get org.banger.Banger1.VM State": "<'stopped'>",
         "gdbus call $on --method org.freedesktop.DBus.Properties.Get org.banger.Banger1.VM Published":
             "127.0.0.1:18022:22",
+        'finished "$job"': "'done'",
         '! gdbus call $on --method org.banger.Banger1.VM.Pause "{}"': "Error.WrongState",
         "! gdbus call $on --method org.banger.Banger1.VM.Set \"{'disk-bytes': <uint64 16777216>}\" \"{}\"":
             "Error.InvalidArgument",
