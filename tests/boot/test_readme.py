@@ -10,7 +10,7 @@ from pages import ROOT, Reader, commands
 # What a line of the tour must print, where it is something in particular.
 PRINTS = {
     "banger ls": "web",
-    "banger status web": "healthy",
+    "banger vm status web": "healthy",
     "banger exec web -- uname -a": "Linux web",
     "banger exec web -- systemctl is-system-running": "running",
     "banger exec web -- wc -l README.md": "README.md",
