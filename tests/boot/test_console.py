@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Several people at one console, each on a terminal of their own."""
 
+import os
+import signal
+import threading
 import unittest
 
+from harness import SECONDS
 from life import VmTest
 from test_shell import Terminal
 
@@ -12,6 +16,10 @@ ANSWER = """stty -F /dev/console -echo
 exec </dev/console >/dev/console
 echo who is there
 while read -r line; do echo "heard <$line>"; done"""
+# More than a watcher that does not read has room for.
+LINES, WORDS = 8000, "the quick brown fox jumps over the lazy dog, and twice"
+FLOOD = """i=0; while [ $i -lt %d ]; do printf '%%05d %s\\n' $i; i=$((i+1)); done > /dev/console""" % (
+    LINES, WORDS)
 
 
 class ConsoleTest(VmTest):
@@ -68,6 +76,31 @@ class ConsoleTest(VmTest):
         self.assertEqual(pipe.stdout.readline(), b"56789\r\n")
         _, before = self.watch("--tail", "64").expect("0123456789\r\n")
         self.assertIn("long ago\r\n", before)
+
+    def test_one_does_not_read(self):
+        """It loses what it missed; neither the guest nor the other waits for it."""
+        self.say("before")
+        stuck, other = self.watch(), self.pipe("console", "box", "--tail", "8")
+        stuck.expect("before\r\n")
+        self.assertEqual(other.stdout.readline(), b"before\r\n")
+        os.kill(stuck.process.pid, signal.SIGSTOP)
+        writer = self.pipe("exec", "box", "--", "/bin/sh", "-c", FLOOD)
+        ending = threading.Thread(target=self.end_flood, args=[writer])
+        ending.start()
+        seen = list(iter(other.stdout.readline, b"the end\r\n"))
+        ending.join()
+        self.assertEqual(writer.returncode, 0)
+        # Nor does it miss more than it was late itself.
+        self.assertGreater(len(seen), LINES / 2)
+        os.kill(stuck.process.pid, signal.SIGCONT)
+        stuck.expect("00000 " + WORDS)
+        self.say("and on it goes")
+        _, before = stuck.expect("and on it goes\r\n", SECONDS["busybox"])
+        self.assertLess(before.count(WORDS), LINES / 2)
+
+    def end_flood(self, writer):
+        writer.wait(SECONDS["busybox"])
+        self.say("the end")
 
     def test_ends_with_the_vm(self):
         self.say("up")

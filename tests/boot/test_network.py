@@ -7,15 +7,20 @@ import os
 import select
 import socket
 import subprocess
+import tempfile
 import threading
 import unittest
 
 import fixtures
-from harness import ROOT_PATH, BangerTest, PropertyWatch
+from harness import ROOT_PATH, SECONDS, BangerTest, PropertyWatch
 
-CLONE_NEWNET = 0x40000000
-HOST, OTHER = "10.77.0.2", "10.77.0.1"
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
+HOST, OTHER, STUB = "10.77.0.2", "10.77.0.1", "127.0.0.53"
 BOUNDED = 60
+# By nc: busybox's wget, linked statically, looks up services and crashes.
+ASK_OTHER = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 %s 80" % OTHER
+# By name, with what Debian's bash has for it.
+FETCH = r'exec 3<>/dev/tcp/page.example/80; printf "GET / HTTP/1.0\r\n\r\n" >&3; cat <&3'
 
 
 def unshare(what):
@@ -28,11 +33,29 @@ def run(*argv):
     subprocess.run(argv, check=True, timeout=BOUNDED)
 
 
+def answer_names(address, asked):
+    """A resolver in a thread: every name has the other host's address."""
+    names = socket.socket(type=socket.SOCK_DGRAM)
+    names.bind((address, 53))
+
+    def serve():
+        while True:
+            query, client = names.recvfrom(512)
+            end = query.index(b"\0", 12) + 5
+            is_a = query[end - 4:end - 2] == b"\0\1"
+            answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(OTHER) if is_a else b""
+            asked.append(address)
+            names.sendto(query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + bytes(4)
+                         + query[12:end] + answer, client)
+    threading.Thread(target=serve, daemon=True).start()
+
+
 class Other:
     """The other host: a thread in a namespace of its own, which serves there."""
 
     def __init__(self):
         self.ready, self.cabled = threading.Event(), threading.Event()
+        self.asked = []
         self.thread = threading.Thread(target=self.live, daemon=True)
         self.thread.start()
         if not self.ready.wait(BOUNDED):
@@ -48,6 +71,7 @@ class Other:
         web = socket.socket()
         web.bind((OTHER, 80))
         web.listen(8)
+        answer_names(OTHER, self.asked)
         self.ready.set()
         while True:
             client, _ = web.accept()
@@ -76,7 +100,13 @@ def listen_on_loopback():
 class NetworkTest(BangerTest):
     @classmethod
     def setUpClass(cls):
-        unshare(CLONE_NEWNET)
+        unshare(CLONE_NEWNET | CLONE_NEWNS)
+        cls.resolv = tempfile.NamedTemporaryFile("w+")
+        cls.addClassCleanup(cls.resolv.close)
+        # As everywhere: passt, started by root, reads it as nobody.
+        os.chmod(cls.resolv.name, 0o644)
+        run("mount", "--make-rprivate", "/")
+        run("mount", "--bind", cls.resolv.name, os.path.realpath("/etc/resolv.conf"))
         cls.other = Other()
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "cable", "type", "veth", "peer", "name", "other", "netns",
@@ -92,6 +122,7 @@ class NetworkTest(BangerTest):
         super().setUpClass()
         cls.session.import_kernel()
         cls.session.import_image("tiny", fixtures.busybox_tar())
+        cls.session.import_image("debian", fixtures.debian_tar())
         cls.idle = cls.session.leftovers()
 
     def tearDown(self):
@@ -113,16 +144,22 @@ class NetworkTest(BangerTest):
                 pass
         return found
 
-    def create(self, name, network):
-        with PropertyWatch(self.session) as watch:
+    def use_resolver(self, address):
+        self.resolv.seek(0)
+        self.resolv.truncate()
+        self.resolv.write("nameserver %s\n" % address)
+        self.resolv.flush()
+
+    def create(self, name, network, image="tiny"):
+        with PropertyWatch(self.session, SECONDS["debian"]) as watch:
             path, _ = self.session.call(
-                ROOT_PATH, "Manager.CreateVM", "soa{sv}", name, self.image(), "2", "memory-bytes",
-                "t", str(128 << 20), "network", "s", network)
+                ROOT_PATH, "Manager.CreateVM", "soa{sv}", name, self.image(image), "2", "memory-bytes",
+                "t", str((256 if image == "debian" else 128) << 20), "network", "s", network)
             self.assertEqual(watch.wait_for("Health", "healthy", path), path)
         return path
 
-    def image(self):
-        return self.session.call(ROOT_PATH, "Manager.FindImage", "sa{sv}", "tiny", "0")[0]
+    def image(self, name):
+        return self.session.call(ROOT_PATH, "Manager.FindImage", "sa{sv}", name, "0")[0]
 
     def sh(self, name, script, status=0):
         return self.session.guest(name, "/bin/sh", "-c", script, status=status)
@@ -131,14 +168,37 @@ class NetworkTest(BangerTest):
         answer = self.session.call(path, "VM.GetHealth", "a{sv}", "0")[0]
         return {key: value["data"] for key, value in answer.items()}
 
-    def test_card(self):
-        path = self.create("card", "user")
+    def test_reaches_out(self):
+        path = self.create("out", "user")
         self.assertEqual(self.health(path)["health"], "healthy")
         self.assertEqual(self.health(path)["problems"], [])
         self.assertEqual(len(self.passts()), 1)
-        shown = self.sh("card", "ip addr show eth0").stdout
+        shown = self.sh("out", "ip addr show eth0").stdout
         self.assertIn("192.0.0.2/29", shown)
         self.assertIn("mtu 65520", shown)
+        self.assertIn("other\n", self.sh("out", ASK_OTHER).stdout)
+
+    def test_names(self):
+        """The host's resolver is the guest's, one that listens on the host's loopback too."""
+        asked = []
+        answer_names(STUB, asked)
+        for name, resolver in (("far", OTHER), ("near", STUB)):
+            with self.subTest(resolver=resolver):
+                self.use_resolver(resolver)
+                self.create(name, "user")
+                self.assertEqual(self.sh(name, "cat /etc/resolv.conf").stdout,
+                                 "nameserver 192.0.0.3\n")
+                found = self.sh(name, "busybox nslookup some.example")
+                self.assertIn("Address: %s\n" % OTHER, found.stdout)
+        self.assertEqual(set(self.other.asked), {OTHER})
+        self.assertEqual(set(asked), {STUB})
+
+    def test_page(self):
+        """What a distribution's own C library makes of it."""
+        self.use_resolver(OTHER)
+        self.create("reads", "user", "debian")
+        self.assertIn(OTHER, self.sh("reads", "getent ahostsv4 some.example").stdout)
+        self.assertIn("other\n", self.sh("reads", "bash -c '%s'" % FETCH).stdout)
 
     def test_host_stays_closed(self):
         """A guest that makes the host's loopback its own destination does not get there."""
@@ -149,6 +209,7 @@ class NetworkTest(BangerTest):
             ip route add 127.0.0.0/8 via 192.0.0.1 src 192.0.0.2""")
         for address in ("127.0.0.1", "192.0.0.1", "192.0.0.3", "0.0.0.0", HOST):
             self.sh("digs", "echo | nc -w 3 %s 8088" % address, status=None)
+        self.assertIn("other\n", self.sh("digs", ASK_OTHER).stdout)
         # The host itself does, and is the only one.
         with socket.create_connection(("127.0.0.1", 8088), BOUNDED) as host:
             self.assertEqual(host.recv(1), b"")
@@ -167,7 +228,7 @@ class NetworkTest(BangerTest):
             os.kill(self.passts()[0], 9)
             self.assertEqual(watch.wait_for("Health", "degraded", path), path)
         self.assertEqual(self.health(path)["problems"], ["network"])
-        self.assertEqual(self.sh("cut", "echo on").stdout, "on\n")
+        self.assertNotIn("other", self.sh("cut", ASK_OTHER + "; echo on").stdout)
 
     def test_nothing_is_left(self):
         """Whoever is killed, passt goes with it."""
