@@ -133,18 +133,31 @@ banger_exec_options (GVariant *options, GVariant *defaults)
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
+GVariant *
+banger_exec_request (GVariant *argv, GVariant *options, GVariant *defaults, GError **error)
+{
+  g_autoptr (GVariant) merged = banger_exec_options (options, defaults);
+  GVariantDict args;
+
+  if (g_variant_get_size (argv) + g_variant_get_size (merged) > EXEC_REQUEST_MAX) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted",
+                      "command, 'stdin' and environment, the image's with it, are larger than "
+                      "63 KiB",
+                      "use a stream of the agent for large input", "the command cannot be sent");
+    return NULL;
+  }
+  g_variant_dict_init (&args, NULL);
+  g_variant_dict_insert_value (&args, "argv", argv);
+  g_variant_dict_insert_value (&args, "options", merged);
+  return g_variant_ref_sink (g_variant_dict_end (&args));
+}
+
 static gboolean
-check_exec (BangerCall *call, GVariant *argv, guint timeout, GError **error)
+check_exec (GVariant *argv, guint timeout, GError **error)
 {
   if (g_variant_n_children (argv) == 0) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
                       "there is no command to run");
-    return FALSE;
-  }
-  if (g_variant_get_size (call->params) > EXEC_REQUEST_MAX) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted",
-                      "command, environment and 'stdin' are larger than 63 KiB",
-                      "use a stream of the agent for large input", "the command cannot be sent");
     return FALSE;
   }
   if (timeout == 0 || timeout > EXEC_TIMEOUT_MAX) {
@@ -156,20 +169,11 @@ check_exec (BangerCall *call, GVariant *argv, guint timeout, GError **error)
 }
 
 static void
-run (BangerCall *call, BangerVm *vm, GVariant *argv, guint timeout)
+run (BangerCall *call, BangerVm *vm, GVariant *request, guint timeout)
 {
   GDBusMethodInvocation *invocation = call->invocation;
-  g_autoptr (GVariant) given = banger_call_options (call);
-  g_autoptr (GVariant) options = NULL;
-  BangerAsset *image
-      = banger_service_asset (call->service, BANGER_OBJECT_IMAGE, vm->record->image_id);
   Exec *exec = g_new0 (Exec, 1);
-  GVariantDict args;
 
-  options = banger_exec_options (given, image->record->defaults);
-  g_variant_dict_init (&args, NULL);
-  g_variant_dict_insert_value (&args, "argv", argv);
-  g_variant_dict_insert_value (&args, "options", options);
   exec->call = call;
   exec->channel = g_object_ref (banger_monitor_channel (vm->monitor));
   exec->watch = g_bus_watch_name_on_connection (
@@ -177,7 +181,7 @@ run (BangerCall *call, BangerVm *vm, GVariant *argv, guint timeout)
       g_dbus_method_invocation_get_sender (invocation), G_BUS_NAME_WATCHER_FLAGS_NONE, NULL,
       on_caller_gone, exec, NULL);
   exec->serial
-      = banger_channel_call_async (exec->channel, "exec", g_variant_dict_end (&args), NULL,
+      = banger_channel_call_async (exec->channel, "exec", request, NULL,
                                    (timeout + EXEC_GRACE_SECONDS) * 1000, NULL, on_executed, exec);
 }
 
@@ -186,15 +190,20 @@ banger_vm_exec (BangerCall *call)
 {
   g_autoptr (GVariant) options = banger_call_options (call);
   g_autoptr (GVariant) argv = g_variant_get_child_value (call->params, 0);
+  g_autoptr (GVariant) request = NULL;
   BangerVm *vm = banger_call_running_vm (call);
+  BangerAsset *image = NULL;
   guint timeout = EXEC_TIMEOUT_DEFAULT;
   GError *error = NULL;
 
   if (vm == NULL)
     return;
+  image = banger_service_asset (call->service, BANGER_OBJECT_IMAGE, vm->record->image_id);
   g_variant_lookup (options, "timeout", "u", &timeout);
-  if (check_exec (call, argv, timeout, &error))
-    run (call, vm, argv, timeout);
+  if (check_exec (argv, timeout, &error))
+    request = banger_exec_request (argv, options, image->record->defaults, &error);
+  if (request != NULL)
+    run (call, vm, request, timeout);
   else
     banger_call_fail (call, error);
 }

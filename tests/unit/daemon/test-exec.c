@@ -85,6 +85,29 @@ test_nobody_says (void)
   assert_env (options, "PATH", NULL);
 }
 
+/* What the image adds counts too: a message to a monitor has its bounds. */
+static void
+test_too_much (void)
+{
+  g_autofree char *input = g_strnfill (60 << 10, 'x'), *value = g_strnfill (8 << 10, 'y');
+  g_autofree char *line = g_strconcat ("BIG=", value, NULL);
+  const char *const lines[] = { line, NULL }, *const words[] = { "cat", NULL };
+  g_autoptr (GVariant) argv = g_variant_ref_sink (g_variant_new_strv (words, -1));
+  g_autoptr (GVariant) options = g_variant_ref_sink (
+      g_variant_new_parsed ("{'stdin': <%@ay>}", g_variant_new_bytestring (input)));
+  g_autoptr (GVariant) none = g_variant_ref_sink (g_variant_new_parsed ("@a{sv} {}"));
+  g_autoptr (GVariant) defaults = g_variant_ref_sink (
+      g_variant_new_parsed ("{'env': <%@as>}", g_variant_new_strv (lines, -1)));
+  g_autoptr (GVariant) request = banger_exec_request (argv, options, none, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_nonnull (request);
+  g_assert_cmpuint (g_variant_get_size (request), <, BANGER_MESSAGE_MAX);
+  g_assert_null (banger_exec_request (argv, options, defaults, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_assert_nonnull (strstr (banger_error_cause (error), "63 KiB"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -92,5 +115,6 @@ main (int argc, char **argv)
   g_test_add_func ("/exec/image-says", test_image_says);
   g_test_add_func ("/exec/caller-says", test_caller_says);
   g_test_add_func ("/exec/nobody-says", test_nobody_says);
+  g_test_add_func ("/exec/too-much", test_too_much);
   return g_test_run ();
 }
