@@ -103,6 +103,13 @@ banger_asset_withdraw (BangerAsset *self)
   g_hash_table_remove (table_of (self->service, self->record->kind), self->record->id);
 }
 
+static gboolean
+uses (const BangerVmRecord *vm, const BangerAssetRecord *asset)
+{
+  return g_str_equal (asset->kind == BANGER_OBJECT_KERNEL ? vm->kernel_id : vm->image_id,
+                      asset->id);
+}
+
 BangerVm *
 banger_asset_user (BangerAsset *self)
 {
@@ -111,10 +118,10 @@ banger_asset_user (BangerAsset *self)
 
   g_hash_table_iter_init (&iter, self->service->vms);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
-    const BangerVmRecord *vm = ((BangerVm *)value)->record;
-    const char *used = self->record->kind == BANGER_OBJECT_KERNEL ? vm->kernel_id : vm->image_id;
+    const BangerVm *vm = value;
 
-    if (g_str_equal (used, self->record->id))
+    /* Or will, once the change that is under way is made. */
+    if (uses (vm->record, self->record) || (vm->next != NULL && uses (vm->next, self->record)))
       return value;
   }
   return NULL;

@@ -12,6 +12,9 @@
 #include "job.h"
 #include "vm-disks.h"
 #include "vm-restart.h"
+#include "vm-set.h"
+
+#include "common/bounds.h"
 
 /* So long the start waits for monitors: what most of them answer is known before the first call. */
 #define SLOW_MS 2000
@@ -317,6 +320,7 @@ adopt (BangerVm *vm, GVariant *facts)
   vm->end_wanted = has_state (facts, "stopping");
   banger_vm_set_state (vm, has_state (facts, "paused") ? BANGER_VM_PAUSED : BANGER_VM_RUNNING,
                        NULL);
+  banger_vm_restore_ports (vm);
 }
 
 static void

@@ -149,7 +149,7 @@ on_restored (GObject *source, GAsyncResult *result, gpointer data)
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
   if (answer == NULL)
-    g_message ("vm '%s': its former ports are not published again: %s", name, error->message);
+    g_message ("vm '%s': its ports are not published as it says: %s", name, error->message);
 }
 
 static void
@@ -163,6 +163,13 @@ ask_publish (BangerVm *vm, char **ports, GAsyncReadyCallback callback, gpointer 
                              g_variant_dict_end (&args), NULL, PUBLISH_MS, NULL, callback, data);
 }
 
+void
+banger_vm_restore_ports (BangerVm *vm)
+{
+  if (vm->monitor != NULL && banger_monitor_is_ours (vm->monitor))
+    ask_publish (vm, vm->record->published, on_restored, g_strdup (vm->record->name));
+}
+
 /* Takes both. Disks may have grown all the same. */
 static void
 fail (Set *set, GError *error)
@@ -172,21 +179,11 @@ fail (Set *set, GError *error)
 
   if (banger_vm_disks_take_sizes (vm->service, vm->record))
     banger_vm_set_state (vm, vm->record->state, NULL);
-  if (set->published && vm->monitor != NULL)
-    ask_publish (vm, vm->record->published, on_restored, g_strdup (vm->record->name));
+  if (set->published)
+    banger_vm_restore_ports (vm);
   set_free (set);
   banger_vm_release_job (vm, job);
   banger_job_finish (job, error);
-}
-
-static gboolean
-check_kernel (Set *set, GError **error)
-{
-  if (banger_service_asset (set->vm->service, BANGER_OBJECT_KERNEL, set->next->kernel_id) != NULL)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
-                    "the kernel was deleted meanwhile");
-  return FALSE;
 }
 
 static gboolean
@@ -220,10 +217,6 @@ apply (Set *set)
   g_auto (GStrv) pending = NULL;
   GError *error = NULL;
 
-  if (!check_kernel (set, &error)) {
-    fail (set, error);
-    return;
-  }
   pending = g_strdupv (vm->record->pending);
   banger_choices_swap (vm->record, set->next);
   if (vm->monitor != NULL)
