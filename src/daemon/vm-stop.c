@@ -260,12 +260,20 @@ banger_vm_restart (BangerCall *call)
   go_down (vm, job, timeout, on_down_for_restart);
 }
 
-/* A job that waits for its guest to end does not keep anybody from ending it. */
+/* A job that waits for its guest, or for the end of it, does not keep anybody from ending it: that
+ * ends the job too. */
 static gboolean
 check_killable (BangerVm *vm, GError **error)
 {
-  if (vm->record->state != BANGER_VM_STOPPING && !banger_vm_check_free (vm, error))
-    return FALSE;
+  switch (vm->record->state) {
+  case BANGER_VM_RUNNING:
+  case BANGER_VM_PAUSED:
+  case BANGER_VM_STOPPING:
+    break;
+  default:
+    if (!banger_vm_check_free (vm, error))
+      return FALSE;
+  }
   if (vm->monitor != NULL)
     return TRUE;
   return banger_vm_check_running (vm, error);
@@ -288,7 +296,7 @@ banger_vm_kill (BangerCall *call)
     return;
   }
   if (before != NULL)
-    vm->job = before; /* the stop that waits lets go of the VM when it has ended */
+    vm->job = before; /* it lets go of the VM when it has ended */
   vm->to_be_started = FALSE;
   vm->end_wanted = TRUE;
   vm->ended_by = NULL;

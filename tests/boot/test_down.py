@@ -58,6 +58,14 @@ class DownTest(VmTest):
         self.finish(stop)
         self.assertEqual(self.get(path, "State"), "stopped")
 
+    def test_kill_of_one_that_is_to_be_paused(self):
+        path = self.create("slow")
+        self.hang()
+        pause = self.begin(path, "Pause")
+        self.finish(self.begin(path, "Kill"))
+        self.finish(pause, "failed")
+        self.assertEqual(self.get(path, "State"), "stopped")
+
     def test_service_ends_while_it_stops(self):
         """The monitor goes on, and whatever ends the guest then is what was asked for."""
         path = self.create("slow", "restart", "s", "always")
