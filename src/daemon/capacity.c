@@ -35,6 +35,22 @@ add_use (BangerUse *use, const BangerVmRecord *record, gboolean running)
   use->memory_bytes += record->memory_bytes;
 }
 
+/* What @vm has until its guest ends, and may have whatever becomes of a change that is under way.
+ */
+static BangerUse
+use_of_vm (const BangerVm *vm)
+{
+  gboolean running = is_running (vm);
+  BangerUse use = { 0 }, next = { 0 };
+
+  add_use (&use, vm->record, running);
+  add_use (&next, vm->next != NULL ? vm->next : vm->record, running);
+  use.disk_bytes = MAX (use.disk_bytes, next.disk_bytes);
+  use.vcpus = MAX (MAX (use.vcpus, next.vcpus), vm->guest_vcpus);
+  use.memory_bytes = MAX (MAX (use.memory_bytes, next.memory_bytes), vm->guest_memory_bytes);
+  return use;
+}
+
 /* Of all VMs of @uid but the one with the id @but (may be NULL). */
 static BangerUse
 use_of (BangerService *service, uid_t uid, const char *but)
@@ -46,9 +62,14 @@ use_of (BangerService *service, uid_t uid, const char *but)
   g_hash_table_iter_init (&iter, service->vms);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
     const BangerVm *vm = value;
+    BangerUse one = use_of_vm (vm);
 
-    if (vm->record->owner_uid == uid && g_strcmp0 (vm->record->id, but) != 0)
-      add_use (&use, vm->next != NULL ? vm->next : vm->record, is_running (vm));
+    if (vm->record->owner_uid != uid || g_strcmp0 (vm->record->id, but) == 0)
+      continue;
+    use.vms++;
+    use.vcpus += one.vcpus;
+    use.memory_bytes += one.memory_bytes;
+    use.disk_bytes += one.disk_bytes;
   }
   return use;
 }
@@ -96,7 +117,7 @@ banger_capacity_describe (BangerService *service, uid_t uid)
     if (vm->monitor == NULL)
       continue;
     running++;
-    used += vm->record->memory_bytes;
+    used += vm->guest_memory_bytes != 0 ? vm->guest_memory_bytes : vm->record->memory_bytes;
   }
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "cpus", "u", (guint)sysconf (_SC_NPROCESSORS_ONLN));
@@ -221,9 +242,8 @@ banger_capacity_check_disk (BangerService *service, GError **error)
 static void
 leave_out (BangerUse *wanted, const BangerVm *vm)
 {
-  BangerUse has = { 0 };
+  const BangerUse has = use_of_vm (vm);
 
-  add_use (&has, vm->record, is_running (vm));
   wanted->vms = 0;
   if (wanted->vcpus <= has.vcpus)
     wanted->vcpus = 0;

@@ -299,6 +299,19 @@ mend_started_at (BangerVm *vm)
     vm->record->started_at = listens > 0 ? listens : g_get_real_time () / G_USEC_PER_SEC;
 }
 
+/* A monitor of an older version does not tell; then it is taken to be what is chosen. */
+static void
+take_sizes (BangerVm *vm, GVariant *facts)
+{
+  guint32 vcpus = 0;
+  guint64 memory_bytes = 0;
+
+  g_variant_lookup (facts, "vcpus", "u", &vcpus);
+  g_variant_lookup (facts, "memory-bytes", "t", &memory_bytes);
+  vm->guest_vcpus = MIN (vcpus, BANGER_VCPUS_MAX);
+  vm->guest_memory_bytes = MIN (memory_bytes, BANGER_MEMORY_MAX);
+}
+
 static void
 adopt (BangerVm *vm, GVariant *facts)
 {
@@ -307,6 +320,7 @@ adopt (BangerVm *vm, GVariant *facts)
 
   if (health != NULL)
     banger_vm_take_health (vm, health, &ignored);
+  take_sizes (vm, facts);
   /* Whoever works on it by now says what it is. */
   if (vm->job != NULL) {
     banger_vm_announce (vm);

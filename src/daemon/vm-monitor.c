@@ -134,6 +134,8 @@ note_end (BangerVm *self, const BangerEnd *end)
   self->health = BANGER_HEALTH_UNKNOWN;
   self->healthy_since = 0;
   self->boot_stage = "";
+  self->guest_vcpus = 0;
+  self->guest_memory_bytes = 0;
   self->ended_by = end->ended_by;
   if (self->ended_by == NULL)
     self->ended_by = end->reason == BANGER_EXIT_SHUTDOWN ? "guest" : "kill";

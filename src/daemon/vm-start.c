@@ -235,6 +235,9 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
     g_clear_error (&error);
     g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error);
   }
+  /* Nor is a monitor believed that told the end before. */
+  if (error == NULL && vm->monitor == NULL)
+    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_CLOSED, "the guest has ended");
   if (error != NULL || !store_running (vm, &error)) {
     vm->record->state = BANGER_VM_STARTING;
     fail (start, error);
@@ -274,6 +277,8 @@ send_start (Start *start)
   g_variant_dict_insert (args, "network", "s", banger_network_to_string (record->network));
   g_variant_dict_insert (args, "publish", "^as", record->published);
   g_variant_dict_insert (args, "protocol", "u", BANGER_PROTOCOL);
+  start->vm->guest_vcpus = record->vcpus;
+  start->vm->guest_memory_bytes = record->memory_bytes;
   start->on_cancel = g_cancellable_connect (banger_job_cancellable (start->job),
                                             G_CALLBACK (on_start_cancelled), start, NULL);
   banger_channel_call_async (banger_monitor_channel (start->vm->monitor), "start",

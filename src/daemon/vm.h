@@ -22,6 +22,10 @@ struct _BangerVm {
   BangerMonitor *leaving; /* one whose guest has ended, until no process is left */
   BangerJob *job;         /* that works on it alone, or NULL */
   BangerJob *booting;     /* create or start that waits for a running guest to be healthy */
+  /* What its guest was started with, which Set may have changed since; 0: not known, or no guest.
+   */
+  guint guest_vcpus;
+  guint64 guest_memory_bytes;
   BangerHealth health;
   const char *boot_stage; /* of the agent's words */
   gboolean end_wanted;    /* a job of ours ends it: whatever ends the guest now is no fault */

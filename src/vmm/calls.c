@@ -31,6 +31,10 @@ on_hello (BangerMonitor *self, BangerChannel *channel, BangerMessage *message)
   g_variant_dict_insert (&dict, "state", "s", states[self->state]);
   g_variant_dict_insert_value (&dict, "health", self->health);
   g_variant_dict_insert (&dict, "accelerator", "s", self->accelerator);
+  if (self->machine != NULL) {
+    g_variant_dict_insert (&dict, "vcpus", "u", self->machine->vcpus);
+    g_variant_dict_insert (&dict, "memory-bytes", "t", self->machine->memory_bytes);
+  }
   g_variant_dict_insert (&dict, "pid", "i",
                          self->driver != NULL ? self->driver->klass->pid (self->driver) : 0);
   banger_call_answer (channel, message->serial, g_variant_dict_end (&dict), NULL);

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What Set changes, as the guest sees it, and when it says that it does."""
 
+import os
+import signal
 import socket
 import time
 import unittest
@@ -76,6 +78,26 @@ class SetTest(VmTest):
         self.assertEqual(self.get(path, "Pending"), [])
         self.assertEqual(self.ask("warm", "nproc"), "2")
         self.assertGreater(self.memory_kib("warm"), 192 << 10)
+
+    def capacity(self, key):
+        return self.session.call(ROOT_PATH, "Manager.GetCapacity", "a{sv}", "0")[0][key]["data"]
+
+    def test_what_a_guest_has_counts_until_it_ends(self):
+        """Nobody gets round a limit by choosing less for the next start."""
+        path = self.create("greedy", start=False)
+        self.apply(path, "memory-bytes", "t", str(256 * MIB), "vcpus", "u", "2")
+        self.finish(self.begin(path, "Start"))
+        self.apply(path, "memory-bytes", "t", str(128 * MIB), "vcpus", "u", "1")
+        for _ in range(2):
+            for key in ("used-memory-bytes", "memory-used-by-vms-bytes"):
+                self.assertEqual(self.capacity(key), 256 * MIB)
+            self.assertEqual(self.capacity("used-vcpus"), 2)
+            self.end_service()
+        self.finish(self.begin(path, "Restart"))
+        self.assertEqual(self.capacity("used-memory-bytes"), 128 * MIB)
+        self.assertEqual(self.capacity("used-vcpus"), 1)
+        self.finish(self.begin(path, "Kill"))
+        self.assertEqual(self.capacity("used-memory-bytes"), 0)
 
     def test_disks_grow_while_it_runs(self):
         for root in ("overlay", "clone"):
@@ -199,6 +221,50 @@ class SetTest(VmTest):
         self.assertEqual(self.read_port(third), b"hello\n")
         with self.assertRaises(ConnectionRefusedError):
             self.read_port(first)
+
+    def test_ports_after_a_change_that_was_cut_short(self):
+        """The service ended between telling the monitor and noting it: what is noted holds."""
+        path = self.create("serves")
+        self.serve("serves", 7000)
+        noted, told = self.free_ports(2)
+        self.apply(path, "publish", "as", "1", "%d:7000" % told)
+        self.assertEqual(self.read_port(told), b"hello\n")
+        self.end_service()
+        self.rewrite("UPDATE vms SET published = ?", "127.0.0.1:%d:7000" % noted)
+        self.assertEqual(self.get(path, "Published"), ["127.0.0.1:%d:7000" % noted])
+        self.assertEqual(self.get(path, "State"), "running")
+        self.until_served(noted)
+        with self.assertRaises(ConnectionRefusedError):
+            self.read_port(told)
+
+    def until_served(self, port):
+        """The monitor is told once it has been found, which nothing says."""
+        deadline = time.monotonic() + SECONDS["exec"]
+        while True:
+            try:
+                self.assertEqual(self.read_port(port), b"hello\n")
+                return
+            except ConnectionRefusedError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.05)
+
+    def test_killed_while_it_is_changed(self):
+        """A guest that does not grow its disks keeps nobody from ending it."""
+        path = self.create("stuck", "disk-bytes", "t", str(256 * MIB))
+        self.session.import_kernel("chosen")
+        chosen = self.find("Kernel", "chosen")
+        qemu = next(iter(self.session.processes("qemu")))
+        os.kill(qemu, signal.SIGSTOP)
+        _, change = self.set(path, "disk-bytes", "t", str(512 * MIB), "kernel", "o", chosen)
+        # What it is to boot is used already.
+        self.refused("Busy", chosen, "Kernel.Delete", "{}")
+        kill = self.begin(path, "Kill")
+        self.finish(change, "failed")
+        self.finish(kill)
+        self.assertEqual(self.get(path, "State"), "stopped")
+        self.assertNotEqual(self.get(path, "Kernel"), chosen)
+        self.finish(self.begin(path, "Start"))
+        self.session.banger("kernel", "delete", "chosen")
 
     def test_states_that_can_be_changed(self):
         path = self.create("paused")

@@ -178,6 +178,37 @@ test_growing (void)
   tear_down ();
 }
 
+/* A guest has what it was started with until it ends, whatever is chosen for the next one. */
+static void
+test_what_waits (void)
+{
+  BangerVm *vm = NULL;
+  g_autoptr (BangerVmRecord) lower = NULL, other = fresh (7);
+
+  set_up ();
+  vm = add_vm ("vm", 7, BANGER_VM_RUNNING);
+  service.config->user_vcpus = 3;
+  service.config->user_memory_bytes = 150 * MIB;
+  /* While it is being changed, which may fail, and after it. */
+  lower = banger_vm_record_copy (vm->record);
+  lower->vcpus = 1;
+  lower->memory_bytes = 50 * MIB;
+  vm->next = lower;
+  refuse (other, TRUE, "limit of running vcpus", "it needs 2, 1 of 3 are free");
+  vm->next = NULL;
+  vm->record->vcpus = lower->vcpus;
+  vm->record->memory_bytes = lower->memory_bytes;
+  admit (other, TRUE);
+  vm->guest_vcpus = 2;
+  vm->guest_memory_bytes = 100 * MIB;
+  refuse (other, TRUE, "limit of running vcpus", "it needs 2, 1 of 3 are free");
+  service.config->user_vcpus = 4;
+  refuse (other, TRUE, "limit of running memory", "it needs 100 MiB, 50 of 150 MiB are free");
+  g_assert_cmpuint (said ("used-memory-bytes", 7), ==, 100 * MIB);
+  g_assert_cmpuint (said ("used-vcpus", 7), ==, 2);
+  tear_down ();
+}
+
 /* Limits that were lowered do not keep a VM from being what it is, only from growing. */
 static void
 test_changes (void)
@@ -245,6 +276,7 @@ main (int argc, char **argv)
   g_test_add_func ("/capacity/what-counts", test_what_counts);
   g_test_add_func ("/capacity/limits", test_limits);
   g_test_add_func ("/capacity/changes", test_changes);
+  g_test_add_func ("/capacity/what-waits", test_what_waits);
   g_test_add_func ("/capacity/growing", test_growing);
   g_test_add_func ("/capacity/host", test_host);
   return g_test_run ();
