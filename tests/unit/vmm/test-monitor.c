@@ -230,6 +230,21 @@ state_of (BangerChannel *channel, GPid *pid)
   return state;
 }
 
+/* A service that comes anew learns what the guest has. */
+static void
+assert_sizes (BangerChannel *channel)
+{
+  g_autoptr (BangerMessage) answer = call (channel, "hello", NULL, NULL, NULL);
+  guint32 vcpus = 0;
+  guint64 memory = 0;
+
+  g_assert_nonnull (answer);
+  g_variant_lookup (answer->args, "vcpus", "u", &vcpus);
+  g_variant_lookup (answer->args, "memory-bytes", "t", &memory);
+  g_assert_cmpuint (vcpus, ==, 1);
+  g_assert_cmpuint (memory, ==, 64 << 20);
+}
+
 /* The pid of the VMM, as the monitor says it. */
 static GPid
 say_hello (BangerChannel *channel)
@@ -251,6 +266,7 @@ test_life (Fixture *self, gconstpointer data)
   guint64 resident = 0;
 
   must_start (self, "wait");
+  assert_sizes (self->channel);
   g_assert_cmpint (fstatat (self->run_dir, "control", &st, 0), ==, 0);
   g_assert_cmpint (st.st_mode & 0777, ==, 0600);
   log = call (self->channel, "open-log", g_variant_new_parsed ("{'follow': <true>}"), NULL, NULL);
