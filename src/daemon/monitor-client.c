@@ -3,6 +3,7 @@
 
 #include "config.h"
 #include "files.h"
+#include "vm.h"
 
 #include "common/version.h"
 
@@ -138,6 +139,14 @@ banger_exit_record_read (BangerService *service, const char *id, const char *nam
     end->failure = make_failure (name, end->reason, message, cause);
 }
 
+static const char *
+name_of (BangerMonitor *self)
+{
+  BangerVm *vm = banger_service_vm (self->service, self->id);
+
+  return vm != NULL ? vm->record->name : self->id;
+}
+
 static void
 note_exited (BangerMonitor *self, GVariant *args)
 {
@@ -156,7 +165,7 @@ note_exited (BangerMonitor *self, GVariant *args)
   dictionary = g_variant_lookup_value (args, "error", G_VARIANT_TYPE_VARDICT);
   self->end.failure = banger_error_from_variant (dictionary);
   if (self->end.failure == NULL)
-    self->end.failure = make_failure (self->id, self->end.reason, NULL, NULL);
+    self->end.failure = make_failure (name_of (self), self->end.reason, NULL, NULL);
 }
 
 static void
@@ -187,7 +196,7 @@ static void
 tell_ended (BangerMonitor *self)
 {
   if (!self->told)
-    banger_exit_record_read (self->service, self->id, self->id, &self->end);
+    banger_exit_record_read (self->service, self->id, name_of (self), &self->end);
   self->ended = TRUE;
   self->leave_timer = g_timeout_add_seconds (LEAVE_SECONDS, on_overdue, self);
   self->events->ended (self, &self->end, self->data);

@@ -22,10 +22,12 @@ banger_call_take_answer (BangerCall *call, GObject *source, GAsyncResult *result
 {
   GError *error = NULL;
   BangerMessage *answer = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
+  BangerVm *vm = banger_service_vm (call->service, call->id);
 
   if (answer != NULL)
     return answer;
-  banger_call_fail (call, banger_monitor_explain (call->id, error));
+  /* It may have gone meanwhile. */
+  banger_call_fail (call, banger_monitor_explain (vm != NULL ? vm->record->name : call->id, error));
   return NULL;
 }
 

@@ -139,7 +139,8 @@ class LifeTest(BangerTest):
 
     def test_killed_monitor_takes_its_vmm_with_it(self):
         path = self.fail_by_killing("orphan", "banger-vmm")
-        self.assertIn("without a word", self.ask("VM.GetFailureDetails", path)["message"])
+        self.assertEqual(self.ask("VM.GetFailureDetails", path)["message"],
+                         "vm 'orphan': its monitor ended without a word")
         self.session.banger("vm", "start", "orphan", seconds=SECONDS["busybox"])
         self.assertEqual(len(self.session.processes("qemu", "banger-vmm")), 2)
         self.session.banger("vm", "delete", "--force", "orphan")
