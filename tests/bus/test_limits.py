@@ -223,6 +223,21 @@ class LimitsTest(unittest.TestCase):
                      "the limit of running memory")
         self.assertEqual(self.vms(), {vm})
 
+    def test_monitor_that_lies(self):
+        """A monitor reads what a guest says: what it says itself must not end the service."""
+        vm = self.made(self.alice)
+        real = self.base / "libexec/banger-vmm"
+        real.rename(self.base / "libexec/banger-vmm.real")
+        self.addCleanup(os.replace, self.base / "libexec/banger-vmm.real", real)
+        shutil.copy2(self.base / "tests/lying-vmm", real)
+        service = pid_of(NAME, self.root)
+        answer = self.alice.call(vm, "VM.Start")
+        self.assertIsNone(answer.error, answer)
+        self.ended(self.alice, answer.value.split("'")[1], ["start", vm, "failed"])
+        self.assertEqual(self.property(vm, "State"), "'failed'")
+        self.assertEqual(pid_of(NAME, self.root), service)
+        self.assertEqual(self.capacity(self.alice)["used-memory-bytes"], 0)
+
     @unittest.skipUnless(os.cpu_count() > 1, "needs two CPUs")
     def test_vcpus(self):
         vm = self.made(self.alice, "'vcpus': <uint32 2>")
