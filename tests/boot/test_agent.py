@@ -96,13 +96,16 @@ class AgentTest(VmTest):
         self.boot("shell")
         with self.stream("shell") as stream:
             stream.start("shell=1", "tty=24x80")
-            for keys, expect in ((b"", b"~ # "), (b"echo in $0\n", b"in -sh\r\n~ # "),
-                                 (b"sh -c 'echo re\"\"ady; exec sleep 60'\n", b"ready\r\n"),
-                                 (b"\x1a", b"~ # "),
-                                 (b"kill -9 %1; wait; echo go\"\"ne\n", b"gone\r\n~ # ")):
+            # What became of a job the shell says before its next prompt.
+            for keys, shown, end in (
+                    (b"", b"", b"~ # "), (b"echo in $0\n", b"in -sh\r\n", b"~ # "),
+                    (b"sh -c 'echo re\"\"ady; exec sleep 60'\n", b"", b"ready\r\n"),
+                    (b"\x1a", b"Stopped", b"~ # "),
+                    (b"kill -9 %1; wait; echo go\"\"ne\n", b"gone\r\n", b"~ # ")):
                 if keys:
                     stream.frame(STDIN, keys)
-                said = stream.expect(expect)
+                said = stream.expect(end)
+                self.assertIn(shown, said)
                 self.assertEqual(b"Stopped" in said, keys == b"\x1a", said)
         with self.stream("shell") as stream:
             stream.start("arg=sleep", "arg=1000", "detach=1")
