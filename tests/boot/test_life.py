@@ -307,13 +307,15 @@ class LifeTest(BangerTest):
             client = self.session.popen("banger", "vm", "create", "ends", "--image", "tiny",
                                         "--memory", "128M")
             self.addCleanup(client.stdout.close)
-            job = watch.wait_for("Stage", "booting")
+            # Before that the create alone has it.
+            path = watch.wait_for("State", "running")
+            job, = (job for job, has in self.session.managed("Job").items()
+                    if has["Object"] == path and has["Kind"] == "create")
             self.session.banger("vm", "kill", "ends")
             self.assertNotEqual(client.wait(SECONDS["command"]), 0)
         self.assertEqual(self.session.property(job, "Job", "State"), "failed")
         self.assertEqual(self.session.property(job, "Job", "Error")["cause"]["data"],
                          "it was stopped")
-        path = self.session.call(ROOT_PATH, "Manager.FindVM", "sa{sv}", "ends", "0")[0]
         self.assertEqual(self.state(path), "stopped")
 
     def test_start_without_memory_for_it(self):
