@@ -80,7 +80,7 @@ const BangerCommand banger_commands_vm[] = {
     .run = banger_vm_kill },
   { "vm", "delete", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), delete_options,
     N_ ("delete VMs with their disks"), NULL, .run = banger_vm_delete },
-  { "vm", "set", "NAME...|--all KEY=VALUE...", 0, ANY, NAMES (CHANGE), set_options,
+  { "vm", "set", "NAME...|--all [KEY=VALUE...]", 0, ANY, NAMES (CHANGE), set_options,
     N_ ("change VMs, and say when it applies"),
     N_ ("Keys: name, vcpus, memory, disk, work, network, kernel, restart, autostart (true or "
         "false), publish (all ports, with commas between) and label.KEY. The options do the "

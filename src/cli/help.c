@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "help.h"
 
+#include "listing.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -117,19 +118,51 @@ append_commands (GString *out, const char *noun)
   g_string_append (out, text);
 }
 
+/* "ls (vm list), ..." in lines, broken only between them. */
+static void
+append_shorthands (GString *out)
+{
+  const BangerShorthand *shorthands = banger_shorthands ();
+  gsize column = 0;
+
+  for (guint i = 0; shorthands[i].word != NULL; i++) {
+    g_autofree char *text
+        = g_strdup_printf ("%s (%s %s)%s", shorthands[i].word, shorthands[i].noun,
+                           shorthands[i].verb, shorthands[i + 1].word != NULL ? "," : "\n");
+
+    if (column == 0 || column + 1 + strlen (text) > WIDTH) {
+      g_string_append (out, column == 0 ? "  " : "\n  ");
+      column = 2;
+    } else {
+      g_string_append_c (out, ' ');
+      column++;
+    }
+    g_string_append (out, text);
+    column += strlen (text);
+  }
+}
+
+static void
+append_columns (GString *out, const BangerColumn *columns)
+{
+  g_autoptr (GString) text = g_string_new (_ ("Columns:"));
+
+  for (; columns->key != NULL; columns++)
+    g_string_append_printf (text, " %s%s", columns->key, columns[1].key != NULL ? "," : "");
+  g_string_append_c (out, '\n');
+  append_paragraph (out, text->str, 0);
+}
+
 char *
 banger_help_overview (void)
 {
-  const BangerShorthand *short_words = banger_shorthands ();
   GString *out = g_string_new (NULL);
 
   g_string_append_printf (out, "%s\n\n%s\n", _ ("Usage: banger [OPTION...] COMMAND [ARGUMENT...]"),
                           _ ("Commands:"));
   append_commands (out, NULL);
-  g_string_append_printf (out, "\n%s\n ", _ ("Shorthands:"));
-  for (guint i = 0; short_words[i].word != NULL; i++)
-    g_string_append_printf (out, " %s (%s %s)%s", short_words[i].word, short_words[i].noun,
-                            short_words[i].verb, short_words[i + 1].word != NULL ? "," : "\n");
+  g_string_append_printf (out, "\n%s\n", _ ("Shorthands:"));
+  append_shorthands (out);
   g_string_append_printf (out, "\n%s\n", _ ("Options of every command:"));
   append_options (out, banger_global_options ());
   g_string_append_printf (out, "\n%s\n", _ ("'banger help COMMAND' explains one; see banger(1)."));
@@ -161,6 +194,8 @@ banger_help_command (const BangerCommand *command)
     g_string_append_c (out, '\n');
     append_wrapped (out, _ (command->details));
   }
+  if (command->columns != NULL)
+    append_columns (out, command->columns);
   g_string_append_printf (out, "\n%s\n", _ ("Options:"));
   append_options (out, command->options);
   append_options (out, banger_global_options ());

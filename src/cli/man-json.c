@@ -21,7 +21,7 @@ static const BangerManJson objects[] = {
     "began), problems (an array)." },
   { "vm ports",
     "ports: an array of objects with port, listening, address, pid, command (null and 0 where "
-    "nothing listens), published (an array)." },
+    "nothing listens), published (an array of ADDR:PORT of the host)." },
   { "vm top", "processes: an array of objects with pid, ppid, user, uid, state, cpu_us, rss_bytes, "
               "started_us (since the guest's kernel began), command." },
   { "vm stats",

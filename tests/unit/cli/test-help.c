@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The table holds, and what is made from it names all that is in it. */
 #include "cli/help.h"
+#include "cli/listing.h"
 
 #include <string.h>
 
@@ -81,6 +82,19 @@ test_help (void)
     assert_holds (help, "--no-input");
     for (const BangerOption *o = commands[i]->options; o != NULL && o->name != NULL; o++)
       assert_holds (help, o->name);
+    for (const BangerColumn *c = commands[i]->columns; c != NULL && c->key != NULL; c++)
+      assert_holds (help, c->key);
+  }
+}
+
+static void
+assert_fits (const char *help)
+{
+  g_auto (GStrv) lines = g_strsplit (help, "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL; i++) {
+    if (g_utf8_strlen (lines[i], -1) > (strstr (lines[i], "--") != NULL ? 110 : 80))
+      g_error ("too wide: %s", lines[i]);
   }
 }
 
@@ -89,15 +103,13 @@ static void
 test_help_width (void)
 {
   const BangerCommand *const *commands = banger_commands ();
+  g_autofree char *overview = banger_help_overview ();
 
+  assert_fits (overview);
   for (guint i = 0; commands[i] != NULL; i++) {
     g_autofree char *help = banger_help_command (commands[i]);
-    g_auto (GStrv) lines = g_strsplit (help, "\n", -1);
 
-    for (guint j = 0; lines[j] != NULL; j++) {
-      if (g_utf8_strlen (lines[j], -1) > (strstr (lines[j], "--") != NULL ? 110 : 80))
-        g_error ("too wide: %s", lines[j]);
-    }
+    assert_fits (help);
   }
 }
 
