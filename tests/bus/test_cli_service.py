@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import unittest
 from pathlib import Path
 
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
 
 from cli_case import CliTest
-from harness import SECONDS
+from harness import BUS_NAME, SECONDS
 
 
 class Monitor(CliTest):
@@ -91,6 +92,43 @@ class Monitor(CliTest):
         lines = self.until(process, '"removed".*"image"')
         self.assertEqual(json.loads(lines[-1])["object_name"], "debian")
         self.end(process)
+
+
+class Interaction(CliTest):
+    def allowed(self, *argv, member="GetManagedObjects", status=0):
+        """Did the call of @member say that polkit may ask the user?"""
+        watch = subprocess.Popen(
+            ["busctl", "--user", "--json=short", "--match",
+             "type='method_call',member='%s'" % member, "monitor"],
+            env=self.session.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        deadline = threading.Timer(SECONDS["command"], watch.kill)
+        try:
+            deadline.start()
+            for line in watch.stdout:
+                if line.startswith(b"Monitoring"):
+                    break
+            self.session.banger(*argv, status=status)
+            for line in watch.stdout:
+                message = json.loads(line)
+                if message["destination"] == BUS_NAME:
+                    return bool(message["flags"] & 4)
+        finally:
+            deadline.cancel()
+            watch.kill()
+            watch.wait()
+            watch.stdout.close()
+        self.fail("no call of %s" % member)
+
+    def test_no_input(self):
+        """Wherever it stands, nobody is asked for a password either."""
+        self.assertTrue(self.allowed("image", "list"))
+        self.assertFalse(self.allowed("image", "list", "--no-input"))
+        self.assertFalse(self.allowed("--no-input", "image", "list"))
+        self.assertTrue(self.allowed("vm", "start", "x", member="FindVM", status=3))
+        self.assertFalse(self.allowed("--no-input", "start", "x", member="FindVM", status=3))
+        # Those that see to their words themselves, too: after its name all is the guest's.
+        self.assertFalse(self.allowed("exec", "--no-input", "x", "ls", member="FindVM", status=3))
+        self.assertTrue(self.allowed("exec", "x", "ls", "--no-input", member="FindVM", status=3))
 
 
 class Service(CliTest):
