@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "network.h"
 
+#include "child.h"
 #include "frames.h"
 #include "watch.h"
 
@@ -66,11 +67,7 @@ complaint_of (BangerNetworkLink *self)
       continue;
     g_string_append_printf (words, "%s%s", words->len > 0 ? "; " : "", lines[i]);
   }
-  g_strcanon (words->str,
-              " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
-              "abcdefghijklmnopqrstuvwxyz{|}~",
-              '?');
-  return g_string_free (g_steal_pointer (&words), FALSE);
+  return banger_child_words (g_string_free (g_steal_pointer (&words), FALSE));
 }
 
 static void
@@ -89,9 +86,7 @@ on_child_ended (GPid pid, int status, gpointer data)
 {
   BangerNetworkLink *self = data;
   g_autofree char *words = complaint_of (self);
-  g_autofree char *end = WIFSIGNALED (status)
-                             ? g_strdup_printf ("signal %d ended it", WTERMSIG (status))
-                             : g_strdup_printf ("it ended with status %d", WEXITSTATUS (status));
+  g_autofree char *end = banger_child_end (status);
 
   self->child_source = 0;
   self->pid = 0;
@@ -187,20 +182,6 @@ ask_for_gateway (BangerNetworkLink *self, GError **error)
 }
 
 static gboolean
-make_pair (int *ours, int *theirs, GError **error)
-{
-  int ends[2];
-
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-    banger_set_error_errno (error, errno, "vmm", "cannot make a socket");
-    return FALSE;
-  }
-  *ours = ends[0];
-  *theirs = ends[1];
-  return TRUE;
-}
-
-static gboolean
 start_passt (BangerNetworkLink *self, GError **error)
 {
   g_autofree char *path = banger_run_find (argv[0]);
@@ -216,7 +197,7 @@ start_passt (BangerNetworkLink *self, GError **error)
                       "the guest's network cannot be made");
     return FALSE;
   }
-  if (!make_pair (&self->passt, &theirs, error))
+  if (!banger_child_socket (&self->passt, &theirs, error))
     return FALSE;
   if (pipe2 (pipe_ends, O_CLOEXEC) < 0) {
     banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
@@ -239,7 +220,7 @@ banger_network_new (int *guest_fd, const BangerNetworkEvents *events, gpointer d
   self->data = data;
   self->passt = self->guest = self->complaints = -1;
   if (!start_passt (self, error) || !ask_for_gateway (self, error)
-      || !make_pair (&self->guest, guest_fd, error)) {
+      || !banger_child_socket (&self->guest, guest_fd, error)) {
     banger_network_free (self);
     return NULL;
   }

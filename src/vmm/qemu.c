@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "driver.h"
 
+#include "child.h"
 #include "guest/guest.h"
 #include "network.h"
 #include "probe.h"
@@ -243,13 +244,8 @@ static const BangerQmpEvents qmp_events = { on_qmp_ready, on_qmp_event, on_qmp_c
 static GError *
 failure_of (Qemu *self, int status)
 {
-  g_autofree char *words = g_strcanon (g_strdup (g_strstrip (self->complaint->str)),
-                                       " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXY"
-                                       "Z[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
-                                       '?');
-  g_autofree char *end = WIFSIGNALED (status)
-                             ? g_strdup_printf ("signal %d ended it", WTERMSIG (status))
-                             : g_strdup_printf ("it ended with status %d", WEXITSTATUS (status));
+  g_autofree char *words = banger_child_words (g_strdup (g_strstrip (self->complaint->str)));
+  g_autofree char *end = banger_child_end (status);
   GError *error = NULL;
 
   banger_set_error (&error, BANGER_ERROR_FAILED, "vmm", *words != '\0' ? words : end, NULL,
@@ -309,20 +305,6 @@ on_child_ended (GPid pid, int status, gpointer data)
 }
 
 static gboolean
-make_pair (int *ours, int *theirs, GError **error)
-{
-  int ends[2];
-
-  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-    banger_set_error_errno (error, errno, "vmm", "cannot make a socket");
-    return FALSE;
-  }
-  *ours = ends[0];
-  *theirs = ends[1];
-  return TRUE;
-}
-
-static gboolean
 connect_agent (Qemu *self, Ends *ends, GError **error)
 {
   int ours = -1;
@@ -333,7 +315,7 @@ connect_agent (Qemu *self, Ends *ends, GError **error)
     ends->agent = fcntl (banger_vsock_vhost_fd (self->vsock), F_DUPFD_CLOEXEC, 0);
     return TRUE;
   }
-  if (!make_pair (&ours, &ends->agent, error))
+  if (!banger_child_socket (&ours, &ends->agent, error))
     return FALSE;
   self->line = banger_mux_line_new (ours, self->events->reachable, self->data);
   return TRUE;
@@ -344,10 +326,11 @@ connect_all (Qemu *self, Ends *ends, GError **error)
 {
   int qmp = -1, complaints[2];
 
-  if (!make_pair (&qmp, &ends->qmp, error))
+  if (!banger_child_socket (&qmp, &ends->qmp, error))
     return FALSE;
   self->qmp = banger_qmp_new (qmp, &qmp_events, self);
-  if (!make_pair (&self->serial, &ends->serial, error) || !connect_agent (self, ends, error))
+  if (!banger_child_socket (&self->serial, &ends->serial, error)
+      || !connect_agent (self, ends, error))
     return FALSE;
   if (pipe2 (complaints, O_CLOEXEC) < 0) {
     banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
