@@ -29,6 +29,7 @@ typedef struct {
   /* POST /grow, in a child, where it may take its time: *@bytes is the size that is waited for, or
    * 0, and becomes the size that the file system has. NULL, or why not. */
   const char *(*grow) (void *data, const char *disk, uint64_t *bytes);
+  int grow_folder; /* the only descriptor that it finds open there, or -1 */
   void *data;
 } AgentServerConfig;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What takes its time: done in a child, whose last word is the answer of the request. */
+#include "command.h"
 #include "conn.h"
 
 #include <fcntl.h>
@@ -21,8 +22,10 @@ struct AgentChore {
 static _Noreturn void
 run_grow (const AgentServerConfig *config, const char *disk, uint64_t bytes, int words)
 {
-  const char *why = config->grow (config->data, disk, &bytes);
+  const char *why;
 
+  agent_close_all_but (words, config->grow_folder);
+  why = config->grow (config->data, disk, &bytes);
   if (why != NULL)
     dprintf (words, "disk '%s': %s\n", disk, why);
   else

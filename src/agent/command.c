@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,12 +248,28 @@ become_ordinary (int cgroup)
 }
 
 static void
-close_from (unsigned first)
+close_between (int first, int last)
 {
-  if (syscall (SYS_close_range, first, ~0u, 0) == 0)
+  if (first > last || syscall (SYS_close_range, (unsigned)first, (unsigned)last, 0) == 0)
     return;
-  for (int fd = (int)first; fd < sysconf (_SC_OPEN_MAX); fd++)
+  for (int fd = first; fd <= last && fd < sysconf (_SC_OPEN_MAX); fd++)
     close (fd);
+}
+
+void
+agent_close_all_but (int one, int other)
+{
+  int low = one < other ? one : other, high = one < other ? other : one, first = 3;
+
+  if (low >= first) {
+    close_between (first, low - 1);
+    first = low + 1;
+  }
+  if (high >= first) {
+    close_between (first, high - 1);
+    first = high + 1;
+  }
+  close_between (first, INT_MAX);
 }
 
 /* The agent's own code goes on here, as another user: with nothing of the agent's in its hands, and
@@ -260,7 +277,7 @@ close_from (unsigned first)
 static _Noreturn void
 run_builtin (AgentCommand *command, uint8_t *secret, size_t secret_size)
 {
-  close_from (3);
+  agent_close_all_but (-1, -1);
   explicit_bzero (secret, secret_size);
   program_invocation_name[0] = 'b';
   _exit (command->builtin == AGENT_BUILTIN_PACK ? agent_pack (command->args)

@@ -56,3 +56,7 @@ typedef struct {
  * that runs no other program first forgets the @secret. NULL, or why it cannot be. */
 const char *agent_command_start (AgentCommand *command, int cgroup, uint8_t *secret,
                                  size_t secret_size, AgentChild *child);
+
+/* In a child that runs no other program: what else it holds of the agent's would keep streams open
+ * that the agent has closed. Standard streams stay, and these two (-1: none). */
+void agent_close_all_but (int one, int other);

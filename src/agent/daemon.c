@@ -353,6 +353,7 @@ agent_daemon_run (AgentDaemonConfig *config)
                                .poweroff = on_poweroff,
                                .set_clock = on_set_clock,
                                .grow = on_grow,
+                               .grow_folder = config->upper,
                                .data = &daemon };
 
   daemon.config = config;

@@ -117,6 +117,7 @@ peer_new (void)
                                .poweroff = on_poweroff,
                                .set_clock = on_set_clock,
                                .grow = on_grow,
+                               .grow_folder = -1,
                                .data = peer };
   int ends[2];
 

@@ -230,6 +230,25 @@ find_child (void)
   return (pid_t)g_ascii_strtoll (text, NULL, 10);
 }
 
+/* Of this process' descriptors it holds the standard ones and the one that it answers by: else
+ * streams stayed open that the agent has closed. */
+static void
+check_held (Peer *peer, pid_t pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/fd", pid);
+  guint held = G_MAXUINT;
+
+  for (guint i = 0; i < 1000 && held > 4; i++) {
+    g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+
+    g_assert_nonnull (dir);
+    for (held = 0; g_dir_read_name (dir) != NULL; held++)
+      ;
+    peer_turn (peer, 5);
+  }
+  g_assert_cmpuint (held, <=, 4);
+}
+
 /* A file system that takes its time holds nobody up, and its client may go away. */
 static void
 test_grow_slow (Peer **p, gconstpointer data)
@@ -244,6 +263,7 @@ test_grow_slow (Peer **p, gconstpointer data)
   peer_turn (peer, 5);
   body = ask (peer, peer_connect (peer, 1024, peer->key), "GET /healthz", "", &status);
   g_assert_cmpint (status, ==, 200);
+  check_held (peer, find_child ());
   g_assert_cmpint (kill (find_child (), SIGKILL), ==, 0);
   answer = peer_request (peer, stream, "", &status);
   g_assert_cmpint (status, ==, 500);
