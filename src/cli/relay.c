@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <glib/gi18n.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -104,23 +105,43 @@ on_input (int fd, GIOCondition condition, gpointer data)
   return relay->input_source != 0 ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
-/* Writes all, also where somebody else made the descriptor non-blocking. */
 static gboolean
-write_out (int fd, const guint8 *bytes, gsize length)
+on_room (int fd, GIOCondition condition, gpointer data)
+{
+  *(gboolean *)data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* Signals and input go on meanwhile: who ends us need not wait for who reads us. */
+static void
+wait_for_room (Relay *relay, int fd)
+{
+  struct pollfd now = { .fd = fd, .events = POLLOUT };
+  gboolean room = poll (&now, 1, 0) != 0;
+  guint source = room ? 0 : g_unix_fd_add (fd, G_IO_OUT | G_IO_HUP | G_IO_ERR, on_room, &room);
+
+  while (!room && !relay->over)
+    g_main_context_iteration (NULL, TRUE);
+  if (source != 0 && !room)
+    g_source_remove (source);
+}
+
+/* Writes all, unless the relay is over meanwhile: no more at once than a pipe that has room takes
+ * without blocking (pipe(7)), and also where somebody else made the descriptor non-blocking. */
+static gboolean
+write_out (Relay *relay, int fd, const guint8 *bytes, gsize length)
 {
   while (length > 0) {
-    ssize_t n = write (fd, bytes, length);
+    ssize_t n = 0;
 
-    if (n < 0 && errno == EAGAIN) {
-      struct pollfd wait = { .fd = fd, .events = POLLOUT };
-
-      poll (&wait, 1, -1);
-    } else if (n < 0 && errno != EINTR) {
+    wait_for_room (relay, fd);
+    if (relay->over)
+      return TRUE;
+    n = write (fd, bytes, MIN (length, PIPE_BUF));
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
       return FALSE;
-    } else if (n > 0) {
-      bytes += n;
-      length -= n;
-    }
+    bytes += MAX (n, 0);
+    length -= (gsize)MAX (n, 0);
   }
   return TRUE;
 }
@@ -132,7 +153,8 @@ take_frame (Relay *relay, BangerExecType type, const guint8 *payload, guint32 le
 
   relay->unanswered = 0;
   if (type == BANGER_EXEC_STDOUT || type == BANGER_EXEC_STDERR) {
-    if (!write_out (relay->spec->ours[type == BANGER_EXEC_STDOUT ? 1 : 2], payload, length)) {
+    if (!write_out (relay, relay->spec->ours[type == BANGER_EXEC_STDOUT ? 1 : 2], payload,
+                    length)) {
       banger_set_error_errno (&relay->error, errno, NULL, _ ("cannot write the command's output"));
       relay->over = TRUE;
     }
@@ -273,7 +295,6 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
     banger_terminal_make_raw (spec->ours[0]);
   if (spec->before != NULL)
     g_byte_array_append (relay.in, spec->before->data, spec->before->len);
-  relay.read_source = g_unix_fd_add (spec->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, &relay);
   relay.signal_sources[0] = g_unix_signal_add (SIGINT, on_int, &relay);
   relay.signal_sources[1] = g_unix_signal_add (SIGTERM, on_term, &relay);
   relay.signal_sources[3] = g_unix_signal_add (SIGHUP, on_hangup, &relay);
@@ -281,6 +302,8 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
     relay.signal_sources[2] = g_unix_signal_add (SIGWINCH, on_resize, &relay);
   update_sources (&relay);
   take_frames (&relay);
+  /* Frames are taken by one at a time: a source is not called while it is being called. */
+  relay.read_source = g_unix_fd_add (spec->fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, &relay);
   while (!relay.over)
     g_main_context_iteration (NULL, TRUE);
   remove_sources (&relay);

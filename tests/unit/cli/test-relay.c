@@ -5,8 +5,11 @@
 #include "common/common.h"
 #include "wire/exec.h"
 
+#include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -244,6 +247,58 @@ test_terminal (void)
   close (slave);
 }
 
+typedef struct {
+  int fd;  /* the agent's end */
+  int out; /* where nobody reads what the relay writes */
+} Flood;
+
+/* Says more than the pipe holds, and once that is full, that our terminal has gone. */
+static gpointer
+flood_thread (gpointer data)
+{
+  Flood *flood = data;
+  g_autofree guint8 *piece = g_malloc0 (BANGER_EXEC_PAYLOAD_MAX);
+  Agent agent = { .fd = flood->fd };
+  int size = fcntl (flood->out, F_GETPIPE_SZ), held = 0;
+
+  for (int sent = 0; sent <= size; sent += BANGER_EXEC_PAYLOAD_MAX)
+    tell (&agent, BANGER_EXEC_STDOUT, piece, BANGER_EXEC_PAYLOAD_MAX);
+  while (held < size) {
+    g_assert_cmpint (ioctl (flood->out, FIONREAD, &held), ==, 0);
+    g_usleep (1000);
+  }
+  g_assert_cmpint (kill (getpid (), SIGHUP), ==, 0);
+  return NULL;
+}
+
+/* Who does not read what the command says does not keep us from being ended. */
+static void
+test_unread_output (void)
+{
+  g_autoptr (GByteArray) start = g_byte_array_new ();
+  g_autoptr (GError) error = NULL;
+  banger_autofd int in = banger_memfd_new ("in", "", 0, NULL);
+  BangerRelayEnd end = { 0 };
+  GThread *thread = NULL;
+  int ends[2], out[2];
+  Flood flood;
+
+  g_assert_cmpint (pipe2 (out, O_CLOEXEC), ==, 0);
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  flood = (Flood){ ends[1], out[0] };
+  banger_relay_add_frame (start, BANGER_EXEC_START, "arg=yes", 7);
+  thread = g_thread_new ("flood", flood_thread, &flood);
+  g_assert_true (banger_relay_run (
+      &(BangerRelaySpec){ .fd = ends[0], .ours = { in, out[1], out[1] } }, start, &end, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (end.killed_by, ==, SIGHUP);
+  g_thread_join (thread);
+  for (guint i = 0; i < 2; i++) {
+    close (ends[i]);
+    close (out[i]);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -254,5 +309,6 @@ main (int argc, char **argv)
   g_test_add_func ("/relay/started", test_started);
   g_test_add_func ("/relay/broken", test_broken);
   g_test_add_func ("/relay/terminal", test_terminal);
+  g_test_add_func ("/relay/unread-output", test_unread_output);
   return g_test_run ();
 }
