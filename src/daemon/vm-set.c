@@ -197,16 +197,16 @@ store (BangerVm *vm, GError **error)
          && banger_transaction_commit (transaction, error);
 }
 
-/* A start that its policy would no longer plan. TRUE if there was one. */
+/* Whether a start is planned that its policy would plan no longer. */
 static gboolean
-drop_plan (BangerVm *vm)
+drops_plan (const BangerVm *vm)
 {
-  BangerVmRecord *record = vm->record;
+  const BangerVmRecord *record = vm->record;
   gboolean wanted
       = record->restart == BANGER_RESTART_ALWAYS
         || (record->restart == BANGER_RESTART_ON_FAILURE && record->state == BANGER_VM_FAILED);
 
-  return !wanted && vm->plan == BANGER_PLAN_POLICY && banger_vm_unplan (vm);
+  return !wanted && record->next_start_at != 0 && vm->plan == BANGER_PLAN_POLICY;
 }
 
 static void
@@ -214,25 +214,29 @@ apply (Set *set)
 {
   BangerVm *vm = set->vm;
   BangerJob *job = set->job;
-  g_auto (GStrv) pending = NULL;
+  g_auto (GStrv) pending = g_strdupv (vm->record->pending);
+  gint64 planned = vm->record->next_start_at;
+  gboolean drops = FALSE;
   GError *error = NULL;
 
-  pending = g_strdupv (vm->record->pending);
   banger_choices_swap (vm->record, set->next);
+  drops = drops_plan (vm);
+  if (drops)
+    vm->record->next_start_at = 0;
   if (vm->monitor != NULL)
     banger_choices_note_pending (vm->record, set->next, set->changes);
   if (!store (vm, &error)) {
     banger_choices_swap (vm->record, set->next);
     g_strfreev (vm->record->pending);
     vm->record->pending = g_steal_pointer (&pending);
+    vm->record->next_start_at = planned;
     fail (set, error);
     return;
   }
   set_free (set);
-  if (drop_plan (vm))
-    banger_vm_set_state (vm, vm->record->state, NULL);
-  else
-    banger_vm_announce (vm);
+  if (drops)
+    banger_vm_unplan (vm);
+  banger_vm_announce (vm);
   banger_job_stage (job, "applied");
   banger_vm_release_job (vm, job);
   banger_job_finish (job, NULL);
