@@ -43,6 +43,33 @@ class VerbsTest(VmTest):
         self.assertIn("\n  its guest ended last by: shutdown\n", self.status("web"))
         self.assertEqual(self.vm("stop", "--all").stdout, "")
 
+    def test_documents(self):
+        """Each member of what is said of a guest that runs is in the man page."""
+        self.vm("create", "web", "--memory", "128M", "--publish", "18080:80")
+        man = self.session.banger("help", "--man").stdout.replace("\\", "")
+
+        def check(node):
+            for value in node if isinstance(node, list) else ():
+                check(value)
+            for key, value in node.items() if isinstance(node, dict) else ():
+                self.assertRegex(man, r"\b%s\b" % key)
+                check(value)
+
+        documents = {}
+        for verb in ("health", "ports", "top", "stats", "show"):
+            with self.subTest(verb=verb):
+                documents[verb] = self.session.json("vm", verb, "web")
+                check(documents[verb])
+        self.assertEqual(documents["health"]["health"], "healthy")
+        self.assertTrue(documents["health"]["stages"])
+        self.assertIn("guest_load", documents["stats"]["vms"][0])
+        self.assertIn(1, [p["pid"] for p in documents["top"]["processes"]])
+        port, = (p for p in documents["ports"]["ports"] if p["port"] == 80)
+        self.assertEqual(port, {"port": 80, "listening": False, "address": None, "pid": 0,
+                                "command": None, "published": ["127.0.0.1:18080"]})
+        for verb, member, value in (("health", "health", "healthy"), ("show", "vcpus", "1")):
+            self.assertEqual(self.vm(verb, "web", "-p", member).stdout, value + "\n")
+
 
 if __name__ == "__main__":
     unittest.main()
