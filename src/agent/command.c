@@ -193,7 +193,7 @@ agent_command_resolve (AgentCommand *command, const char *root)
   AgentText text = { .text = command->defaults, .size = sizeof command->defaults };
 
   if (!agent_user_find (root, command->user, &command->account))
-    return "the image has no such user";
+    return "the image has no such user or group";
   if (command->unpack.keep_owners && command->account.uid != 0)
     return "only root can keep owners";
   command->unpack.folder = command->args[0];

@@ -88,12 +88,39 @@ find_groups (const char *root, AgentUser *user)
   fclose (file);
 }
 
+/* A group that is named is the only one. */
+static bool
+find_group (const char *root, const char *name, AgentUser *user)
+{
+  FILE *file = open_in (root, "group");
+  struct group *group;
+  bool found = is_number (name, &user->gid);
+
+  while (file != NULL && !found && (group = fgetgrent (file)) != NULL) {
+    found = strcmp (group->gr_name, name) == 0;
+    user->gid = group->gr_gid;
+  }
+  if (file != NULL)
+    fclose (file);
+  user->groups[0] = user->gid;
+  user->n_groups = 1;
+  return found;
+}
+
 bool
 agent_user_find (const char *root, const char *name, AgentUser *user)
 {
+  const char *colon = strchr (name, ':');
+  size_t length = colon != NULL ? (size_t)(colon - name) : strlen (name);
+  char own[sizeof user->name];
+
   memset (user, 0, sizeof *user);
-  if (!find_passwd (root, name, user)) {
-    if (strcmp (name, "root") != 0 && strcmp (name, "0") != 0)
+  if (length >= sizeof own)
+    return false;
+  memcpy (own, name, length);
+  own[length] = '\0';
+  if (!find_passwd (root, own, user)) {
+    if (strcmp (own, "root") != 0 && strcmp (own, "0") != 0)
       return false;
     *user = (AgentUser){ .name = "root", .home = "/root", .shell = "/bin/sh" };
   }
@@ -101,6 +128,8 @@ agent_user_find (const char *root, const char *name, AgentUser *user)
     strcpy (user->home, "/");
   if (user->shell[0] != '/')
     strcpy (user->shell, "/bin/sh");
+  if (colon != NULL)
+    return find_group (root, colon + 1, user);
   find_groups (root, user);
   return true;
 }

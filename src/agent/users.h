@@ -17,7 +17,8 @@ typedef struct {
   char shell[128];
 } AgentUser;
 
-/* @name is a name or a number. False if @root has no such user; 0 and "root" are always there. */
+/* @name: "USER" or "USER:GROUP", each a name or a number. False if @root has no such user or group;
+ * the users 0 and "root" are always there, and so is a group that is a number. */
 bool agent_user_find (const char *root, const char *name, AgentUser *user);
 /* The name of @uid, or the number as text. */
 void agent_user_name (const char *root, uid_t uid, char *name, size_t size);

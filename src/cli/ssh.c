@@ -107,11 +107,18 @@ has_login (const char *const *words)
   return FALSE;
 }
 
+/* Whom ssh is to log in as: an image may name a group too. */
+static char *
+login_of (const char *user)
+{
+  return user != NULL ? g_strndup (user, strcspn (user, ":")) : g_strdup ("root");
+}
+
 static GStrv
 ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *image_user)
 {
   const char *const *words = banger_args_words (args);
-  const char *user = banger_args_text (args, "user");
+  g_autofree char *user = g_strdup (banger_args_text (args, "user"));
   const char *id = banger_object_path_id (vm, BANGER_OBJECT_VM);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
   g_autofree char *target = g_strconcat ("--pass ", id, NULL);
@@ -133,7 +140,7 @@ ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *i
   /* The stream leads to this VM and no other: its first key is its own. */
   add_option (builder, "StrictHostKeyChecking", "accept-new");
   if (user == NULL && !has_login (words + 1))
-    user = image_user != NULL ? image_user : "root";
+    user = login_of (image_user);
   if (user != NULL)
     add_option (builder, "User", user);
   g_strv_builder_add (builder, words[0]);
@@ -272,12 +279,13 @@ banger_vm_ssh_config (BangerClient *client, BangerArgs *args, GError **error)
     print_block (client, "*.banger", "root");
   for (guint i = 0; names[i] != NULL; i++) {
     g_autofree char *vm = banger_client_find (client, BANGER_OBJECT_VM, names[i], error);
-    g_autofree char *host = g_strconcat (names[i], ".banger", NULL);
+    g_autofree char *host = g_strconcat (names[i], ".banger", NULL), *user = NULL;
     g_auto (BangerExecDefaults) defaults = { 0 };
 
     if (vm == NULL || !banger_exec_defaults (client, vm, &defaults, error))
       return 0;
-    print_block (client, host, defaults.user != NULL ? defaults.user : "root");
+    user = login_of (defaults.user);
+    print_block (client, host, user);
   }
   return 0;
 }

@@ -63,7 +63,8 @@ test_exec_errors (Peer **p, gconstpointer data)
   } cases[] = {
     { { "arg=/nonexistent/x", "cwd=/" }, "/nonexistent/x: No such file or directory" },
     { { "arg=true", "cwd=/nonexistent" }, "/nonexistent: No such file or directory" },
-    { { "arg=true", "user=no-such-user" }, "the image has no such user" },
+    { { "arg=true", "user=no-such-user" }, "the image has no such user or group" },
+    { { "arg=true", "user=root:no-such-group" }, "the image has no such user or group" },
     { { "arg=true", "what=1" }, "START has a record that is not known" },
     { { "arg=true", "env=A" }, "an environment variable is not NAME=VALUE" },
     { { "arg=true", "tty=0x80" }, "the terminal's size is not ROWSxCOLS" },

@@ -293,6 +293,36 @@ test_users (Tree *tree, gconstpointer data)
   g_assert_cmpstr (user.shell, ==, "/bin/bash");
 }
 
+/* As image configurations have it: a group that is named is the only one. */
+static void
+test_users_groups (Tree *tree, gconstpointer data)
+{
+  static const struct {
+    const char *name;
+    guint uid, gid;
+  } good[] = { { "joe:wheel", 1000, 10 },
+               { "1000:12", 1000, 12 },
+               { "joe:77", 1000, 77 },
+               { "root:ann", 0, 11 } };
+  static const char *const bad[] = { "joe:",           "joe:absent", ":wheel",        "ann:wheel",
+                                     "joe:wheel:last", "joe:-1",     "joe:4294967295" };
+  g_autofree char *longest = g_strnfill (300, 'j');
+  AgentUser user;
+
+  tree_add (tree, "etc/passwd", "joe:x:1000:100:J:/home/joe:\n", 0644);
+  tree_add (tree, "etc/group", "wheel:x:10:joe\nann:x:11:\nlast:x:12:joe\n", 0644);
+  for (guint i = 0; i < G_N_ELEMENTS (good); i++) {
+    g_assert_true (agent_user_find (tree->path, good[i].name, &user));
+    g_assert_cmpuint (user.uid, ==, good[i].uid);
+    g_assert_cmpuint (user.gid, ==, good[i].gid);
+    g_assert_cmpuint (user.n_groups, ==, 1);
+    g_assert_cmpuint (user.groups[0], ==, good[i].gid);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (bad); i++)
+    g_assert_false (agent_user_find (tree->path, bad[i], &user));
+  g_assert_false (agent_user_find (tree->path, longest, &user));
+}
+
 static void
 test_fstab (Tree *tree, gconstpointer data)
 {
@@ -478,6 +508,7 @@ main (int argc, char **argv)
   ADD ("init/runit", test_init_runit);
   ADD ("init/sysv", test_init_sysv);
   ADD ("users", test_users);
+  ADD ("users-groups", test_users_groups);
   ADD ("fstab", test_fstab);
   ADD ("machine-id", test_machine_id);
   ADD ("resolver", test_resolver);
