@@ -103,8 +103,9 @@ static const char description[]
 
 static const char selection[]
     = "Commands that have --all also take several names and patterns, where * stands for any text "
-      "and ? for one character (quote them for the shell), and those of VMs --label KEY=VALUE, "
-      "where VALUE may be a pattern, or --label KEY. All but names mean only what is yours and in "
+      "and ? for one character (quote them for the shell), and those of VMs, but for 'vm set', "
+      "--label KEY=VALUE, where VALUE may be a pattern, or --label KEY. All but names mean only "
+      "what is yours and in "
       "a state for which the command makes sense; what belongs to others has to be named. What "
       "destroys something is then asked about on a terminal; without one, or with --no-input, it "
       "fails and says what to run instead. All that can be done is done; the exit status is that "
