@@ -406,3 +406,20 @@ banger_member_objects (JsonObject *object, const char *key, guint max)
   }
   return objects;
 }
+
+gboolean
+banger_agent_listens (BangerClient *client, const char *vm, guint port, gboolean *listens,
+                      GError **error)
+{
+  g_autoptr (JsonObject) answer
+      = banger_agent_get (client, vm, "/ports", BANGER_HTTP_SECONDS, error);
+  g_autoptr (GPtrArray) ports = NULL;
+
+  *listens = FALSE;
+  if (answer == NULL)
+    return FALSE;
+  ports = banger_member_objects (answer, "ports", BANGER_GUEST_PORTS_MAX);
+  for (guint i = 0; i < ports->len; i++)
+    *listens |= banger_member_number (g_ptr_array_index (ports, i), "port") == port;
+  return TRUE;
+}

@@ -67,6 +67,13 @@ int banger_agent_open (BangerClient *client, const char *vm, guint port, GError 
 JsonObject *banger_agent_get (BangerClient *client, const char *vm, const char *path, guint seconds,
                               GError **error);
 
+/* How many ports an agent is believed to know of. */
+#define BANGER_GUEST_PORTS_MAX 4096
+/* Whether something listens on the guest's @port; FALSE with an error where the agent does not
+ * tell. */
+gboolean banger_agent_listens (BangerClient *client, const char *vm, guint port, gboolean *listens,
+                               GError **error);
+
 /* Members of the guest's JSON: "" or 0 where they are absent, of another type or out of range. */
 const char *banger_member_string (JsonObject *object, const char *key);
 gint64 banger_member_number (JsonObject *object, const char *key);

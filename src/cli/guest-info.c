@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define PROCESSES_MAX 4096
-#define PORTS_MAX 4096
 
 static JsonObject *
 ask (BangerClient *client, const char *vm, const char *name, const char *path, GError **error)
@@ -164,7 +163,7 @@ banger_vm_ports (BangerClient *client, BangerArgs *args, GError **error)
   answer = properties != NULL ? ask (client, vm, name, "/ports", error) : NULL;
   if (answer == NULL)
     return 0;
-  listening = banger_member_objects (answer, "ports", PORTS_MAX);
+  listening = banger_member_objects (answer, "ports", BANGER_GUEST_PORTS_MAX);
   lines = port_lines (listening, properties);
   document = ports_document (lines);
   if (banger_document_print (args, document, &for_people, error) && for_people)

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define SSH_PORT 22
-#define PORTS_MAX 4096
 
 /* One direction: what was read and not written yet. */
 typedef struct {
@@ -132,24 +131,6 @@ vm_name (const char *word)
                                             : g_strdup (word);
 }
 
-/* Does anybody listen on the guest's @port? An agent that does not tell says neither. */
-static gboolean
-is_deaf (BangerClient *client, const char *vm, guint port)
-{
-  g_autoptr (JsonObject) answer
-      = banger_agent_get (client, vm, "/ports", BANGER_HTTP_SECONDS, NULL);
-  g_autoptr (GPtrArray) ports = NULL;
-
-  if (answer == NULL)
-    return FALSE;
-  ports = banger_member_objects (answer, "ports", PORTS_MAX);
-  for (guint i = 0; i < ports->len; i++) {
-    if (banger_member_number (g_ptr_array_index (ports, i), "port") == port)
-      return FALSE;
-  }
-  return TRUE;
-}
-
 static void
 set_deaf (const char *name, guint port, GError **error)
 {
@@ -166,11 +147,12 @@ set_deaf (const char *name, guint port, GError **error)
 static gboolean
 run (BangerClient *client, int fd, const char *vm, const char *name, guint port, GError **error)
 {
-  gboolean answered = FALSE;
+  gboolean answered = FALSE, listens = FALSE;
 
   if (!relay (fd, &answered, error))
     return FALSE;
-  if (answered || !is_deaf (client, vm, port))
+  /* An agent that does not tell says neither. */
+  if (answered || !banger_agent_listens (client, vm, port, &listens, NULL) || listens)
     return TRUE;
   set_deaf (name, port, error);
   return FALSE;

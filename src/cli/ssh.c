@@ -184,22 +184,19 @@ prune_known_hosts (BangerClient *client)
 static gboolean
 check_server (BangerClient *client, const char *vm, const char *name, GError **error)
 {
-  g_autoptr (GError) cause = NULL;
-  g_autoptr (JsonObject) answer
-      = banger_agent_get (client, vm, "/ports", BANGER_HTTP_SECONDS, &cause);
-  g_autoptr (GPtrArray) ports = NULL;
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name), *hint = NULL;
+  GError *cause = NULL;
+  gboolean listens = FALSE;
 
-  if (answer == NULL && g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE))
+  if (banger_agent_listens (client, vm, SSH_PORT, &listens, &cause) && listens)
     return TRUE;
-  if (answer == NULL) {
-    g_propagate_error (error, g_steal_pointer (&cause));
-    return FALSE;
+  if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE)) {
+    g_error_free (cause);
+    return TRUE;
   }
-  ports = banger_member_objects (answer, "ports", 4096);
-  for (guint i = 0; i < ports->len; i++) {
-    if (banger_member_number (g_ptr_array_index (ports, i), "port") == SSH_PORT)
-      return TRUE;
+  if (cause != NULL) {
+    g_propagate_error (error, cause);
+    return FALSE;
   }
   hint = g_strdup_printf (_ ("'banger shell %s' needs no ssh server"), name);
   banger_set_error (error, BANGER_ERROR_GUEST_UNREACHABLE, NULL,
