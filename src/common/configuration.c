@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB (G_GUINT64_CONSTANT (1) << 20)
 #define GIB (G_GUINT64_CONSTANT (1) << 30)
@@ -311,7 +312,11 @@ banger_config_load (BangerMode mode, GError **error)
   g_autoptr (BangerConfig) config = banger_config_new (mode);
   g_autofree char *users = g_build_filename (g_get_user_config_dir (), "banger", NULL);
 
-  if (!load_file (config, BANGER_VENDOR_CONFIG_DIR "/banger.conf", error)
+  /* What comes with the package only sets defaults: where it cannot be reached, as below somebody's
+   * home for user bangerd, it is as if there were none. An administrator's file is never passed
+   * over. */
+  if ((access (BANGER_VENDOR_CONFIG_DIR, X_OK) == 0
+       && !load_file (config, BANGER_VENDOR_CONFIG_DIR "/banger.conf", error))
       || !load_place (config, host_folder (mode), error)
       || (mode == BANGER_MODE_SESSION && !load_place (config, users, error)))
     return NULL;
