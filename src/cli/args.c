@@ -190,6 +190,21 @@ parse_raw_words (BangerArgs *args, GError **error)
 }
 
 static gboolean
+check_number (Slot *slot, guint least, GError **error)
+{
+  g_autofree char *shown = NULL;
+
+  if (g_ascii_string_to_unsigned (slot->text, 10, least, G_MAXUINT32, &slot->number, NULL))
+    return TRUE;
+  shown = banger_text_escape (slot->text, -1);
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    least == 0 ? _ ("--%s: '%s' is not a number from 0 on")
+                               : _ ("--%s: '%s' is not a number from 1 on"),
+                    slot->option->name, shown);
+  return FALSE;
+}
+
+static gboolean
 check_value (Slot *slot, GError **error)
 {
   if (slot->text != NULL && slot->option->type == BANGER_OPTION_SIZE) {
@@ -198,13 +213,9 @@ check_value (Slot *slot, GError **error)
       return FALSE;
     }
   } else if (slot->text != NULL && slot->option->type == BANGER_OPTION_COUNT) {
-    if (!g_ascii_string_to_unsigned (slot->text, 10, 1, G_MAXUINT32, &slot->number, NULL)) {
-      g_autofree char *shown = banger_text_escape (slot->text, -1);
-
-      banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                        _ ("--%s: '%s' is not a number from 1 on"), slot->option->name, shown);
-      return FALSE;
-    }
+    return check_number (slot, 1, error);
+  } else if (slot->text != NULL && slot->option->type == BANGER_OPTION_NUMBER) {
+    return check_number (slot, 0, error);
   }
   return TRUE;
 }

@@ -52,7 +52,8 @@ typedef enum {
   BANGER_OPTION_TEXT,
   BANGER_OPTION_LIST, /* may be given several times */
   BANGER_OPTION_SIZE,
-  BANGER_OPTION_COUNT, /* 1 to 2^32 - 1 */
+  BANGER_OPTION_COUNT,  /* 1 to 2^32 - 1 */
+  BANGER_OPTION_NUMBER, /* likewise, or 0 */
 } BangerOptionType;
 
 typedef struct {

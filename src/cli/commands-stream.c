@@ -42,7 +42,7 @@ static const BangerOption logs_options[] = {
 
 static const BangerOption console_options[] = {
   VALUE ("escape", 0, TEXT, NOTHING, N_ ("KEY"), N_ ("what leaves it (default: ^], Ctrl-])")),
-  VALUE ("tail", 0, COUNT, NOTHING, N_ ("BYTES"),
+  VALUE ("tail", 0, NUMBER, NOTHING, N_ ("BYTES"),
          N_ ("how much of what was written before to begin with (default: 4096)")),
   END,
 };

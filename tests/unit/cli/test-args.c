@@ -55,6 +55,23 @@ test_values (void)
   g_assert_false (banger_args_has_flag (args, "follow"));
 }
 
+/* None of it is a number of bytes, but of no CPUs. */
+static void
+test_zero (void)
+{
+  g_autoptr (GError) error = NULL, refused = NULL, word = NULL;
+  g_autoptr (BangerArgs) args = parse ("vm console web --tail 0", &error);
+  guint32 count = 1;
+
+  g_assert_no_error (error);
+  g_assert_true (banger_args_count (args, "tail", &count));
+  g_assert_cmpuint (count, ==, 0);
+  g_assert_null (parse ("vm create web --vcpus 0", &refused));
+  g_assert_nonnull (strstr (refused->message, "--vcpus: '0' is not a number from 1 on"));
+  g_assert_null (parse ("vm console web --tail few", &word));
+  g_assert_nonnull (strstr (word->message, "--tail: 'few' is not a number from 0 on"));
+}
+
 static void
 test_shorthands (void)
 {
@@ -151,6 +168,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/args/values", test_values);
+  g_test_add_func ("/args/zero", test_zero);
   g_test_add_func ("/args/shorthands", test_shorthands);
   g_test_add_func ("/args/refused", test_refused);
   g_test_add_func ("/args/raw-tail", test_raw_tail);
