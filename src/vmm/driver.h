@@ -76,6 +76,7 @@ typedef struct {
 
 struct BangerDriver {
   const BangerDriverClass *klass;
+  struct BangerStreamGate *gate; /* stream.c's; NULL while no stream is being opened */
 };
 
 extern const BangerDriverClass banger_qemu_driver;

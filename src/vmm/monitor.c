@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "call.h"
+#include "stream.h"
 #include "vmm.h"
 
 #include <errno.h>
@@ -255,8 +256,10 @@ clear_driver (BangerMonitor *self)
 {
   BangerDriver *driver = g_steal_pointer (&self->driver);
 
-  if (driver != NULL)
-    driver->klass->free (driver);
+  if (driver == NULL)
+    return;
+  banger_streams_end (driver);
+  driver->klass->free (driver);
 }
 
 /* What is left to do goes before it, so that nobody misses an answer. */

@@ -197,16 +197,80 @@ banger_handshake_async (int fd, const guint8 *key, guint32 port, guint seconds,
   write_line (task, BANGER_HOST_HELLO_SIZE, on_hello_written);
 }
 
+/* There while streams are under way or wait, which may be for longer than the driver is. */
+typedef struct BangerStreamGate {
+  BangerDriver *driver; /* NULL once it has ended */
+  guint under_way;
+  GQueue waiting; /* of GTask, in order; then @under_way is BANGER_HANDSHAKES_MAX */
+} Gate;
+
 typedef struct {
+  Gate *gate;
   guint32 port;
   guint8 key[BANGER_KEY_SIZE];
+  GSource *cancelled; /* while it waits, where it can be cancelled */
 } Open;
+
+static void
+stop_waiting (Open *opening)
+{
+  if (opening->cancelled == NULL)
+    return;
+  g_source_destroy (opening->cancelled);
+  g_clear_pointer (&opening->cancelled, g_source_unref);
+}
 
 static void
 open_free (gpointer data)
 {
+  stop_waiting (data);
   explicit_bzero (data, sizeof (Open));
   g_free (data);
+}
+
+static Gate *
+gate_of (BangerDriver *driver)
+{
+  if (driver->gate == NULL) {
+    driver->gate = g_new0 (Gate, 1);
+    driver->gate->driver = driver;
+  }
+  return driver->gate;
+}
+
+static void
+gate_free_if_idle (Gate *gate)
+{
+  if (gate->under_way > 0 || !g_queue_is_empty (&gate->waiting))
+    return;
+  if (gate->driver != NULL)
+    gate->driver->gate = NULL;
+  g_free (gate);
+}
+
+static void on_opened (GObject *source, GAsyncResult *result, gpointer data);
+
+static void
+begin (GTask *task)
+{
+  Open *opening = g_task_get_task_data (task);
+  BangerDriver *driver = opening->gate->driver;
+
+  stop_waiting (opening);
+  opening->gate->under_way++;
+  driver->klass->open_stream_async (driver, g_task_get_cancellable (task), on_opened, task);
+}
+
+/* For one that was under way. Goes before its result, of which its caller may do anything. */
+static void
+leave (GTask *task)
+{
+  Gate *gate = ((Open *)g_task_get_task_data (task))->gate;
+
+  gate->under_way--;
+  if (!g_queue_is_empty (&gate->waiting))
+    begin (g_queue_pop_head (&gate->waiting));
+  gate_free_if_idle (gate);
 }
 
 static void
@@ -216,6 +280,7 @@ on_shaken (GObject *source, GAsyncResult *result, gpointer data)
   GError *error = NULL;
   int fd = banger_stream_open_finish (result, &error);
 
+  leave (task);
   if (fd < 0)
     g_task_return_error (task, error);
   else
@@ -230,12 +295,41 @@ on_opened (GObject *source, GAsyncResult *result, gpointer data)
   int fd = banger_stream_open_finish (result, &error);
 
   if (fd < 0) {
+    leave (data);
     g_task_return_error (data, error);
     g_object_unref (data);
     return;
   }
   banger_handshake_async (fd, opening->key, opening->port, HANDSHAKE_SECONDS,
                           g_task_get_cancellable (data), on_shaken, data);
+}
+
+static gboolean
+on_cancelled_waiting (GCancellable *cancellable, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+  Open *opening = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  stop_waiting (opening);
+  g_queue_remove (&opening->gate->waiting, task);
+  g_cancellable_set_error_if_cancelled (cancellable, &error);
+  g_task_return_error (task, error);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+wait_in_order (GTask *task)
+{
+  Open *opening = g_task_get_task_data (task);
+  GCancellable *cancellable = g_task_get_cancellable (task);
+
+  g_queue_push_tail (&opening->gate->waiting, task);
+  if (cancellable == NULL)
+    return;
+  opening->cancelled = g_cancellable_source_new (cancellable);
+  g_source_set_callback (opening->cancelled, G_SOURCE_FUNC (on_cancelled_waiting), task, NULL);
+  g_source_attach (opening->cancelled, g_main_context_get_thread_default ());
 }
 
 void
@@ -246,10 +340,39 @@ banger_stream_open_async (BangerDriver *driver, const guint8 *key, guint32 port,
   Open *opening = g_new0 (Open, 1);
 
   g_task_set_check_cancellable (task, FALSE);
+  opening->gate = gate_of (driver);
   opening->port = port;
   memcpy (opening->key, key, BANGER_KEY_SIZE);
   g_task_set_task_data (task, opening, open_free);
-  driver->klass->open_stream_async (driver, cancellable, on_opened, task);
+  if (opening->gate->under_way < BANGER_HANDSHAKES_MAX)
+    begin (task);
+  else
+    wait_in_order (task);
+}
+
+void
+banger_streams_end (BangerDriver *driver)
+{
+  Gate *gate = g_steal_pointer (&driver->gate);
+  GQueue waiting = G_QUEUE_INIT;
+
+  if (gate == NULL)
+    return;
+  waiting = gate->waiting;
+  g_queue_init (&gate->waiting);
+  gate->driver = NULL;
+  gate_free_if_idle (gate);
+  /* Nobody cancels what is no longer in a queue. */
+  for (GList *at = waiting.head; at != NULL; at = at->next)
+    stop_waiting (g_task_get_task_data (at->data));
+  while (!g_queue_is_empty (&waiting)) {
+    g_autoptr (GTask) task = g_queue_pop_head (&waiting);
+    GError *error = NULL;
+
+    banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, NULL, "the VM has ended", NULL,
+                      "the guest's agent does not answer");
+    g_task_return_error (task, error);
+  }
 }
 
 int
