@@ -15,7 +15,7 @@ look (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 
   g_variant_builder_init (&findings, G_VARIANT_TYPE ("aa{sv}"));
   banger_findings_add_vmm (&findings, mode);
-  banger_findings_add_programs (&findings, mode);
+  banger_findings_add_programs (&findings);
   banger_findings_add_sandbox (&findings);
   banger_findings_add_room (&findings, state_path);
   g_task_return_pointer (task, g_variant_ref_sink (g_variant_builder_end (&findings)),
@@ -83,15 +83,32 @@ banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **
   return TRUE;
 }
 
-gboolean
-banger_doctor_has (GVariant *findings, const char *id)
+static char *
+text_of (GVariant *findings, const char *id, const char *key)
 {
   for (gsize i = 0; i < g_variant_n_children (findings); i++) {
     g_autoptr (GVariant) finding = g_variant_get_child_value (findings, i);
-    const char *found = NULL, *status = NULL;
+    const char *known = NULL;
+    char *text = NULL;
 
-    if (g_variant_lookup (finding, "id", "&s", &found) && g_str_equal (found, id))
-      return g_variant_lookup (finding, "status", "&s", &status) && g_str_equal (status, "ok");
+    if (!g_variant_lookup (finding, "id", "&s", &known) || !g_str_equal (known, id))
+      continue;
+    g_variant_lookup (finding, key, "s", &text);
+    return text;
   }
-  return FALSE;
+  return NULL;
+}
+
+gboolean
+banger_doctor_has (GVariant *findings, const char *id)
+{
+  g_autofree char *status = text_of (findings, id, "status");
+
+  return g_strcmp0 (status, "ok") == 0;
+}
+
+char *
+banger_doctor_found (GVariant *findings, const char *id)
+{
+  return text_of (findings, id, "found");
 }

@@ -20,3 +20,5 @@ GVariant *banger_doctor_check_finish (GAsyncResult *result, GError **error);
 gboolean banger_doctor_preflight (GVariant *findings, const char *const *needs, GError **error);
 /* Whether the finding with @id is one of @findings, and ok. */
 gboolean banger_doctor_has (GVariant *findings, const char *id);
+/* What was found of @id, for people; NULL if nothing was looked at. */
+char *banger_doctor_found (GVariant *findings, const char *id);

@@ -44,28 +44,24 @@ banger_finding_add (GVariantBuilder *findings, const char *id, BangerFindingStat
 typedef struct {
   const char *id;
   BangerFindingStatus missing; /* how bad it is if it is not there */
-  gboolean session_only;
   const char *why;
 } Program;
 
 static const Program programs[] = {
-  { "mke2fs", BANGER_FINDING_OK, FALSE, "makes file systems by hand; banger writes its own" },
-  { "e2fsck", BANGER_FINDING_ERROR, FALSE, "checks each file system that banger wrote" },
-  { "resize2fs", BANGER_FINDING_ERROR, FALSE, "grows a VM's disks to the size asked for" },
-  { "passt", BANGER_FINDING_WARNING, TRUE, "gives VMs a network without privileges" },
-  { "firecracker", BANGER_FINDING_OK, FALSE, "a second VMM beside QEMU; nothing needs it" },
+  { "mke2fs", BANGER_FINDING_OK, "makes file systems by hand; banger writes its own" },
+  { "e2fsck", BANGER_FINDING_ERROR, "checks each file system that banger wrote" },
+  { "resize2fs", BANGER_FINDING_ERROR, "grows a VM's disks to the size asked for" },
+  { "firecracker", BANGER_FINDING_OK, "a second VMM beside QEMU; nothing needs it" },
 };
 
 void
-banger_findings_add_programs (GVariantBuilder *findings, BangerMode mode)
+banger_findings_add_programs (GVariantBuilder *findings)
 {
   for (guint i = 0; i < G_N_ELEMENTS (programs); i++) {
     const Program *program = &programs[i];
     g_autofree char *path = NULL;
     g_autofree char *fix = NULL;
 
-    if (program->session_only && mode != BANGER_MODE_SESSION)
-      continue;
     path = banger_run_find (program->id);
     if (path == NULL && program->missing != BANGER_FINDING_OK)
       fix = banger_fix_install (program->id);

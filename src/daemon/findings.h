@@ -22,10 +22,11 @@ void banger_finding_open (GVariantBuilder *findings, const char *id, BangerFindi
 /* The command that installs the package which this host's distribution has @program in. */
 char *banger_fix_install (const char *program);
 
-/* kvm, qemu and vhost-vsock: what `banger-vmm --probe` found by running them. */
+/* kvm, qemu, vhost-vsock and, in session mode, passt: what `banger-vmm --probe` found by running
+ * them. */
 void banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode);
-/* mke2fs, e2fsck, resize2fs, firecracker and, in session mode, passt. */
-void banger_findings_add_programs (GVariantBuilder *findings, BangerMode mode);
+/* mke2fs, e2fsck, resize2fs and firecracker. */
+void banger_findings_add_programs (GVariantBuilder *findings);
 /* landlock and seccomp: without them no worker touches a byte. */
 void banger_findings_add_sandbox (GVariantBuilder *findings);
 /* disk-space, of the file system that holds @state_path, and memory. */

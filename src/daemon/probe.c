@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What banger-vmm --probe says: a key file with the group [probe]. Finding out takes some 30 ms, so
+/* What banger-vmm --probe says: a key file with the group [probe]. Finding out takes some 50 ms, so
  * the answer is remembered for as long as nothing changes that it depends on. */
 #include "findings.h"
 
@@ -12,6 +12,8 @@
 #define QEMU "qemu-system-x86_64"
 #define KVM_WHY "runs guests on the host's processor; without it they run about ten times slower"
 #define QEMU_WHY "runs the guests"
+#define PASST "passt"
+#define PASST_WHY "gives VMs a network without privileges"
 #define VSOCK_WHY "carries streams to the guest's agent; without it they share a serial line"
 
 static GKeyFile *
@@ -29,9 +31,10 @@ parse (const char *output, GError **error)
 }
 
 static char *
-run_probe (const char *program, GError **error)
+run_probe (const char *program, BangerMode mode, GError **error)
 {
-  const char *const argv[] = { program, "--probe", NULL };
+  const char *const argv[]
+      = { program, "--probe", mode == BANGER_MODE_SESSION ? "network" : NULL, NULL };
   const BangerRunSpec spec = { .argv = argv };
   g_autofree char *output = NULL;
   int status = 0;
@@ -46,14 +49,31 @@ run_probe (const char *program, GError **error)
   return g_steal_pointer (&output);
 }
 
-/* Changes when the program, QEMU or a device does: another file, other contents, other rights. */
+/* Settings of the kernel that passt depends on; which of them are there differs. */
+static const char *const settings[] = {
+  "/proc/sys/user/max_user_namespaces",
+  "/proc/sys/kernel/unprivileged_userns_clone",
+  "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+};
+
+/* Changes when a program, a device or a setting does: another file, other contents, other rights.
+ */
 static char *
-fingerprint (const char *program)
+fingerprint (const char *program, BangerMode mode)
 {
   g_autofree char *qemu = banger_run_find (QEMU);
-  const char *const paths[] = { program, qemu, "/dev/kvm", "/dev/vhost-vsock" };
+  g_autofree char *passt = banger_run_find (PASST);
+  const char *const paths[] = { program, qemu, passt, "/dev/kvm", "/dev/vhost-vsock" };
   GString *text = g_string_new (NULL);
 
+  g_string_append_printf (text, "%d\n", mode);
+  for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
+    g_autofree char *value = NULL;
+
+    if (g_file_get_contents (settings[i], &value, NULL, NULL))
+      g_string_append (text, value);
+    g_string_append_c (text, '\n');
+  }
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++) {
     struct stat info = { 0 };
 
@@ -65,23 +85,32 @@ fingerprint (const char *program)
   return g_string_free (text, FALSE);
 }
 
+/* A QEMU or passt that did not run may have been killed, or lacked memory, and what kept passt from
+ * it may not be among the settings: that need not stay so. */
+static gboolean
+is_lasting (GKeyFile *probe)
+{
+  return g_key_file_has_key (probe, GROUP, "qemu", NULL)
+         && (!g_key_file_has_key (probe, GROUP, PASST, NULL)
+             || g_key_file_get_boolean (probe, GROUP, PASST, NULL));
+}
+
 static GKeyFile *
-probe_host (GError **error)
+probe_host (BangerMode mode, GError **error)
 {
   static GMutex mutex;
   static char *known_for, *known;
   g_autofree char *program = banger_program_path ("banger-vmm");
-  g_autofree char *now = fingerprint (program);
+  g_autofree char *now = fingerprint (program, mode);
   g_autoptr (GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new (&mutex);
   g_autofree char *output = NULL;
   GKeyFile *probe = NULL;
 
   if (g_strcmp0 (now, known_for) == 0)
     return parse (known, error);
-  output = run_probe (program, error);
+  output = run_probe (program, mode, error);
   probe = output != NULL ? parse (output, error) : NULL;
-  /* A QEMU that did not run may have been killed, or lacked memory: that need not stay so. */
-  if (probe == NULL || !g_key_file_has_key (probe, GROUP, "qemu", NULL))
+  if (probe == NULL || !is_lasting (probe))
     return probe;
   g_free (known_for);
   g_free (known);
@@ -218,11 +247,54 @@ add_vhost_vsock (GVariantBuilder *findings, BangerMode mode, GKeyFile *probe, co
                       vsock_fix (mode));
 }
 
+/* How the first of the settings that is in passt's way is set otherwise. */
+static char *
+passt_fix (void)
+{
+  static const char *const bad[] = { "0", "0", "1" };
+  static const char *const ways[] = {
+    "sudo sysctl user.max_user_namespaces=10000",
+    "sudo sysctl kernel.unprivileged_userns_clone=1",
+    "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile of AppArmor for "
+    "passt",
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {
+    g_autofree char *value = NULL;
+
+    if (g_file_get_contents (settings[i], &value, NULL, NULL)
+        && g_str_equal (g_strstrip (value), bad[i]))
+      return g_strdup (ways[i]);
+  }
+  return g_strdup ("run banger where user namespaces can be made: not in a chroot, and only in a "
+                   "container that allows them; or do without: --network none");
+}
+
+static void
+add_passt (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
+{
+  g_autofree char *path = banger_run_find (PASST);
+  g_autofree char *reason = value_of (probe, "passt-reason");
+  gboolean usable = probe != NULL && g_key_file_get_boolean (probe, GROUP, PASST, NULL);
+  g_autofree char *found = NULL, *fix = NULL;
+
+  if (path != NULL && usable) {
+    banger_finding_add (findings, PASST, BANGER_FINDING_OK, path, PASST_WHY, NULL);
+    return;
+  }
+  if (reason == NULL)
+    reason = g_strdup (failure != NULL ? failure : "the probe gave no reason");
+  fix = path != NULL ? passt_fix () : banger_fix_install (PASST);
+  found = path != NULL ? g_strdup_printf ("%s cannot be used: %s", path, reason)
+                       : g_strdup ("not installed");
+  banger_finding_add (findings, PASST, BANGER_FINDING_WARNING, found, PASST_WHY, fix);
+}
+
 void
 banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GKeyFile) probe = probe_host (&error);
+  g_autoptr (GKeyFile) probe = probe_host (mode, &error);
   g_autofree char *failure = NULL;
 
   if (error != NULL)
@@ -230,4 +302,6 @@ banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode)
   add_kvm (findings, mode, probe, failure);
   add_qemu (findings, probe, failure);
   add_vhost_vsock (findings, mode, probe, failure);
+  if (mode == BANGER_MODE_SESSION)
+    add_passt (findings, probe, failure);
 }

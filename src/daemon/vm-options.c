@@ -149,11 +149,16 @@ take_network (const Take *take, GError **error)
     return refuse (take, BANGER_ERROR_INVALID_ARGUMENT, NULL, error, "must be user or none");
   if (network == BANGER_NETWORK_USER && take->bounds->mode == BANGER_MODE_SYSTEM)
     return refuse (take, BANGER_ERROR_NOT_SUPPORTED,
-                   "use network none; published ports and streams need no network", error,
+                   "use network none; commands and files go to and fro without one", error,
                    "cannot be user on the system bus: its VMs would go out as the service's user");
-  if (network == BANGER_NETWORK_USER && !take->bounds->passt)
-    return refuse (take, BANGER_ERROR_HOST_NOT_READY, "install passt: see banger doctor", error,
-                   "cannot be user: this host has no passt");
+  if (network == BANGER_NETWORK_USER && !banger_doctor_has (take->bounds->findings, "passt")) {
+    g_autofree char *found = banger_doctor_found (take->bounds->findings, "passt");
+
+    banger_set_error (error, BANGER_ERROR_HOST_NOT_READY, NULL, found,
+                      "--network none; banger doctor says how to mend it",
+                      "option 'network' cannot be user: this host has no passt that works");
+    return FALSE;
+  }
   take->record->network = network;
   return TRUE;
 }
@@ -162,9 +167,13 @@ static gboolean
 take_publish (const Take *take, GError **error)
 {
   g_autofree const char **given = g_variant_get_strv (take->value, NULL);
-  g_auto (GStrv) published
-      = banger_publish_normalise (given, take->bounds->config->publish_any, error);
+  g_auto (GStrv) published = NULL;
 
+  /* None are none anywhere: what a VM published before can be taken from it. */
+  if (*given != NULL && take->bounds->mode == BANGER_MODE_SYSTEM)
+    return refuse (take, BANGER_ERROR_NOT_SUPPORTED, "use banger on the session bus", error,
+                   "cannot be had: on the system bus a VM's monitor has no network yet");
+  published = banger_publish_normalise (given, take->bounds->config->publish_any, error);
   if (published == NULL)
     return FALSE;
   g_strfreev (take->record->published);
@@ -244,7 +253,7 @@ take_default_network (BangerVmRecord *record, const BangerVmBounds *bounds, GErr
   if (bounds->mode == BANGER_MODE_SYSTEM)
     return TRUE;
   if (word == NULL)
-    word = bounds->passt ? "user" : "none";
+    word = banger_doctor_has (bounds->findings, "passt") ? "user" : "none";
   value = g_variant_ref_sink (g_variant_new_string (word));
   configured.value = value;
   return take_network (&configured, error);
@@ -316,5 +325,5 @@ banger_vm_bounds_init (BangerVmBounds *bounds, BangerService *service, GVariant 
   *bounds = (BangerVmBounds){ .mode = service->mode,
                               .config = service->config,
                               .cpus = g_get_num_processors (),
-                              .passt = banger_doctor_has (findings, "passt") };
+                              .findings = findings };
 }

@@ -16,14 +16,14 @@
 typedef struct {
   BangerMode mode;
   const BangerConfig *config;
-  guint cpus;     /* of the host */
-  gboolean passt; /* the host has it */
+  guint cpus;         /* of the host */
+  GVariant *findings; /* of the doctor */
 } BangerVmBounds;
 
 extern const BangerOption banger_vm_create_options[];
 extern const BangerOption banger_vm_set_changes[];
 
-/* @findings: of the doctor. What @bounds points to belongs to @service. */
+/* @findings: of the doctor. What @bounds points to belongs to @service and to the caller. */
 void banger_vm_bounds_init (BangerVmBounds *bounds, BangerService *service, GVariant *findings);
 /* A record with what @options say and defaults for the rest, without id, name, owner, image and
  * kernel. */

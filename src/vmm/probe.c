@@ -3,6 +3,7 @@
 
 #include "common/common.h"
 #include "driver.h"
+#include "network.h"
 #include "vmm.h"
 
 #include <errno.h>
@@ -128,13 +129,67 @@ add_qemu (GKeyFile *file)
   add_capabilities (file);
 }
 
+typedef struct {
+  gboolean ready;
+  char *reason;
+} Passt;
+
+static void
+on_passt_ready (gpointer data)
+{
+  ((Passt *)data)->ready = TRUE;
+}
+
+static void
+on_passt_lost (gpointer data, const GError *error)
+{
+  const char *cause = banger_error_cause (error);
+
+  ((Passt *)data)->reason = g_strdup (cause != NULL ? cause : error->message);
+}
+
+/* passt needs a user namespace, which chroots and many containers refuse: nothing tells that but to
+ * let it try. */
+gboolean
+banger_passt_probe (char **reason)
+{
+  static const BangerNetworkEvents events = { on_passt_ready, on_passt_lost };
+  Passt passt = { 0 };
+  banger_autofd int guest = -1;
+  g_autoptr (GError) error = NULL;
+  BangerNetworkLink *link = banger_network_new (&guest, &events, &passt, &error);
+
+  if (link == NULL)
+    on_passt_lost (&passt, error);
+  while (!passt.ready && passt.reason == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_clear_pointer (&link, banger_network_free);
+  *reason = passt.reason;
+  return passt.ready;
+}
+
+static void
+add_passt (GKeyFile *file)
+{
+  g_autofree char *path = banger_run_find ("passt"), *reason = NULL;
+  gboolean usable = path != NULL && banger_passt_probe (&reason);
+
+  if (path == NULL)
+    return;
+  g_key_file_set_boolean (file, GROUP, "passt", usable);
+  if (reason != NULL)
+    g_key_file_set_string (file, GROUP, "passt-reason", reason);
+}
+
 char *
-banger_probe_report (void)
+banger_probe_report (gboolean network)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
 
   add_accelerator (file);
   add_vsock (file);
   add_qemu (file);
+  if (network)
+    add_passt (file);
   return g_key_file_to_data (file, NULL, NULL);
 }

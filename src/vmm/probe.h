@@ -10,5 +10,8 @@
 gboolean banger_kvm_probe (char **reason);
 /* Whether /dev/vhost-vsock can be opened and the host has AF_VSOCK. */
 gboolean banger_vsock_probe (char **reason);
+/* Whether passt makes a guest's network here: starts one and waits for its answer (about 20 ms).
+ * FALSE sets @reason. Runs the default main context. */
+gboolean banger_passt_probe (char **reason);
 /* The rate of the time-stamp counter in kHz, by measuring for 20 ms. */
 guint32 banger_tsc_khz (void);

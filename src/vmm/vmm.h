@@ -12,5 +12,7 @@ int banger_monitor_run (const char *id, int fd);
  *   accelerator   kvm or tcg; with tcg, reason: why KVM is not used
  *   tsc-khz       the rate of the time-stamp counter
  *   vhost-vsock   true or false, then with vhost-vsock-reason
- *   qemu, qemu-version, qemu-capabilities (a list)   the program's path; absent if none runs */
-char *banger_probe_report (void);
+ *   qemu, qemu-version, qemu-capabilities (a list)   the program's path; absent if none runs
+ * With @network also
+ *   passt         true or false, then with passt-reason; absent if it is not installed */
+char *banger_probe_report (gboolean network);

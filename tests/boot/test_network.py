@@ -120,6 +120,10 @@ class NetworkTest(BangerTest):
             raise RuntimeError("the other host does not serve")
         cls.seen = listen_on_loopback()
         super().setUpClass()
+        passt = next(finding for finding in cls.session.json("doctor")["findings"]
+                     if finding["id"] == "passt")
+        if passt["status"] != "ok":
+            raise unittest.SkipTest(passt["found"])
         cls.session.import_kernel()
         cls.session.import_image("tiny", fixtures.busybox_tar())
         cls.session.import_image("debian", fixtures.debian_tar())

@@ -320,13 +320,14 @@ class LimitsTest(unittest.TestCase):
         answer = self.create(self.alice, "'network': <'user'>")
         self.assertEqual(answer.word, "NotSupported", answer)
         self.assertIn("option 'network' cannot be user on the system bus", answer.message)
-        answer = self.create(self.alice, "'publish': <['0.0.0.0:80:80']>")
-        self.assertEqual(answer.word, "InvalidArgument", answer)
-        vm = self.made(self.alice, "'root': <'clone'>, 'publish': <['8080:80', '[::1]:1:2']>,"
+        answer = self.create(self.alice, "'publish': <['8080:80']>")
+        self.assertEqual(answer.word, "NotSupported", answer)
+        self.assertIn("on the system bus a VM's monitor has no network yet", answer.message)
+        vm = self.made(self.alice, "'root': <'clone'>, 'publish': <@as []>,"
                        " 'restart': <'always'>, 'autostart': <true>, 'labels': <{'a': 'b'}>,"
                        " 'authorized-keys': <'ssh-ed25519 AAAA me'>")
         for name, value in (("Root", "'clone'"), ("Restart", "'always'"), ("Autostart", "true"),
-                            ("Published", "['127.0.0.1:8080:80', '[::1]:1:2']"),
+                            ("Published", "@as []"),
                             ("Network", "'none'"), ("Labels", "{'a': 'b'}"),
                             ("DiskBytes", "uint64 %d" % (16 * MIB)),
                             ("MemoryBytes", "uint64 %d" % (64 * MIB))):
@@ -334,6 +335,8 @@ class LimitsTest(unittest.TestCase):
         folder = self.base / "state/vms" / vm.rsplit("/", 1)[1]
         self.assertEqual(sorted(p.name for p in folder.iterdir()), ["root.ext4", "work.ext4"])
         self.assertEqual((folder / "root.ext4").stat().st_size, 16 * MIB)
+        answer = self.alice.call(vm, "VM.Set", "({'publish': <['8080:80']>}, @a{sv} {})")
+        self.assertEqual(answer.word, "NotSupported", answer)
 
 
 if __name__ == "__main__":

@@ -166,6 +166,39 @@ test_tcg (Fixture *fixture, gconstpointer data)
   assert_text (findings, "qemu", "found", "unknown version");
 }
 
+/* Installed is not enough: it has to work. What kept it from that may end. */
+static void
+test_passt (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *passt = banger_run_find ("passt");
+  g_autoptr (GVariant) without = NULL, with = NULL;
+  g_autofree char *fix = NULL, *found = NULL;
+
+  if (passt == NULL) {
+    g_test_skip ("passt is not installed");
+    return;
+  }
+  play (fixture, "test \"$2\" = network || exit 1\n"
+                 "printf '[probe]\\naccelerator=tcg\\nqemu=/opt/q\\npasst=false\\n'\n"
+                 "test -e \"$0.mended\" && printf 'passt=true\\n'\n"
+                 "echo 'passt-reason=no user namespace'; : >\"$0.mended\"");
+  without = check ();
+  assert_text (without, "passt", "status", "warning");
+  found = g_strdup_printf ("%s cannot be used: no user namespace", passt);
+  assert_text (without, "passt", "found", found);
+  fix = text_of (without, "passt", "fix");
+  g_assert_nonnull (fix);
+  g_assert_false (banger_doctor_has (without, "passt"));
+  with = check ();
+  assert_text (with, "passt", "status", "ok");
+  g_free (found);
+  found = banger_doctor_found (with, "passt");
+  g_assert_cmpstr (found, ==, passt);
+  g_free (fix);
+  fix = g_strconcat (fixture->program, ".mended", NULL);
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, fix, NULL));
+}
+
 /* The probe runs once, and again only when something that it depends on has changed. */
 static void
 test_probe_is_remembered (Fixture *fixture, gconstpointer data)
@@ -344,6 +377,7 @@ main (int argc, char **argv)
   g_test_add ("/doctor/shapes", Fixture, NULL, set_up, test_shapes, tear_down);
   g_test_add ("/doctor/kvm", Fixture, NULL, set_up, test_kvm, tear_down);
   g_test_add ("/doctor/tcg", Fixture, NULL, set_up, test_tcg, tear_down);
+  g_test_add ("/doctor/passt", Fixture, NULL, set_up, test_passt, tear_down);
   g_test_add ("/doctor/probe-is-remembered", Fixture, NULL, set_up, test_probe_is_remembered,
               tear_down);
   g_test_add ("/doctor/fleeting-probe", Fixture, NULL, set_up,

@@ -9,10 +9,21 @@
 
 static BangerConfig *config;
 
+static GVariant *with_passt, *without_passt;
+
 static BangerVmBounds
 bounds_of (BangerMode mode, gboolean passt)
 {
-  return (BangerVmBounds){ .mode = mode, .config = config, .cpus = 4, .passt = passt };
+  GVariant *findings = passt ? with_passt : without_passt;
+
+  return (BangerVmBounds){ .mode = mode, .config = config, .cpus = 4, .findings = findings };
+}
+
+static GVariant *
+find_passt (const char *status, const char *found)
+{
+  return g_variant_ref_sink (
+      g_variant_new_parsed ("[{'id': <'passt'>, 'status': <%s>, 'found': <%s>}]", status, found));
 }
 
 static GVariant *
@@ -176,6 +187,19 @@ test_network (void)
   g_clear_pointer (&config->network, g_free);
 }
 
+/* Why, and what else can be done. */
+static void
+test_network_reason (void)
+{
+  BangerVmBounds bare = bounds_of (BANGER_MODE_SESSION, FALSE);
+  g_autoptr (GVariant) options = parse ("{'network': <'user'>}");
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (banger_vm_options_create (options, &bare, &error));
+  g_assert_cmpstr (banger_error_cause (error), ==, "/bin/passt cannot be used: no namespace");
+  g_assert_nonnull (strstr (banger_error_hint (error), "--network none"));
+}
+
 static void
 check_published (const char *given, const char *expected)
 {
@@ -220,6 +244,25 @@ test_publish (void)
   refuse_published ("['80:80', '127.0.0.1:80:81']", "named before");
   refuse_published ("['[::1]:80:80', '[0::1]:80:81']", "named before");
   refuse_published ("['80:80\\n']", "80:80\\n");
+}
+
+/* There a monitor has no socket of the host's; what was published once can be taken away. */
+static void
+test_publish_on_system (void)
+{
+  BangerVmBounds bounds = bounds_of (BANGER_MODE_SYSTEM, TRUE);
+  g_autoptr (GVariant) none = parse ("{'publish': <@as []>}");
+  g_autoptr (GVariant) one = parse ("{'publish': <['80:80']>}");
+  g_autoptr (BangerVmRecord) record = create ("{'publish': <['1:1']>}");
+  g_autoptr (GError) error = NULL;
+
+  refuse ("{'publish': <['80:80']>}", BANGER_MODE_SYSTEM, TRUE, BANGER_ERROR_NOT_SUPPORTED,
+          "option 'publish' cannot be had: on the system bus a VM's monitor has no network yet");
+  g_assert_false (banger_vm_options_change (record, one, &bounds, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_SUPPORTED);
+  g_assert_cmpstr (record->published[0], ==, "127.0.0.1:1:1");
+  g_assert_true (banger_vm_options_change (record, none, &bounds, NULL));
+  g_assert_null (record->published[0]);
 }
 
 static void
@@ -348,13 +391,17 @@ main (int argc, char **argv)
 
   g_test_init (&argc, &argv, NULL);
   config = banger_config_new (BANGER_MODE_SESSION);
+  with_passt = find_passt ("ok", "/bin/passt");
+  without_passt = find_passt ("warning", "/bin/passt cannot be used: no namespace");
   g_test_add_func ("/vm-options/defaults", test_defaults);
   g_test_add_func ("/vm-options/configured-defaults", test_configured_defaults);
   g_test_add_func ("/vm-options/takes-all", test_takes_all);
   g_test_add_func ("/vm-options/refuses-values", test_refuses_values);
   g_test_add_func ("/vm-options/bounds-labels", test_bounds_labels);
   g_test_add_func ("/vm-options/network", test_network);
+  g_test_add_func ("/vm-options/network-reason", test_network_reason);
   g_test_add_func ("/vm-options/publish", test_publish);
+  g_test_add_func ("/vm-options/publish-on-system", test_publish_on_system);
   g_test_add_func ("/vm-options/publish-bounds", test_publish_bounds);
   g_test_add_func ("/vm-options/changes", test_changes);
   g_test_add_func ("/vm-options/disks-only-grow", test_disks_only_grow);
@@ -362,6 +409,8 @@ main (int argc, char **argv)
   g_test_add_func ("/vm-options/when", test_when);
   g_test_add_func ("/vm-options/keys", test_keys);
   status = g_test_run ();
+  g_variant_unref (with_passt);
+  g_variant_unref (without_passt);
   banger_config_free (config);
   return status;
 }

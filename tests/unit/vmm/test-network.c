@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The link between a guest, played here, and passt. */
 #include "vmm/network.h"
+#include "vmm/probe.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* passt sends in pieces; how they arrive is chance. */
 #define ROUNDS 10
@@ -61,10 +65,12 @@ static const guint8 question[] = {
 static void
 test_first_frame (void)
 {
-  g_autofree char *passt = banger_run_find ("passt");
+  g_autofree char *reason = NULL;
 
-  if (passt == NULL) {
-    g_test_skip ("passt is not installed");
+  if (!banger_passt_probe (&reason)) {
+    g_autofree char *why = g_strdup_printf ("passt does not work here: %s", reason);
+
+    g_test_skip (why);
     return;
   }
   for (guint round = 0; round < ROUNDS; round++) {
@@ -93,10 +99,57 @@ test_first_frame (void)
   }
 }
 
+static void
+set_for_us (const char *file, const char *text)
+{
+  banger_autofd int fd = open (file, O_WRONLY | O_CLOEXEC);
+
+  g_assert_cmpint (write (fd, text, strlen (text)), ==, (gssize)strlen (text));
+}
+
+/* A namespace of our own, that can have none below it. FALSE: none is to be had. */
+static gboolean
+enter_namespace (void)
+{
+  g_autofree char *user = g_strdup_printf ("1000 %u 1", getuid ());
+  g_autofree char *group = g_strdup_printf ("1000 %u 1", getgid ());
+
+  if (unshare (CLONE_NEWUSER) != 0)
+    return FALSE;
+  set_for_us ("/proc/self/setgroups", "deny");
+  set_for_us ("/proc/self/uid_map", user);
+  set_for_us ("/proc/self/gid_map", group);
+  set_for_us ("/proc/sys/user/max_user_namespaces", "0");
+  return TRUE;
+}
+
+/* Where no user namespace can be made passt cannot work, and the probe knows that and why. */
+static void
+test_no_namespaces (void)
+{
+  g_autofree char *passt = banger_run_find ("passt"), *reason = NULL;
+
+  if (passt == NULL) {
+    g_test_skip ("passt is not installed");
+    return;
+  }
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  if (!enter_namespace ())
+    g_test_message ("so it is here");
+  g_assert_false (banger_passt_probe (&reason));
+  if (strstr (reason, "user namespace") == NULL)
+    g_error ("'%s' is not the reason", reason);
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vmm/network/first-frame", test_first_frame);
+  g_test_add_func ("/vmm/network/no-namespaces", test_no_namespaces);
   return g_test_run ();
 }
