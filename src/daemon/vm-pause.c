@@ -4,7 +4,7 @@
 #include "vm.h"
 
 /* A guest may take its time to set its clock. */
-#define ANSWER_MS 60000
+#define ANSWER_SECONDS 40
 
 typedef struct {
   const char *kind; /* of the job, and the monitor's verb */
@@ -19,9 +19,38 @@ static const Change to_running = { "resume", "resuming", BANGER_VM_PAUSED, BANGE
 typedef struct {
   BangerService *service;
   char *vm_id;
-  BangerJob *job;
+  BangerJob *job; /* NULL: nobody waits any more */
+  guint timer;
   const Change *change;
 } Pause;
+
+/* Takes @error. */
+static void
+finish (Pause *pause, BangerVm *vm, GError *error)
+{
+  BangerJob *job = g_steal_pointer (&pause->job);
+
+  g_clear_handle_id (&pause->timer, g_source_remove);
+  if (vm != NULL)
+    banger_vm_release_job (vm, job);
+  banger_job_finish (job, error);
+}
+
+/* The call still waits: the guest may pause all the same, and that is then what its state says. */
+static gboolean
+on_overdue (gpointer data)
+{
+  Pause *pause = data;
+  BangerVm *vm = banger_service_vm (pause->service, pause->vm_id);
+  GError *error = NULL;
+
+  pause->timer = 0;
+  banger_set_error (&error, BANGER_ERROR_GUEST_UNREACHABLE, NULL, "the monitor did not answer",
+                    "its state will say if it does; or banger vm kill", "vm '%s': cannot %s",
+                    vm != NULL ? vm->record->name : pause->vm_id, pause->change->kind);
+  finish (pause, vm, error);
+  return G_SOURCE_REMOVE;
+}
 
 static void
 on_answer (GObject *source, GAsyncResult *result, gpointer data)
@@ -29,20 +58,25 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree Pause *pause = data;
   g_autofree char *vm_id = pause->vm_id;
   BangerVm *vm = banger_service_vm (pause->service, vm_id);
+  const char *name = vm != NULL ? vm->record->name : vm_id;
   GError *error = NULL;
   g_autoptr (BangerMessage) answer
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
   /* Its guest may have ended at the same time: then that is what its state says. */
   if (error != NULL)
-    error = banger_monitor_explain (vm->record->name, error);
-  if (answer != NULL && vm->record->state == pause->change->from)
+    error = banger_monitor_explain (name, error);
+  else if (vm != NULL && vm->monitor != NULL
+           && banger_monitor_channel (vm->monitor) == BANGER_CHANNEL (source)
+           && vm->record->state == pause->change->from)
     banger_vm_set_state (vm, pause->change->to, NULL);
-  else if (answer != NULL)
+  else
     banger_set_error (&error, BANGER_ERROR_WRONG_STATE, NULL, "its guest ended", NULL,
-                      "vm '%s': cannot %s", vm->record->name, pause->change->kind);
-  banger_vm_release_job (vm, pause->job);
-  banger_job_finish (pause->job, error);
+                      "vm '%s': cannot %s", name, pause->change->kind);
+  if (pause->job != NULL)
+    finish (pause, vm, error);
+  else
+    g_clear_error (&error);
 }
 
 static gboolean
@@ -83,8 +117,9 @@ run (BangerCall *call, const Change *change)
   banger_job_publish (job);
   banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
   banger_job_stage (g_steal_pointer (&job), change->stage);
-  banger_channel_call_async (banger_monitor_channel (vm->monitor), change->kind, NULL, NULL,
-                             ANSWER_MS, NULL, on_answer, pause);
+  pause->timer = g_timeout_add_seconds (ANSWER_SECONDS, on_overdue, pause);
+  banger_channel_call_async (banger_monitor_channel (vm->monitor), change->kind, NULL, NULL, 0,
+                             NULL, on_answer, pause);
 }
 
 void

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Stands in for banger-vmm: has a guest that is healthy at once, and lets who pauses, resumes or
+ * grows it wait until it is asked for its health. The real one lies beside it, for what is asked on
+ * the command line. */
+#include "common/common.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static BangerMessage *waits;
+
+static gboolean
+reply (BangerChannel *channel, const BangerMessage *message, const char *args)
+{
+  return banger_channel_reply (channel, message->serial, g_variant_new_parsed (args), NULL, NULL);
+}
+
+static gboolean
+start (BangerChannel *channel, const BangerMessage *message)
+{
+  return reply (channel, message, "{'accelerator': <'tcg'>}")
+         && banger_channel_send (channel, 0, "health",
+                                 g_variant_new_parsed ("{'health': <'healthy'>}"), NULL, NULL);
+}
+
+static gboolean
+answer_late (BangerChannel *channel, const BangerMessage *message)
+{
+  g_autoptr (BangerMessage) late = g_steal_pointer (&waits);
+
+  return (late == NULL || reply (channel, late, "@a{sv} {}"))
+         && reply (channel, message, "{'health': <'healthy'>}");
+}
+
+/* FALSE at the end. */
+static gboolean
+serve (BangerChannel *channel, BangerMessage *message)
+{
+  g_autoptr (BangerMessage) mine = message;
+
+  if (g_str_equal (message->verb, "start"))
+    return start (channel, message);
+  if (g_str_equal (message->verb, "health"))
+    return answer_late (channel, message);
+  if (g_str_equal (message->verb, "kill")) {
+    reply (channel, message, "@a{sv} {}");
+    banger_channel_send (channel, 0, "exited", g_variant_new_parsed ("{'reason': <'killed'>}"),
+                         NULL, NULL);
+    return FALSE;
+  }
+  g_clear_pointer (&waits, banger_message_free);
+  waits = g_steal_pointer (&mine);
+  return TRUE;
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (BangerChannel) channel = NULL;
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+  g_autofree char *real = g_strconcat (self, ".real", NULL);
+  BangerMessage *message = NULL;
+
+  if (argc != 2 || g_str_has_prefix (argv[1], "--")) {
+    execv (real, argv);
+    return 1;
+  }
+  channel = banger_channel_new (STDIN_FILENO);
+  do
+    message = banger_channel_receive (channel, NULL);
+  while (message != NULL && serve (channel, message));
+  g_clear_pointer (&waits, banger_message_free);
+  return 0;
+}

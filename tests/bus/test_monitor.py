@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""VMs whose monitor takes its time (slow-vmm.c): who waits for it, and what is so in the end. Runs in
+privbus.py."""
+
+import sqlite3
+import unittest
+
+from vm_case import MIB, VmCase
+
+
+class MonitorTest(VmCase):
+    def setUp(self):
+        super().setUp()
+        self.put_monitor("slow-vmm")
+
+    def started(self, options=""):
+        vm = self.made(self.alice, options)
+        self.ended(self.alice, self.begun(self.alice.call(vm, "VM.Start")), ["start", vm, "done"])
+        return vm
+
+    def killed(self, vm):
+        self.ended(self.alice, self.begun(self.alice.call(vm, "VM.Kill")), ["kill", vm, "done"])
+
+    def answer_late(self, vm):
+        """What waits is answered before this is."""
+        answer = self.alice.call(vm, "VM.GetHealth")
+        self.assertIsNone(answer.error, answer)
+
+    def change(self, vm, changes):
+        return self.begun(self.alice.call(vm, "VM.Set", "({%s}, @a{sv} {})" % changes))
+
+    def database(self, statement, *values):
+        with sqlite3.connect(self.base / "state/state.db") as db:
+            db.execute(statement, values)
+
+    def test_pause_that_takes_long(self):
+        """Its job ends, and what it asked for is so whenever it is."""
+        vm = self.started()
+        self.ended(self.alice, self.begun(self.alice.call(vm, "VM.Pause")), ["pause", vm, "failed"])
+        self.assertEqual(self.property(vm, "State"), "'running'")
+        self.answer_late(vm)
+        self.assertEqual(self.property(vm, "State"), "'paused'")
+        job = self.begun(self.alice.call(vm, "VM.Resume"))
+        self.answer_late(vm)
+        self.ended(self.alice, job, ["resume", vm, "done"])
+        self.assertEqual(self.property(vm, "State"), "'running'")
+
+if __name__ == "__main__":
+    unittest.main()
