@@ -263,20 +263,22 @@ banger_vm_restart (BangerCall *call)
 /* A job that waits for its guest, or for the end of it, does not keep anybody from ending it: that
  * ends the job too. */
 static gboolean
+can_be_ended (const BangerVm *vm)
+{
+  BangerVmState state = vm->record->state;
+
+  return vm->monitor != NULL
+         && (state == BANGER_VM_RUNNING || state == BANGER_VM_PAUSED
+             || state == BANGER_VM_STOPPING);
+}
+
+static gboolean
 check_killable (BangerVm *vm, GError **error)
 {
-  switch (vm->record->state) {
-  case BANGER_VM_RUNNING:
-  case BANGER_VM_PAUSED:
-  case BANGER_VM_STOPPING:
-    break;
-  default:
-    if (!banger_vm_check_free (vm, error))
-      return FALSE;
-  }
-  if (vm->monitor != NULL)
+  if (can_be_ended (vm))
     return TRUE;
-  return banger_vm_check_running (vm, error);
+  return banger_vm_check_free (vm, error)
+         && (vm->monitor != NULL || banger_vm_check_running (vm, error));
 }
 
 void
@@ -318,6 +320,8 @@ on_ended_for_delete (GObject *source, GAsyncResult *result, gpointer data)
 static gboolean
 check_deletable (BangerVm *vm, gboolean force, GError **error)
 {
+  if (force && can_be_ended (vm))
+    return TRUE;
   if (!banger_vm_check_free (vm, error))
     return FALSE;
   if (vm->monitor == NULL || force)
@@ -347,6 +351,8 @@ banger_vm_delete (BangerCall *call)
     return;
   }
   banger_job_stage (job, "ending");
+  /* A job that held it lets go of it when its guest has ended, before anything is removed. */
+  vm->to_be_started = FALSE;
   vm->end_wanted = TRUE;
   if (vm->monitor != NULL)
     banger_monitor_kill (vm->monitor);

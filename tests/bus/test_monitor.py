@@ -45,5 +45,19 @@ class MonitorTest(VmCase):
         self.ended(self.alice, job, ["resume", vm, "done"])
         self.assertEqual(self.property(vm, "State"), "'running'")
 
+    def test_delete_of_one_that_is_worked_on(self):
+        for method, kind in (("Pause", "pause"), ("Set", "set"), ("Stop", "stop")):
+            with self.subTest(method=method):
+                vm = self.started()
+                if method == "Set":
+                    job = self.change(vm, "'disk-bytes': <uint64 %d>" % (32 * MIB))
+                else:
+                    job = self.begun(self.alice.call(vm, "VM." + method))
+                self.assertEqual(self.alice.call(vm, "VM.Delete", "(@a{sv} {},)").word, "Busy")
+                delete = self.begun(self.alice.call(vm, "VM.Delete", "({'force': <true>},)"))
+                self.ended(self.alice, job, [kind, vm, "done" if kind == "stop" else "failed"])
+                self.ended(self.alice, delete, ["delete", vm, "done"])
+                self.assertEqual(self.vms(), set())
+
 if __name__ == "__main__":
     unittest.main()
