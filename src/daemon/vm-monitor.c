@@ -130,6 +130,8 @@ note_end (BangerVm *self, const BangerEnd *end)
 {
   self->record->last_exit = end->reason;
   banger_vm_clear_pending (self);
+  /* A disk may have grown after whoever asked for it had stopped to wait. */
+  banger_vm_disks_take_sizes (self->service, self->record);
   banger_vm_check_steady (self);
   self->health = BANGER_HEALTH_UNKNOWN;
   self->healthy_since = 0;

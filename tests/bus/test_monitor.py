@@ -2,6 +2,7 @@
 """VMs whose monitor takes its time (slow-vmm.c): who waits for it, and what is so in the end. Runs in
 privbus.py."""
 
+import os
 import sqlite3
 import unittest
 
@@ -58,6 +59,15 @@ class MonitorTest(VmCase):
                 self.ended(self.alice, job, [kind, vm, "done" if kind == "stop" else "failed"])
                 self.ended(self.alice, delete, ["delete", vm, "done"])
                 self.assertEqual(self.vms(), set())
+
+    def test_disk_that_grew_late(self):
+        """Nobody waits for it any more; once its guest has ended the row says what the disk is."""
+        vm = self.started()
+        os.truncate(self.base / "state/vms" / vm.rsplit("/", 1)[1] / "upper.ext4", 32 * MIB)
+        self.assertEqual(self.property(vm, "DiskBytes"), "uint64 %d" % (16 * MIB))
+        self.killed(vm)
+        self.assertEqual(self.property(vm, "DiskBytes"), "uint64 %d" % (32 * MIB))
+        self.assertEqual(self.property(vm, "WorkBytes"), "uint64 %d" % (16 * MIB))
 
 if __name__ == "__main__":
     unittest.main()
