@@ -46,22 +46,47 @@ differs (const char *key, const BangerVmRecord *a, const BangerVmRecord *b)
   return !g_str_equal (a->kernel_id, b->kernel_id);
 }
 
+static void
+add_pending (BangerVmRecord *record, const char *key)
+{
+  guint n = g_strv_length (record->pending);
+
+  if (g_strv_contains ((const char *const *)record->pending, key))
+    return;
+  record->pending = g_renew (char *, record->pending, n + 2);
+  record->pending[n] = g_strdup (key);
+  record->pending[n + 1] = NULL;
+}
+
+static void
+remove_pending (BangerVmRecord *record, const char *key)
+{
+  char **kept = record->pending;
+
+  for (char **each = record->pending; *each != NULL; each++) {
+    if (g_str_equal (*each, key))
+      g_free (*each);
+    else
+      *kept++ = *each;
+  }
+  *kept = NULL;
+}
+
 void
 banger_choices_note_pending (BangerVmRecord *record, const BangerVmRecord *former,
-                             GVariant *changes)
+                             guint guest_vcpus, guint64 guest_memory_bytes, GVariant *changes)
 {
   GVariantIter iter;
   const char *key = NULL;
 
   g_variant_iter_init (&iter, changes);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL)) {
-    guint n = g_strv_length (record->pending);
-
-    if (!banger_vm_option_is_for_start (key) || !differs (key, record, former)
-        || g_strv_contains ((const char *const *)record->pending, key))
+    if (!banger_vm_option_is_for_start (key))
       continue;
-    record->pending = g_renew (char *, record->pending, n + 2);
-    record->pending[n] = g_strdup (key);
-    record->pending[n + 1] = NULL;
+    if ((g_str_equal (key, "vcpus") && guest_vcpus == record->vcpus)
+        || (g_str_equal (key, "memory-bytes") && guest_memory_bytes == record->memory_bytes))
+      remove_pending (record, key);
+    else if (differs (key, record, former))
+      add_pending (record, key);
   }
 }

@@ -9,7 +9,8 @@
 const char *banger_choice_when (const char *key, gboolean runs);
 /* Exchanges the choices of two records of one VM. */
 void banger_choices_swap (BangerVmRecord *a, BangerVmRecord *b);
-/* Adds to what is pending in @record the keys of @changes that its guest, started with what
- * @former says, does not have. */
+/* Of the keys of @changes, has those be pending in @record that its guest does not have as they
+ * are chosen. What it has is what @former says; of CPUs and memory what is told (0: not known), as
+ * these may be set back to it. */
 void banger_choices_note_pending (BangerVmRecord *record, const BangerVmRecord *former,
-                                  GVariant *changes);
+                                  guint guest_vcpus, guint64 guest_memory_bytes, GVariant *changes);

@@ -224,7 +224,8 @@ apply (Set *set)
   if (drops)
     vm->record->next_start_at = 0;
   if (vm->monitor != NULL)
-    banger_choices_note_pending (vm->record, set->next, set->changes);
+    banger_choices_note_pending (vm->record, set->next, vm->guest_vcpus, vm->guest_memory_bytes,
+                                 set->changes);
   if (!store (vm, &error)) {
     banger_choices_swap (vm->record, set->next);
     g_strfreev (vm->record->pending);

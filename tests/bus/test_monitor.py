@@ -69,5 +69,12 @@ class MonitorTest(VmCase):
         self.assertEqual(self.property(vm, "DiskBytes"), "uint64 %d" % (32 * MIB))
         self.assertEqual(self.property(vm, "WorkBytes"), "uint64 %d" % (16 * MIB))
 
+    def test_set_back_to_what_runs(self):
+        vm = self.started()
+        for size, pending in ((96, "['memory-bytes']"), (64, "@as []")):
+            job = self.change(vm, "'memory-bytes': <uint64 %d>" % (size * MIB))
+            self.ended(self.alice, job, ["set", vm, "done"])
+            self.assertEqual(self.property(vm, "Pending"), pending)
+
 if __name__ == "__main__":
     unittest.main()

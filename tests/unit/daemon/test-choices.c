@@ -69,10 +69,36 @@ test_pending (void)
   g_autoptr (GVariant) second = parse ("{'vcpus': <uint32 2>, 'memory-bytes': <uint64 200>}");
 
   /* What applies at once is not pending, nor what is as it was. */
-  banger_choices_note_pending (record, former, first);
+  banger_choices_note_pending (record, former, 0, 0, first);
   assert_pending (record, "vcpus");
-  banger_choices_note_pending (record, former, second);
+  banger_choices_note_pending (record, former, 0, 0, second);
   assert_pending (record, "vcpus memory-bytes");
+}
+
+static void
+test_set_back (void)
+{
+  g_autoptr (BangerVmRecord) former = record_new ("a", 1, "k1");
+  g_autoptr (BangerVmRecord) record = record_new ("a", 2, "k2");
+  g_autoptr (GVariant) all
+      = parse ("{'vcpus': <uint32 2>, 'memory-bytes': <uint64 200>, 'kernel': <'k2'>}");
+  g_autoptr (GVariant) vcpus = parse ("{'vcpus': <uint32 1>}");
+  g_autoptr (GVariant) memory = parse ("{'memory-bytes': <uint64 100>}");
+
+  banger_choices_note_pending (record, former, 1, 100, all);
+  assert_pending (record, "vcpus memory-bytes kernel");
+  former->vcpus = 2;
+  record->vcpus = 1;
+  banger_choices_note_pending (record, former, 1, 100, vcpus);
+  assert_pending (record, "memory-bytes kernel");
+  former->memory_bytes = 200;
+  record->memory_bytes = 100;
+  banger_choices_note_pending (record, former, 1, 100, memory);
+  assert_pending (record, "kernel");
+  /* A service that does not know what its guest has does not say that it has it. */
+  former->vcpus = 3;
+  banger_choices_note_pending (record, former, 0, 0, vcpus);
+  assert_pending (record, "kernel vcpus");
 }
 
 static void
@@ -100,6 +126,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/choices/when", test_when);
   g_test_add_func ("/choices/pending", test_pending);
+  g_test_add_func ("/choices/set-back", test_set_back);
   g_test_add_func ("/choices/swap", test_swap);
   return g_test_run ();
 }
