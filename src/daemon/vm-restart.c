@@ -137,6 +137,15 @@ banger_vm_start_interrupted (BangerVm *vm, GError *failure)
 }
 
 gboolean
+banger_vm_policy_wants (const BangerVm *vm)
+{
+  const BangerVmRecord *record = vm->record;
+
+  return record->restart == BANGER_RESTART_ALWAYS
+         || (record->restart == BANGER_RESTART_ON_FAILURE && record->state == BANGER_VM_FAILED);
+}
+
+gboolean
 banger_vm_unplan (BangerVm *vm)
 {
   gboolean planned = vm->record->next_start_at != 0;
@@ -197,6 +206,7 @@ autostart (BangerService *service)
     if (!vm->record->autostart || !is_down (vm))
       continue;
     vm->attempts = 0;
+    vm->record->restarts = 0;
     plan (vm, BANGER_PLAN_AUTOSTART, 0);
     g_ptr_array_add (vms, vm);
   }
@@ -206,12 +216,22 @@ autostart (BangerService *service)
     banger_vm_announce (vms->pdata[i]);
 }
 
+/* Why a service before us planned its start: what neither its reboot nor its policy asks for is of
+ * the host's. */
+static BangerPlan
+plan_found (const BangerVm *vm)
+{
+  if (vm->record->last_exit == BANGER_EXIT_REBOOT)
+    return BANGER_PLAN_REBOOT;
+  return banger_vm_policy_wants (vm) ? BANGER_PLAN_POLICY : BANGER_PLAN_AUTOSTART;
+}
+
 static void
 resume_plan (BangerVm *vm)
 {
   if (vm->record->next_start_at == 0 || vm->start_timer != 0 || !is_down (vm))
     return;
-  vm->plan = vm->record->last_exit == BANGER_EXIT_REBOOT ? BANGER_PLAN_REBOOT : BANGER_PLAN_POLICY;
+  vm->plan = plan_found (vm);
   /* The host's clock was set back: what was told would be hours away, and no start of ours is. */
   if (vm->record->next_start_at > now_seconds () + BANGER_RESTART_WAIT_MAX + 1) {
     plan (vm, vm->plan, banger_restart_wait (vm->attempts++));

@@ -12,6 +12,8 @@ void banger_vm_ended_itself (BangerVm *vm, BangerExitReason reason, GError *fail
 void banger_vm_start_interrupted (BangerVm *vm, GError *failure);
 /* A start that nobody asked for has failed; for set_state to store. */
 void banger_vm_plan_again (BangerVm *vm);
+/* Whether the policy, as it is now, starts a VM that has ended as this one has. */
+gboolean banger_vm_policy_wants (const BangerVm *vm);
 /* Forgets what is planned. TRUE if something was; for set_state or the like to store. */
 gboolean banger_vm_unplan (BangerVm *vm);
 /* A start that was planned for a time when a job held @vm, now that it no longer does. */

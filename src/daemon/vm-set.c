@@ -201,12 +201,8 @@ store (BangerVm *vm, GError **error)
 static gboolean
 drops_plan (const BangerVm *vm)
 {
-  const BangerVmRecord *record = vm->record;
-  gboolean wanted
-      = record->restart == BANGER_RESTART_ALWAYS
-        || (record->restart == BANGER_RESTART_ON_FAILURE && record->state == BANGER_VM_FAILED);
-
-  return !wanted && record->next_start_at != 0 && vm->plan == BANGER_PLAN_POLICY;
+  return vm->record->next_start_at != 0 && vm->plan == BANGER_PLAN_POLICY
+         && !banger_vm_policy_wants (vm);
 }
 
 static void

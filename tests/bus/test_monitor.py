@@ -4,8 +4,10 @@ privbus.py."""
 
 import os
 import sqlite3
+import time
 import unittest
 
+from callers import ROOT
 from vm_case import MIB, VmCase
 
 
@@ -75,6 +77,16 @@ class MonitorTest(VmCase):
             job = self.change(vm, "'memory-bytes': <uint64 %d>" % (size * MIB))
             self.ended(self.alice, job, ["set", vm, "done"])
             self.assertEqual(self.property(vm, "Pending"), pending)
+
+    def test_autostart_that_was_cut_short(self):
+        """The service that comes next starts it for the host, and not for its policy."""
+        vm = self.made(self.alice, "'autostart': <true>")
+        self.restart()
+        self.database("UPDATE vms SET next_start_at = ?, last_exit = 'shutdown'", int(time.time()))
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        while self.alice.event()[2:] != ["start", vm, "done"]:
+            pass
+        self.assertEqual(self.property(vm, "Restarts"), "uint32 0")
 
 if __name__ == "__main__":
     unittest.main()
