@@ -320,6 +320,20 @@ banger_job_finish (BangerJob *self, GError *error)
 }
 
 void
+banger_job_finish_not_undone (BangerJob *self, GError *error, GError *undo)
+{
+  g_autoptr (GError) other = undo;
+
+  if (error == NULL || g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED)) {
+    g_clear_error (&error);
+    error = g_steal_pointer (&other);
+  } else {
+    g_warning ("%s: what it made is not removed: %s", self->path, other->message);
+  }
+  banger_job_finish (self, error);
+}
+
+void
 banger_job_restore (BangerService *service, BangerJobRecord *record)
 {
   BangerJob *self = job_from_record (service, record, FALSE);

@@ -45,3 +45,6 @@ void banger_job_set_result (BangerJob *job, GVariant *result);
 /* Ends it, NULL: done. Takes @error: Cancelled says that all is undone, any other that it failed,
  * whether a Cancel was asked for or not. */
 void banger_job_finish (BangerJob *job, GError *error);
+/* The same where what it did could not be undone, for @undo (taken): it ends with @error, and @undo
+ * is logged; with @undo where there is no other error, or that says that all is undone. */
+void banger_job_finish_not_undone (BangerJob *job, GError *error, GError *undo);

@@ -32,8 +32,7 @@ on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
   self->job = NULL;
   if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
     /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
-    g_clear_error (&removal->outcome);
-    banger_job_finish (removal->job, error);
+    banger_job_finish_not_undone (removal->job, removal->outcome, error);
     return;
   }
   banger_vm_withdraw (self);

@@ -78,6 +78,18 @@ class MonitorTest(VmCase):
             self.ended(self.alice, job, ["set", vm, "done"])
             self.assertEqual(self.property(vm, "Pending"), pending)
 
+    def test_undo_that_fails(self):
+        """A create says what it failed for, and its VM can be deleted."""
+        os.replace(self.base / "tests/lying-vmm", self.base / "libexec/banger-vmm")
+        self.database("CREATE TRIGGER keeps BEFORE DELETE ON vms"
+                      " BEGIN SELECT RAISE(ABORT, 'it is kept'); END")
+        answer = self.create(self.alice, start=True)
+        vm, job = answer.value.split("'")[1], self.begun(answer)
+        self.ended(self.alice, job, ["create", vm, "failed"])
+        self.database("DROP TRIGGER keeps")
+        self.assertIn("the guest has ended", self.property(job, "Error", "Job"))
+        self.assertEqual(self.vms(), {vm})
+
     def test_autostart_that_was_cut_short(self):
         """The service that comes next starts it for the host, and not for its policy."""
         vm = self.made(self.alice, "'autostart': <true>")
@@ -87,6 +99,7 @@ class MonitorTest(VmCase):
         while self.alice.event()[2:] != ["start", vm, "done"]:
             pass
         self.assertEqual(self.property(vm, "Restarts"), "uint32 0")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import sqlite3
 import sys
 import tarfile
 import unittest
@@ -237,6 +238,21 @@ class SessionTest(unittest.TestCase):
                 self.assertNotEqual(result.returncode, 0)
                 self.refused("NotFound", ROOT_PATH, "Manager.FindImage", "bad", "{}")
                 self.assertEqual(self.session.leftovers(), {})
+
+    def test_undo_that_fails(self):
+        """What the import failed for is what is told, and Delete can be tried again."""
+        self.manager("GetCapacity", "a{sv}", "0")
+        with sqlite3.connect(self.session.state / "state.db") as db:
+            db.execute("CREATE TRIGGER keeps BEFORE DELETE ON images"
+                       " BEGIN SELECT RAISE(ABORT, 'it is kept'); END")
+        result = self.session.banger("image", "import", "bad", "/dev/null", status=None)
+        self.assertNotEqual(result.returncode, 0)
+        error = self.session.property(self.job_path(), "Job", "Error")
+        self.assertEqual(error["name"]["data"], BUS_NAME + ".Error.BadImage")
+        with sqlite3.connect(self.session.state / "state.db") as db:
+            db.execute("DROP TRIGGER keeps")
+        self.session.banger("image", "delete", "bad")
+        self.assertEqual(self.session.leftovers(), {})
 
     # Jobs
 
