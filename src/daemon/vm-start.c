@@ -383,30 +383,41 @@ banger_vm_boot_done (BangerVm *vm)
   banger_job_finish (job, NULL);
 }
 
+/* Of a guest that did not come up. Its VM may be deleted meanwhile. */
+typedef struct {
+  BangerService *service;
+  char *vm_id;
+  BangerJob *job;
+  GError *error;
+} Boot;
+
 static void
 on_boot_left (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autofree Failed *failed = data;
-  BangerVm *vm = failed->vm;
-  BangerJob *job = failed->job;
+  g_autofree Boot *boot = data;
+  g_autofree char *id = boot->vm_id;
+  BangerVm *vm = banger_service_vm (boot->service, id);
+  BangerJob *job = boot->job;
 
-  banger_vm_release_job (vm, job);
-  if (is_create (job) && vm->job == NULL
-      && g_error_matches (failed->error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
-    banger_vm_remove (vm, job, failed->error);
+  if (vm != NULL)
+    banger_vm_release_job (vm, job);
+  if (vm != NULL && is_create (job) && vm->job == NULL
+      && g_error_matches (boot->error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
+    banger_vm_remove (vm, job, boot->error);
   else
-    banger_job_finish (job, failed->error);
+    banger_job_finish (job, boot->error);
 }
 
 void
 banger_vm_boot_failed (BangerVm *vm, GError *error)
 {
-  Failed *failed = g_new0 (Failed, 1);
+  Boot *boot = g_new0 (Boot, 1);
 
-  failed->vm = vm;
-  failed->job = take_booting (vm);
-  failed->error = error;
-  banger_vm_wait_end_async (vm, on_boot_left, failed);
+  boot->service = vm->service;
+  boot->vm_id = g_strdup (vm->record->id);
+  boot->job = take_booting (vm);
+  boot->error = error;
+  banger_vm_wait_end_async (vm, on_boot_left, boot);
 }
 
 gboolean
