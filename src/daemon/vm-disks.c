@@ -76,13 +76,25 @@ open_disks (BangerVm *vm, int dirfd, GVariantDict *args, GError **error)
 }
 
 static gboolean
-mark (int dirfd, GError **error)
+mark (BangerVm *vm, GError **error)
 {
-  banger_autofd int fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  banger_autofd int dirfd = open_folder (vm, error);
+  banger_autofd int fd = -1;
 
+  if (dirfd < 0)
+    return FALSE;
+  fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0)
     banger_set_error_errno (error, errno, NULL, "the VM's folder cannot be written");
   return fd >= 0;
+}
+
+/* Brings the VM's folder to the disk: the mark before a worker begins, and what it has done before
+ * the mark goes. Else a host that loses its power could keep the one without the other. */
+static void
+sync_folder (BangerVm *vm, GAsyncReadyCallback callback, gpointer data)
+{
+  banger_files_sync_async (vm->service, BANGER_OBJECT_VM, vm->record->id, callback, data);
 }
 
 /* Once a worker is done; else the mark stays, and the disks are recovered before they are used. */
@@ -120,35 +132,58 @@ change_free (gpointer data)
 }
 
 static void
+end_change (GTask *task, GError *error)
+{
+  if (error == NULL)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+  g_object_unref (task);
+}
+
+static void
+on_changes_synced (GObject *source, GAsyncResult *result, gpointer data)
+{
+  GTask *task = data;
+  Change *change = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (banger_files_finish (result, NULL, &error))
+    unmark (change->vm, &error);
+  end_change (task, error);
+}
+
+static void
 on_changed (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autoptr (GTask) task = data;
+  GTask *task = data;
   Change *change = g_task_get_task_data (task);
   GError *error = NULL;
   g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
 
-  if (done != NULL && unmark (change->vm, &error))
-    g_task_return_boolean (task, TRUE);
+  if (done != NULL)
+    sync_folder (change->vm, on_changes_synced, task);
   else
-    g_task_return_error (task, error);
+    end_change (task, error);
 }
 
 static void
-run_change (GTask *task)
+on_marked (GObject *source, GAsyncResult *result, gpointer data)
 {
+  GTask *task = data;
   Change *change = g_task_get_task_data (task);
   GError *error = NULL;
-  banger_autofd int dirfd = open_folder (change->vm, &error);
+  banger_autofd int dirfd
+      = banger_files_finish (result, NULL, &error) ? open_folder (change->vm, &error) : -1;
   g_autoptr (GUnixFDList) fds = NULL;
   GVariantDict args;
 
   g_variant_dict_init (&args, NULL);
-  if (dirfd >= 0 && mark (dirfd, &error))
+  if (dirfd >= 0)
     fds = open_disks (change->vm, dirfd, &args, &error);
   if (fds == NULL) {
     g_variant_dict_clear (&args);
-    g_task_return_error (task, error);
-    g_object_unref (task);
+    end_change (task, error);
     return;
   }
   g_variant_dict_insert (&args, "bytes", "t", change->change.disk_bytes);
@@ -157,6 +192,18 @@ run_change (GTask *task)
     g_variant_dict_insert (&args, "authorized-keys", "s", change->keys);
   banger_worker_run_async (change->vm->service, change->job, "change-disks",
                            g_variant_dict_end (&args), fds, on_changed, task);
+}
+
+static void
+run_change (GTask *task)
+{
+  Change *change = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (mark (change->vm, &error))
+    sync_folder (change->vm, on_marked, task);
+  else
+    end_change (task, error);
 }
 
 static gboolean
@@ -264,54 +311,107 @@ allocated (BangerVm *vm)
   return bytes;
 }
 
+/* Takes @error; NULL: it is done. */
 static void
-on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
+end_trim (Trim *trim, GError *error)
 {
-  g_autofree Trim *trim = data;
   BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
-  g_autofree char *id = trim->vm_id;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
-  g_autoptr (BangerJob) job = trim->job;
+  g_autoptr (GError) why = error;
   g_autoptr (GPtrArray) tasks = NULL;
 
-  if (vm == NULL) /* deleted meanwhile */
-    return;
-  vm->trim = NULL;
-  tasks = g_steal_pointer (&vm->trim_tasks);
-  vm->trim_tasks = g_ptr_array_new ();
-  if (done != NULL && unmark (vm, &error))
-    vm->trimmed_bytes = allocated (vm);
-  else if (!g_error_matches (error, BANGER_ERROR, BANGER_ERROR_CANCELLED))
-    g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
-  for (guint i = 0; i < tasks->len; i++)
-    go_on (tasks->pdata[i]);
+  if (vm != NULL) { /* else it was deleted meanwhile */
+    vm->trim = NULL;
+    tasks = g_steal_pointer (&vm->trim_tasks);
+    vm->trim_tasks = g_ptr_array_new ();
+    if (why == NULL)
+      vm->trimmed_bytes = allocated (vm);
+    else if (!g_error_matches (why, BANGER_ERROR, BANGER_ERROR_CANCELLED))
+      g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, why->message);
+    for (guint i = 0; i < tasks->len; i++)
+      go_on (tasks->pdata[i]);
+  }
+  banger_job_free (trim->job);
+  g_free (trim->vm_id);
+  g_free (trim);
 }
 
 static void
-trim (BangerVm *vm)
+on_trim_synced (GObject *source, GAsyncResult *result, gpointer data)
 {
-  g_autoptr (GError) error = NULL;
-  banger_autofd int dirfd = open_folder (vm, &error);
+  Trim *trim = data;
+  BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
+  GError *error = NULL;
+
+  if (banger_files_finish (result, NULL, &error) && vm != NULL)
+    unmark (vm, &error);
+  end_trim (trim, error);
+}
+
+static void
+on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Trim *trim = data;
+  BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
+  GError *error = NULL;
+  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+
+  if (done != NULL && vm != NULL)
+    sync_folder (vm, on_trim_synced, trim);
+  else
+    end_trim (trim, error);
+}
+
+/* Somebody may want to use the disks by now, and nothing has been done to them. */
+static gboolean
+goes_on (Trim *trim, BangerVm *vm, GError **error)
+{
+  if (!banger_job_is_cancelled (trim->job))
+    return TRUE;
+  if (unmark (vm, error))
+    banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "was cancelled");
+  return FALSE;
+}
+
+static void
+on_marked_for_trim (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Trim *trim = data;
+  BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
+  GError *error = NULL;
+  gboolean marked = banger_files_finish (result, NULL, &error) && vm != NULL;
+  banger_autofd int dirfd = marked && goes_on (trim, vm, &error) ? open_folder (vm, &error) : -1;
   g_autoptr (GUnixFDList) fds = NULL;
   GVariantDict args;
-  Trim *job = NULL;
 
   g_variant_dict_init (&args, NULL);
-  fds = dirfd >= 0 && mark (dirfd, &error) ? open_disks (vm, dirfd, &args, &error) : NULL;
+  if (dirfd >= 0)
+    fds = open_disks (vm, dirfd, &args, &error);
   if (fds == NULL) {
     g_variant_dict_clear (&args);
+    end_trim (trim, error);
+    return;
+  }
+  banger_worker_run_async (trim->service, trim->job, "trim-disks", g_variant_dict_end (&args), fds,
+                           on_trimmed, trim);
+}
+
+static void
+begin_trim (BangerVm *vm)
+{
+  g_autoptr (GError) error = NULL;
+  Trim *trim = NULL;
+
+  if (!mark (vm, &error)) {
     g_message ("vm '%s': its disks were not trimmed: %s", vm->record->name, error->message);
     return;
   }
-  job = g_new0 (Trim, 1);
-  job->service = vm->service;
-  job->vm_id = g_strdup (vm->record->id);
+  trim = g_new0 (Trim, 1);
+  trim->service = vm->service;
+  trim->vm_id = g_strdup (vm->record->id);
   /* Nobody asked for it and nobody waits for it: it is not on the bus. */
-  job->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
-                                        vm->record->owner_uid, TRUE);
-  banger_worker_run_async (vm->service, job->job, "trim-disks", g_variant_dict_end (&args), fds,
-                           on_trimmed, job);
+  trim->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
+                                         vm->record->owner_uid, TRUE);
+  sync_folder (vm, on_marked_for_trim, trim);
 }
 
 static gboolean
@@ -322,7 +422,7 @@ on_trim_timer (gpointer data)
   vm->trim_timer = 0;
   if (vm->trim == NULL && vm->job == NULL && vm->monitor == NULL && vm->leaving == NULL
       && allocated (vm) >= vm->trimmed_bytes + TRIM_STEP)
-    trim (vm);
+    begin_trim (vm);
   return G_SOURCE_REMOVE;
 }
 

@@ -11,6 +11,8 @@
  *   full N            from the Nth change of a file of the state on there is no space left
  *   full-once N       there is none for the Nth change alone
  *   crash N           whoever makes the Nth change is killed before it
+ *   order             whoever changes a file before the mark of its VM is on the disk, or removes
+ * the mark before the file is, is noted and goes on; what came in its order is counted as a change
  *   hole N            whoever makes the Nth hole in a file waits before it
  * STAGE is "-" before the first. Beside it the clock of the day can be set.
  */
@@ -48,6 +50,7 @@ typedef struct {
   atomic_uint changes; /* of files of the state */
   atomic_uint reached; /* the stage of the plan was written */
   atomic_int hit;      /* pid of whom it befell */
+  atomic_int order;    /* how far a change of disks has come */
   atomic_llong ahead;  /* seconds that the clock of the day is ahead */
 } Plan;
 
@@ -265,6 +268,77 @@ refuse_change (void)
   return TRUE;
 }
 
+/* Each waits for the one before. */
+enum { UNMARKED, MARKED, MARK_SYNCED, CHANGED, CHANGE_SYNCED };
+
+static gboolean
+comes_after (int step)
+{
+  if (atomic_load (&plan->order) != step)
+    return FALSE;
+  atomic_store (&plan->order, step + 1);
+  atomic_fetch_add (&plan->changes, 1);
+  return TRUE;
+}
+
+static gboolean
+is_mark (const char *name)
+{
+  return is_planned ("order") && strcmp (name, "changing") == 0;
+}
+
+static void
+note_marked (const char *name)
+{
+  if (is_mark (name))
+    comes_after (UNMARKED);
+}
+
+static void
+note_unmarked (const char *name)
+{
+  if (!is_mark (name))
+    return;
+  if (atomic_load (&plan->order) != CHANGE_SYNCED)
+    note_hit ();
+  atomic_store (&plan->order, UNMARKED);
+}
+
+static gboolean
+is_program (const char *name)
+{
+  return strstr (program_invocation_name, name) != NULL;
+}
+
+static void
+note_changed (void)
+{
+  if (!is_planned ("order") || !is_program ("banger-worker"))
+    return;
+  if (atomic_load (&plan->order) < MARK_SYNCED)
+    note_hit ();
+  if (!comes_after (MARK_SYNCED))
+    atomic_store (&plan->order, CHANGED);
+}
+
+static void
+note_synced (int fd)
+{
+  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", fd);
+  g_autofree char *path = NULL;
+  struct stat info;
+
+  if (!is_planned ("order") || !is_program ("bangerd") || fstat (fd, &info) < 0)
+    return;
+  path = g_file_read_link (link, NULL);
+  if (path == NULL || strstr (path, "/vms/") == NULL) /* the database has an order of its own */
+    return;
+  if (S_ISDIR (info.st_mode))
+    comes_after (MARKED);
+  else if (S_ISREG (info.st_mode))
+    comes_after (CHANGED);
+}
+
 static gboolean
 is_counting (void)
 {
@@ -313,6 +387,7 @@ PUBLIC ssize_t
 pwrite (int fd, const void *data, size_t length, off_t offset)
 {
   REAL (pwrite);
+  note_changed ();
   return refuse_on (fd) ? -1 : real (fd, data, length, offset);
 }
 
@@ -320,6 +395,7 @@ PUBLIC ssize_t
 pwrite64 (int fd, const void *data, size_t length, off64_t offset)
 {
   REAL (pwrite64);
+  note_changed ();
   return refuse_on (fd) ? -1 : real (fd, data, length, offset);
 }
 
@@ -370,7 +446,11 @@ PUBLIC int
 fsync (int fd)
 {
   REAL (fsync);
-  return refuse_on (fd) ? -1 : real (fd);
+  int result = refuse_on (fd) ? -1 : real (fd);
+
+  if (result == 0)
+    note_synced (fd);
+  return result;
 }
 
 PUBLIC int
@@ -384,6 +464,7 @@ PUBLIC int
 ftruncate (int fd, off_t length)
 {
   REAL (ftruncate);
+  note_changed ();
   may_crash_on (fd);
   return real (fd, length);
 }
@@ -392,6 +473,7 @@ PUBLIC int
 ftruncate64 (int fd, off64_t length)
 {
   REAL (ftruncate64);
+  note_changed ();
   may_crash_on (fd);
   return real (fd, length);
 }
@@ -407,6 +489,7 @@ PUBLIC int
 unlinkat (int dirfd, const char *name, int flags)
 {
   REAL (unlinkat);
+  note_unmarked (name);
   may_crash_on (dirfd);
   return real (dirfd, name, flags);
 }
@@ -442,6 +525,8 @@ openat (int dirfd, const char *name, int flags, ...)
   va_start (args, flags);
   mode = mode_of (flags, args);
   va_end (args);
+  if ((flags & O_CREAT) != 0)
+    note_marked (name);
   return refuse_open (dirfd, name, flags) ? -1 : real (dirfd, name, flags, mode);
 }
 
@@ -455,5 +540,7 @@ openat64 (int dirfd, const char *name, int flags, ...)
   va_start (args, flags);
   mode = mode_of (flags, args);
   va_end (args);
+  if ((flags & O_CREAT) != 0)
+    note_marked (name);
   return refuse_open (dirfd, name, flags) ? -1 : real (dirfd, name, flags, mode);
 }

@@ -81,6 +81,17 @@ class CutTest(Disks, BangerTest):
         self.assertIn("number-%d" % number, self.sh("each", "cat /root/.ssh/authorized_keys"))
         self.assertEqual(self.sh("each", "cat /etc/file /root/file"), "one\ntwo\n")
 
+    def test_order_on_the_disk(self):
+        """A host that loses its power keeps the mark for as long as a change may be half made."""
+        path = self.create("order", "overlay", "--disk", "64M", "--work", "64M", "--no-start")
+        for change in (("--disk", "128M"), ("--work", "128M"), ("--disk", "192M", "--work", "192M")):
+            with self.subTest(change=change):
+                self.session.plan.set("order")
+                self.session.banger("vm", "set", "order", *change)
+                changes, _, hit = self.session.plan.numbers()
+                self.assertEqual((changes, hit), (4, 0))
+                self.assertFalse(self.mark(path).exists())
+
     def test_killed_while_it_grows(self):
         """At moments that are spread over the time that it takes."""
         for root, program in (("overlay", "bangerd"), ("clone", "banger-worker")):
