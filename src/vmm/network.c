@@ -177,6 +177,9 @@ ask_for_gateway (BangerNetworkLink *self, GError **error)
   inet_pton (AF_INET, BANGER_NETWORK_GATEWAY, question.arp.arp_tpa);
   if (send (self->passt, &question, sizeof question, MSG_NOSIGNAL) == sizeof question)
     return TRUE;
+  /* It has ended already: what it said of that follows. */
+  if (errno == EPIPE || errno == ECONNRESET)
+    return TRUE;
   banger_set_error_errno (error, errno, "vmm", "passt cannot be asked");
   return FALSE;
 }
