@@ -126,8 +126,9 @@ class Session:
     def popen(self, *argv, **more):
         """A command in the session whose output is read as it comes, as bytes."""
         more.setdefault("stdin", subprocess.DEVNULL)
+        more.setdefault("stderr", subprocess.DEVNULL)
         return subprocess.Popen([str(a) for a in argv], env=self.env, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL, **more)
+                                **more)
 
     def processes(self, *programs):
         return leftovers.processes([str(self.state), str(self.runtime)],

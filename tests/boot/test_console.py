@@ -76,6 +76,11 @@ class ConsoleTest(VmTest):
         self.assertEqual(pipe.stdout.readline(), b"56789\r\n")
         _, before = self.watch("--tail", "64").expect("0123456789\r\n")
         self.assertIn("long ago\r\n", before)
+        fresh = self.watch("--tail", "0")
+        fresh.expect("leaves it")
+        self.say("from now on")
+        _, before = fresh.expect("from now on\r\n")
+        self.assertNotIn("0123456789", before)
 
     def test_one_does_not_read(self):
         """It loses what it missed; neither the guest nor the other waits for it."""

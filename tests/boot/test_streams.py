@@ -2,13 +2,18 @@
 """Consoles, logs, processes, statistics, waiting, and VMs for one command."""
 
 import json
+import os
 import signal
+import subprocess
 import unittest
 
 import fixtures
 from harness import SECONDS, BangerTest
 from session import wait_for_end
 from test_shell import Terminal
+
+# More than the agent takes at a time, fewer than all the streams that it takes.
+MANY = 40
 
 
 class StreamsTest(BangerTest):
@@ -96,6 +101,20 @@ class StreamsTest(BangerTest):
         self.assertIn("cpu_percent", lines[1])
         watch.send_signal(signal.SIGINT)
         self.assertEqual(watch.wait(SECONDS["command"]), 0)
+
+    def test_many_commands_at_once(self):
+        """The agent shakes few hands at a time: the others wait, and none is turned away."""
+        # Until all have begun the guest answers none of them.
+        qemu = next(iter(self.session.processes("qemu")))
+        os.kill(qemu, signal.SIGSTOP)
+        try:
+            echoes = [self.start("exec", "box", "--", "/bin/echo", str(number),
+                                 stderr=subprocess.PIPE) for number in range(MANY)]
+        finally:
+            os.kill(qemu, signal.SIGCONT)
+        for number, echo in enumerate(echoes):
+            output, errors = echo.communicate(timeout=SECONDS["busybox"])
+            self.assertEqual((echo.returncode, output), (0, b"%d\n" % number), errors)
 
     def test_wait(self):
         self.session.banger("vm", "create", "late", "--memory", "128M", "--no-start")
