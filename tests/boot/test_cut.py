@@ -10,6 +10,7 @@ import fixtures
 from disks import MIB, Disks, allocated
 from faults import FaultySession
 from harness import SECONDS, BangerTest, PropertyWatch
+from session import wait_for_end
 
 # More changes than a Set makes.
 CHANGES_MAX = 200
@@ -174,7 +175,7 @@ class CutTest(Disks, BangerTest):
         # bangerd, which takes its worker with it.
         worker = self.hold_trim("trims", 1)
         self.session.kill(service)
-        self.wait_until(lambda: not os.path.exists("/proc/%d" % worker), "the worker goes on")
+        self.assertTrue(wait_for_end(worker, SECONDS["command"]), "the worker goes on")
         self.assert_clean(*files)
         self.assert_littered(path)
         # The worker alone, of whom nobody waits for an answer.
