@@ -92,6 +92,7 @@ init (void)
 
   service.runtime_path = g_dir_make_tmp ("fuzz-XXXXXX", NULL);
   service.state_fd = service.runtime_fd = -1;
+  service.vms = g_hash_table_new (g_str_hash, g_str_equal);
   folder = g_build_filename (service.runtime_path, "vms", ID, NULL);
   g_assert_cmpint (g_mkdir_with_parents (folder, 0700), ==, 0);
   g_snprintf (address.sun_path, sizeof address.sun_path, "%s/control", folder);

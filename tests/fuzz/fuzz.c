@@ -36,7 +36,8 @@ run_target (const guint8 *bytes, gsize length)
 {
   g_autofree guint8 *copy = g_malloc (MAX (length, 1));
 
-  memcpy (copy, bytes, length);
+  if (length > 0)
+    memcpy (copy, bytes, length);
   return fuzz_target.run (copy, length);
 }
 
@@ -107,7 +108,8 @@ run_one (Fuzz *self, const guint8 *bytes, gsize length)
   guint64 saved_length = length;
 
   if (self->saved != NULL && length <= INPUT_MAX) {
-    memcpy (self->saved + sizeof saved_length, bytes, length);
+    if (length > 0)
+      memcpy (self->saved + sizeof saved_length, bytes, length);
     memcpy (self->saved, &saved_length, sizeof saved_length);
   }
   self->runs++;
@@ -158,6 +160,7 @@ mutate_once (Fuzz *self, GRand *random, GByteArray *bytes)
   /* Headers are short: half of all changes go into the first kilobyte. */
   guint at = below (random, below (random, 2) == 0 ? MIN (bytes->len, 1024) : bytes->len);
   guint64 number = pick_number (random);
+  guint width = widths[below (random, G_N_ELEMENTS (widths))];
 
   if (bytes->len == 0) {
     insert_piece (self, random, bytes);
@@ -177,7 +180,7 @@ mutate_once (Fuzz *self, GRand *random, GByteArray *bytes)
     g_byte_array_remove_range (bytes, at, 1 + below (random, MIN (bytes->len - at, 64)));
     break;
   case 4:
-    memcpy (bytes->data + at, &number, MIN (widths[below (random, 4)], bytes->len - at));
+    memcpy (bytes->data + at, &number, MIN (width, bytes->len - at));
     break;
   case 5:
     g_byte_array_set_size (bytes, at);

@@ -55,7 +55,9 @@ add_asset (BangerStore *store, BangerObjectKind kind)
   record->id = g_strdup (ID);
   record->name = g_strdup ("one");
   record->state = BANGER_ASSET_READY;
+  g_free (record->release);
   record->release = g_strdup ("6.1");
+  g_free (record->digest);
   record->digest = g_strdup ("sha256:0");
   g_assert_true (banger_store_add_asset (store, record, &error));
   g_assert_no_error (error);
