@@ -82,7 +82,7 @@ grow_text (AgentText *text, size_t length)
   return true;
 }
 
-static int
+static int __attribute__ ((format (printf, 2, 0)))
 add_once (AgentText *text, const char *format, va_list args)
 {
   size_t room = text->size - text->length;

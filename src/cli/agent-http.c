@@ -251,7 +251,8 @@ banger_http_ask (int fd, const char *method, const char *headers, guint seconds,
                  BangerHttpAnswer *answer, GError **error)
 {
   Waiting waiting = { 0 };
-  g_autoptr (BangerHttp) http = banger_http_new (fd, method, headers, on_done, &waiting);
+  g_autoptr (BangerHttp) http G_GNUC_UNUSED
+      = banger_http_new (fd, method, headers, on_done, &waiting);
 
   waiting.timer = g_timeout_add_seconds (seconds, on_late, &waiting);
   while (!waiting.done)

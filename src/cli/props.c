@@ -25,7 +25,7 @@ take_apart (GVariant *properties, GArray *into)
 
   g_variant_iter_init (&iter, properties);
   while ((entry = g_variant_iter_next_value (&iter)) != NULL) {
-    g_autoptr (GVariant) owned = entry, boxed = g_variant_get_child_value (entry, 1);
+    g_autoptr (GVariant) owned G_GNUC_UNUSED = entry, boxed = g_variant_get_child_value (entry, 1);
     Property property = { .key = g_variant_get_child_value (entry, 0) };
 
     property.name = g_variant_get_string (property.key, NULL);

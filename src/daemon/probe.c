@@ -255,8 +255,7 @@ passt_fix (void)
   static const char *const ways[] = {
     "sudo sysctl user.max_user_namespaces=10000",
     "sudo sysctl kernel.unprivileged_userns_clone=1",
-    "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0, or a profile of AppArmor for "
-    "passt",
+    "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0",
   };
 
   for (guint i = 0; i < G_N_ELEMENTS (settings); i++) {

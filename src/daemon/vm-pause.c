@@ -60,7 +60,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   BangerVm *vm = banger_service_vm (pause->service, vm_id);
   const char *name = vm != NULL ? vm->record->name : vm_id;
   GError *error = NULL;
-  g_autoptr (BangerMessage) answer
+  g_autoptr (BangerMessage) answer G_GNUC_UNUSED
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
   /* Its guest may have ended at the same time: then that is what its state says. */

@@ -89,7 +89,7 @@ test_defaults (void)
 static void
 test_configured_defaults (void)
 {
-  g_autoptr (BangerVmRecord) record = NULL, small = NULL;
+  g_autoptr (BangerVmRecord) record = NULL, small G_GNUC_UNUSED = NULL;
 
   config->vcpus = 64;
   config->memory_bytes = 256 * MIB;
