@@ -115,10 +115,10 @@ static void
 test_collect (void)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *rsa = write_file (".ssh/id_rsa.pub", "ssh-rsa RRRR\n");
-  g_autofree char *ecdsa = write_file (".ssh/id_ecdsa.pub", "ecdsa EEEE\n");
-  g_autofree char *private_key = write_file (".ssh/id_rsa", "secret\n");
-  g_autofree char *other = write_file (".ssh/known_hosts.pub", "other\n");
+  g_autofree char *rsa G_GNUC_UNUSED = write_file (".ssh/id_rsa.pub", "ssh-rsa RRRR\n");
+  g_autofree char *ecdsa G_GNUC_UNUSED = write_file (".ssh/id_ecdsa.pub", "ecdsa EEEE\n");
+  g_autofree char *private_key G_GNUC_UNUSED = write_file (".ssh/id_rsa", "secret\n");
+  g_autofree char *other G_GNUC_UNUSED = write_file (".ssh/known_hosts.pub", "other\n");
   g_autofree char *file = write_file ("file.pub", "ssh-rsa FFFF\nssh-rsa RRRR\n");
   const char *files[] = { file, NULL };
   g_autofree char *keys = banger_keys_collect (files, &error);
