@@ -63,7 +63,7 @@ arm (BangerVm *vm, guint wait_ms)
   vm->start_timer = g_timeout_add (wait_ms, on_due, vm);
 }
 
-/* The second that is told has begun when the start begins. */
+/* The start begins before the second that is told has. */
 static void
 plan (BangerVm *vm, BangerPlan why, guint seconds)
 {
