@@ -172,7 +172,7 @@ take_publish (const Take *take, GError **error)
   /* None are none anywhere: what a VM published before can be taken from it. */
   if (*given != NULL && take->bounds->mode == BANGER_MODE_SYSTEM)
     return refuse (take, BANGER_ERROR_NOT_SUPPORTED, "use banger on the session bus", error,
-                   "cannot be had: on the system bus a VM's monitor has no network yet");
+                   "cannot be had: on the system bus a VM's monitor has no network");
   published = banger_publish_normalise (given, take->bounds->config->publish_any, error);
   if (published == NULL)
     return FALSE;

@@ -175,7 +175,7 @@ class LimitsTest(VmCase):
         self.assertIn("option 'network' cannot be user on the system bus", answer.message)
         answer = self.create(self.alice, "'publish': <['8080:80']>")
         self.assertEqual(answer.word, "NotSupported", answer)
-        self.assertIn("on the system bus a VM's monitor has no network yet", answer.message)
+        self.assertIn("on the system bus a VM's monitor has no network", answer.message)
         vm = self.made(self.alice, "'root': <'clone'>, 'publish': <@as []>,"
                        " 'restart': <'always'>, 'autostart': <true>, 'labels': <{'a': 'b'}>,"
                        " 'authorized-keys': <'ssh-ed25519 AAAA me'>")
