@@ -10,7 +10,13 @@
 
 /* A gap that is smaller is not worth a hole. */
 #define HOLE_MIN (64u << 10)
-/* A program that was killed with its parent may still be on its way out. */
+/*
+ * A program that was killed with its parent, such as the e2fsck of a worker before this one, may
+ * still be on its way out. It is nobody's child here and holds no lock, so that there is no process
+ * and no lock to wait for, and of the file itself the kernel tells too early: inotify's IN_CLOSE
+ * comes before the count of who has it open, which is what a lease goes by, is taken back
+ * (__fput in fs/file_table.c). What is left is to ask a few times.
+ */
 #define LET_GO_MS 1000
 #define LET_GO_STEP_MS 20
 

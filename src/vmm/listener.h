@@ -15,7 +15,8 @@ typedef struct {
 BangerListener *banger_listener_parse (const char *text, GError **error);
 /* Binds and listens; says why it cannot. */
 gboolean banger_listener_listen (BangerListener *listener, GError **error);
-/* Gives the address up for now, but keeps the socket; and takes it again. */
+/* Gives the address up to a listener that is to take this one's place, but keeps the socket; and
+ * takes the address again where that one cannot listen. */
 void banger_listener_suspend (BangerListener *listener);
 void banger_listener_resume (BangerListener *listener);
 void banger_listener_free (BangerListener *listener);
