@@ -292,8 +292,9 @@ GStrv
 banger_text_near (const char *word, const char *const *known)
 {
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  gsize length = strlen (word);
-  guint limit = length < 3 ? 1 : MIN (length / 3 + 1, 4), found = 0;
+  /* The dashes of an option are no letters that somebody got right. */
+  gsize length = strlen (word + strspn (word, "-"));
+  guint limit = CLAMP (length / 3, 1, 3), found = 0;
 
   if (length > 2 * BANGER_NAME_MAX)
     return g_strv_builder_end (builder);

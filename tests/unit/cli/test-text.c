@@ -169,6 +169,18 @@ test_words (void)
   g_assert_cmpstr (exact, ==, "2026-01-02T03:04:05.000042Z");
 }
 
+/* @near: the one that is offered; NULL: none. */
+static void
+assert_near (const char *word, const char *near)
+{
+  const char *const known[]
+      = { "vcpus", "--vcpus", "ls", "restart", "publish", "autostart", "no-autostart", NULL };
+  g_auto (GStrv) found = banger_text_near (word, known);
+  g_autofree char *all = g_strjoinv (" ", found);
+
+  g_assert_cmpstr (all, ==, near != NULL ? near : "");
+}
+
 static void
 test_near (void)
 {
@@ -187,6 +199,21 @@ test_near (void)
   g_assert_cmpstr (one, ==, "did you mean 'web'?");
   g_assert_cmpstr (two, ==, "did you mean 'db-1' or 'db-2'?");
   g_assert_null (none);
+  assert_near ("vcpu", "vcpus");
+  assert_near ("--vpcus", "--vcpus");
+  assert_near ("ls", "ls");
+  assert_near ("lss", "ls");
+  assert_near ("pubilshe", "publish");
+  assert_near ("autostrat", "autostart");
+  assert_near ("no-autstrat", "no-autostart");
+  /* A third of the letters may be wrong, and never more than three of them. */
+  assert_near ("bogus", NULL);
+  assert_near ("--bogus", NULL);
+  assert_near ("--verbose", NULL);
+  assert_near ("cpu", NULL);
+  assert_near ("pubxyzh", NULL);
+  assert_near ("xx-autowxyzt", NULL);
+  assert_near ("x", NULL);
   g_assert_null (of_none);
   g_assert_null (too_long);
 }
