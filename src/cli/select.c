@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of what is asked about: more names would hide the question. */
+#define NAMES_SHOWN 5
+
 static gboolean
 is_pattern (const char *word)
 {
@@ -152,19 +155,47 @@ agrees (const char *question)
   return yes;
 }
 
+static char *
+count_text (BangerObjectKind kind, guint n)
+{
+  switch (kind) {
+  case BANGER_OBJECT_IMAGE:
+    return g_strdup_printf (ngettext ("%u image", "%u images", n), n);
+  case BANGER_OBJECT_KERNEL:
+    return g_strdup_printf (ngettext ("%u kernel", "%u kernels", n), n);
+  default:
+    return g_strdup_printf (ngettext ("%u VM", "%u VMs", n), n);
+  }
+}
+
+/* "7 VMs: a, b, c, d, e and 2 more": how much is at stake is read before which. */
+static char *
+stake_text (BangerObjectKind kind, GPtrArray *names)
+{
+  g_autofree char *count = count_text (kind, names->len), *shown = NULL;
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = 0; i < MIN (names->len, NAMES_SHOWN); i++)
+    g_string_append_printf (text, "%s%s", i > 0 ? ", " : "",
+                            (const char *)g_ptr_array_index (names, i));
+  shown = banger_text_escape (text->str, -1);
+  if (names->len <= NAMES_SHOWN)
+    return g_strdup_printf ("%s: %s", count, shown);
+  /* Translators: "7 VMs: a, b, c, d, e and 2 more" */
+  return g_strdup_printf (_ ("%s: %s and %u more"), count, shown, names->len - NAMES_SHOWN);
+}
+
 static gboolean
-confirm (BangerArgs *args, GPtrArray *names, GError **error)
+confirm (BangerArgs *args, BangerObjectKind kind, GPtrArray *names, GError **error)
 {
   g_autofree char *command = banger_command_name (banger_args_command (args));
-  g_autofree char *all = NULL, *question = NULL, *instead = NULL;
+  g_autofree char *stake = NULL, *question = NULL, *instead = NULL;
 
   if (names->len == 0 || banger_args_has_flag (args, "yes"))
     return TRUE;
-  g_ptr_array_add (names, NULL);
-  all = g_strjoinv (", ", (char **)names->pdata);
-  g_ptr_array_remove_index (names, names->len - 1);
+  stake = stake_text (kind, names);
   if (!banger_args_flag (args, "no-input") && isatty (STDIN_FILENO) && isatty (STDERR_FILENO)) {
-    question = g_strdup_printf (_ ("%s: %s? [y/N]"), command, all);
+    question = g_strdup_printf (_ ("%s: %s? [y/N]"), command, stake);
     if (agrees (question))
       return TRUE;
     banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, _ ("nothing was done"));
@@ -172,7 +203,7 @@ confirm (BangerArgs *args, GPtrArray *names, GError **error)
   }
   instead = banger_args_line (args, "--yes");
   banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, instead,
-                    _ ("%s: %s: nobody can be asked whether this is meant"), command, all);
+                    _ ("%s: %s: nobody can be asked whether this is meant"), command, stake);
   return FALSE;
 }
 
@@ -194,7 +225,7 @@ banger_select (BangerClient *client, BangerArgs *args, const char *const *words,
   }
   if (broad && !choose (client, args, words, selection, names, error))
     return NULL;
-  if (broad && selection->destructive && !confirm (args, names, error))
+  if (broad && selection->destructive && !confirm (args, selection->kind, names, error))
     return NULL;
   g_ptr_array_add (names, NULL);
   return (GStrv)g_ptr_array_steal (names, NULL);

@@ -3,6 +3,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import unittest
@@ -125,13 +126,27 @@ class Select(CliTest):
     def test_question(self):
         status, said = self.answer(b"n")
         self.assertEqual(status, 9, said)
-        self.assertIn("debian, debian-old?", said)
+        self.assertIn("image delete: 2 images: debian, debian-old? [y/N]", said)
         self.assertEqual(len(self.names()), 3)
         status, said = self.answer(b"")
         self.assertEqual(status, 9, said)
         status, said = self.answer(b"y")
         self.assertEqual(status, 0, said)
         self.assertEqual(self.names(), ["alpine"])
+
+    def test_question_of_many(self):
+        """How many comes first, and no more names than can be read at a glance."""
+        for i in range(4):
+            self.session.import_image("deb-%d" % i, self.tar)
+        self.addCleanup(self.delete, "--all", "-y")
+        status, said = self.answer(b"n")
+        self.assertEqual(status, 9, said)
+        listed = self.session.banger("image", "list", "-q").stdout.split()
+        self.assertEqual(len([n for n in listed if n.startswith("deb")]), 6)
+        shown, = re.findall(r"image delete: 6 images: (.*) and 1 more\? \[y/N\]", said)
+        self.assertEqual(len(set(shown.split(", ")) & set(listed)), 5)
+        refused = self.delete("deb*", status=9).stderr
+        self.assertIn("6 images: %s and 1 more: nobody can be asked" % shown, refused)
 
     def test_nothing_is_meant(self):
         self.delete("cent*", "-y", status=3)
