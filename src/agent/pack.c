@@ -65,26 +65,45 @@ fault (Pack *pack, const char *why)
   pack->failed = true;
 }
 
-/* True if there is another name already, in *@found; else this becomes the first. */
-static bool
-find_name (Pack *pack, const struct stat *info, const char **found)
+static Name **
+list_of (Pack *pack, const struct stat *info)
 {
-  Name **list = &pack->names[(info->st_ino ^ info->st_dev) % 1024];
-  Name *name = *list;
+  return &pack->names[(info->st_ino ^ info->st_dev) % 1024];
+}
+
+/* The name that a file has in the archive already, or NULL. */
+static const char *
+find_name (Pack *pack, const struct stat *info)
+{
+  const Name *name = *list_of (pack, info);
 
   while (name != NULL && (name->inode != info->st_ino || name->device != info->st_dev))
     name = name->next;
-  if (name != NULL) {
-    *found = name->path;
-    return true;
-  }
-  name = malloc (sizeof *name + pack->length + 1);
-  if (name != NULL) {
-    *name = (Name){ .next = *list, .device = info->st_dev, .inode = info->st_ino };
-    memcpy (name->path, pack->path, pack->length + 1);
-    *list = name;
-  }
-  return false;
+  return name != NULL ? name->path : NULL;
+}
+
+static void
+add_name (Pack *pack, const struct stat *info)
+{
+  Name **list = list_of (pack, info);
+  Name *name = malloc (sizeof *name + pack->length + 1);
+
+  /* Without memory its other names become files of their own. */
+  if (name == NULL)
+    return;
+  *name = (Name){ .next = *list, .device = info->st_dev, .inode = info->st_ino };
+  memcpy (name->path, pack->path, pack->length + 1);
+  *list = name;
+}
+
+/* What is no folder. Its other names become links to this one, and so it has a name only now that
+ * it is in the archive: what cannot be read, or is left out, is so under each. */
+static void
+write_entry (Pack *pack, const AgentTarEntry *entry, const struct stat *info)
+{
+  agent_tar_write_entry (&pack->tar, entry);
+  if (info->st_nlink > 1)
+    add_name (pack, info);
 }
 
 /* What the user set, and capabilities: no other has a meaning elsewhere. */
@@ -173,7 +192,7 @@ pack_small (Pack *pack, int fd, AgentTarEntry *entry, const struct stat *info)
     fault (pack, strerror (errno));
     return;
   }
-  agent_tar_write_entry (&pack->tar, entry);
+  write_entry (pack, entry, info);
   agent_tar_write (&pack->tar, pack->small, (size_t)entry->size);
   agent_tar_pad (&pack->tar, entry->size);
 }
@@ -189,7 +208,7 @@ pack_large (Pack *pack, int fd, AgentTarEntry *entry, const struct stat *info)
   entry->real_size = (uint64_t)info->st_size;
   if (!entry->sparse)
     entry->size = entry->real_size;
-  agent_tar_write_entry (&pack->tar, entry);
+  write_entry (pack, entry, info);
   for (size_t i = 0; i < (entry->sparse ? entry->n_extents : 1); i++) {
     const AgentTarExtent *extent = entry->sparse ? &entry->extents[i] : &whole;
 
@@ -300,7 +319,7 @@ pack_folder (Pack *pack, int dir, const char *name, AgentTarEntry *entry, const 
 }
 
 static void
-pack_symlink (Pack *pack, int dir, const char *name, AgentTarEntry *entry)
+pack_symlink (Pack *pack, int dir, const char *name, AgentTarEntry *entry, const struct stat *info)
 {
   char target[4097];
   ssize_t n = readlinkat (dir, name, target, sizeof target - 1);
@@ -311,7 +330,7 @@ pack_symlink (Pack *pack, int dir, const char *name, AgentTarEntry *entry)
   }
   target[n] = '\0';
   entry->link = target;
-  agent_tar_write_entry (&pack->tar, entry);
+  write_entry (pack, entry, info);
 }
 
 /* Whatever is there; @parent is NULL for what was named. */
@@ -329,7 +348,9 @@ pack_entry (Pack *pack, int dir, const char *name, const struct stat *parent, un
   entry.uid = info.st_uid;
   entry.gid = info.st_gid;
   entry.mtime = info.st_mtim;
-  if (!S_ISDIR (info.st_mode) && info.st_nlink > 1 && find_name (pack, &info, &entry.link)) {
+  if (!S_ISDIR (info.st_mode) && info.st_nlink > 1)
+    entry.link = find_name (pack, &info);
+  if (entry.link != NULL) {
     entry.type = AGENT_TAR_HARDLINK;
     agent_tar_write_entry (&pack->tar, &entry);
     return;
@@ -349,9 +370,9 @@ pack_entry (Pack *pack, int dir, const char *name, const struct stat *parent, un
   else if (S_ISDIR (info.st_mode))
     pack_folder (pack, dir, name, &entry, &info, parent, depth);
   else if (S_ISLNK (info.st_mode))
-    pack_symlink (pack, dir, name, &entry);
+    pack_symlink (pack, dir, name, &entry, &info);
   else if (!S_ISSOCK (info.st_mode)) /* no archive has these: who listens makes them */
-    agent_tar_write_entry (&pack->tar, &entry);
+    write_entry (pack, &entry, &info);
 }
 
 /* The last component of @path; "." of a path that ends in one that has no name of its own. */

@@ -2,10 +2,12 @@
 """The agent's archives against GNU tar's and tarfile's, and what hostile ones come to."""
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import tarfile
@@ -25,12 +27,20 @@ def run(*argv, data=b"", **more):
                           timeout=SECONDS, **more)
 
 
-def pack(*paths, cwd=None):
-    return run(PROGRAM, "pack", *paths, cwd=cwd)
+def pack(*paths, cwd=None, **more):
+    return run(PROGRAM, "pack", *paths, cwd=cwd, **more)
 
 
-def unpack(folder, archive, *options):
-    return run(PROGRAM, "unpack", folder, *options, data=archive)
+def unpack(folder, archive, *options, **more):
+    return run(PROGRAM, "unpack", folder, *options, data=archive, **more)
+
+
+def without_rights():
+    """What runs after this reads no file that its mode forbids and gives none away, root or not."""
+    libc, pr_capbset_drop = ctypes.CDLL(None, use_errno=True), 24
+    for capability in (0, 1, 2) if ROOT else ():  # CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH
+        if libc.prctl(pr_capbset_drop, capability, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
 
 
 def sparse_file(path, size, pieces):
@@ -295,6 +305,26 @@ class PlaceTest(Case):
         self.assert_bad(result, "missing: No such file or directory\n")
         self.assert_good(unpack(self.out, result.stdout))
         self.assertEqual(os.listdir(self.out), ["there"])
+
+    def test_names_of_what_is_not_there(self):
+        """A link to what is not in the archive would be a fault of who unpacks it."""
+        tree = self.top / "tree"
+        tree.mkdir()
+        for name in ("small", "large"):
+            (tree / name).write_bytes(bytes(70000 if name == "large" else 5))
+            (tree / name).chmod(0)
+            os.link(tree / name, tree / (name + "-again"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tree / "socket"))
+        os.link(tree / "socket", tree / "socket-again")
+        (tree / "there").write_text("1")
+        result = pack(tree, preexec_fn=without_rights)
+        self.assert_bad(result)
+        self.assertEqual(set(result.stderr.decode().splitlines()), {
+            "tree/%s: Permission denied" % name
+            for name in ("large", "large-again", "small", "small-again")})
+        self.assert_good(unpack(self.out, result.stdout))
+        self.assertEqual(os.listdir(self.out / "tree"), ["there"])
 
     def test_the_kernels_files(self):
         """They do not say how long they are."""
