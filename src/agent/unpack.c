@@ -185,11 +185,12 @@ forget_parent (Unpack *unpack)
   unpack->parent = -1;
 }
 
-/* Set-id bits mean something only with the owners that they were given with. */
+/* Set-id bits and capabilities mean something only with the owners that they were given with: who
+ * gets another owner than in the archive gets none. */
 static mode_t
-mode_of (const Unpack *unpack, mode_t mode)
+mode_of (mode_t mode, bool owned)
 {
-  return unpack->options->keep_owners ? mode & 07777 : mode & 01777;
+  return owned ? mode & 07777 : mode & 01777;
 }
 
 /* Makes a new thing in @dir, beside what has its name already: @make is called with names until one
@@ -284,13 +285,13 @@ write_data (Unpack *unpack, int fd, const AgentTarEntry *entry)
 }
 
 static void
-set_xattrs (Unpack *unpack, int fd, const AgentTarEntry *entry)
+set_xattrs (Unpack *unpack, int fd, const AgentTarEntry *entry, bool owned)
 {
   for (unsigned i = 0; i < entry->n_xattrs; i++) {
     const AgentTarXattr *xattr = &entry->xattrs[i];
     bool capability = strcmp (xattr->name, "security.capability") == 0;
 
-    if (capability ? !unpack->options->keep_owners : strncmp (xattr->name, "user.", 5) != 0)
+    if (capability ? !owned : strncmp (xattr->name, "user.", 5) != 0)
       continue;
     /* A file system without these is no reason to fail. */
     if (fsetxattr (fd, xattr->name, xattr->value, xattr->size, 0) != 0 && errno != ENOTSUP)
@@ -298,17 +299,28 @@ set_xattrs (Unpack *unpack, int fd, const AgentTarEntry *entry)
   }
 }
 
+/* True once the archive's owner is the file's. */
+static bool
+give_away (Unpack *unpack, int fd, const char *path, uid_t uid, gid_t gid)
+{
+  if (!unpack->options->keep_owners)
+    return false;
+  if (fchown (fd, uid, gid) == 0)
+    return true;
+  fault_errno (unpack, path);
+  return false;
+}
+
 /* Owner, mode, time: in this order, as a new owner takes set-id bits away. */
 static void
 set_attributes (Unpack *unpack, int fd, const AgentTarEntry *entry)
 {
   const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, entry->mtime };
+  bool owned = give_away (unpack, fd, unpack->path, (uid_t)entry->uid, (gid_t)entry->gid);
 
-  if (unpack->options->keep_owners && fchown (fd, (uid_t)entry->uid, (gid_t)entry->gid) != 0)
+  if (fchmod (fd, mode_of (entry->mode, owned)) != 0 || futimens (fd, times) != 0)
     fault_errno (unpack, unpack->path);
-  if (fchmod (fd, mode_of (unpack, entry->mode)) != 0 || futimens (fd, times) != 0)
-    fault_errno (unpack, unpack->path);
-  set_xattrs (unpack, fd, entry);
+  set_xattrs (unpack, fd, entry, owned);
 }
 
 static void
@@ -350,7 +362,7 @@ make_node (Unpack *unpack, int dir, const char *name, const AgentTarEntry *entry
                 : entry->type == AGENT_TAR_CHARACTER ? S_IFCHR
                                                      : S_IFBLK;
 
-  return mknodat (dir, name, type | mode_of (unpack, entry->mode),
+  return mknodat (dir, name, type | mode_of (entry->mode, false),
                   makedev (entry->major, entry->minor));
 }
 
@@ -409,7 +421,7 @@ remember_folder (Unpack *unpack, const AgentTarEntry *entry)
     return;
   }
   *folder = (Folder){ .next = unpack->folders,
-                      .mode = mode_of (unpack, entry->mode),
+                      .mode = entry->mode,
                       .uid = (uid_t)entry->uid,
                       .gid = (gid_t)entry->gid,
                       .mtime = entry->mtime };
@@ -435,7 +447,7 @@ unpack_folder (Unpack *unpack, int dir, const char *name, const AgentTarEntry *e
     fault_errno (unpack, unpack->path);
     return;
   }
-  set_xattrs (unpack, fd, entry);
+  set_xattrs (unpack, fd, entry, false);
   close (fd);
   remember_folder (unpack, entry);
 }
@@ -480,12 +492,13 @@ finish_folders (Unpack *unpack)
     /* What came later in the archive may have taken its place. */
     if (fd < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP)
       fault_errno (unpack, folder->path);
-    if (fd >= 0
-        && ((unpack->options->keep_owners && fchown (fd, folder->uid, folder->gid) != 0)
-            || fchmod (fd, folder->mode) != 0 || futimens (fd, times) != 0))
-      fault_errno (unpack, folder->path);
-    if (fd >= 0)
+    if (fd >= 0) {
+      bool owned = give_away (unpack, fd, folder->path, folder->uid, folder->gid);
+
+      if (fchmod (fd, mode_of (folder->mode, owned)) != 0 || futimens (fd, times) != 0)
+        fault_errno (unpack, folder->path);
       close (fd);
+    }
     unpack->folders = folder->next;
     free (folder);
   }

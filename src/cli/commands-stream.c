@@ -116,7 +116,8 @@ const BangerCommand banger_commands_stream[] = {
     N_ ("copy files to a VM, from one, or between two"),
     N_ ("VM:PATH is a path in the guest, a relative one below the user's home; all else is here. "
         "Directories are copied with all that is in them, symbolic links as such, sparse files "
-        "with their holes, times as they are. As with cp, copies go into TARGET if it is a "
+        "with their holes, times as they are; set-user-ID and set-group-ID bits come with their "
+        "owner only, by --owner keep. As with cp, copies go into TARGET if it is a "
         "directory, else the one SOURCE gets its name. - is a tar archive: as TARGET on standard "
         "output, as SOURCE on standard input, unpacked in the directory TARGET.\n\n"
         "A file gets its name when it is whole, so that Ctrl-C leaves none by halves. From a guest "

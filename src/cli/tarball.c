@@ -312,6 +312,15 @@ temporary_name (const char *name)
                           g_random_int (), g_random_int ());
 }
 
+/* An owner, a mode or a time that could not be given: the copy is there all the same. Without the
+ * owner libarchive gives no set-id bits. */
+static void
+note_warning (Extract *extract, const char *name, int result)
+{
+  if (result == ARCHIVE_WARN)
+    note (extract, name, archive_error_string (extract->disk));
+}
+
 /* A regular file: under another name until it is whole. FALSE ends all. */
 static gboolean
 extract_file (Extract *extract, struct archive *from, struct archive_entry *entry, GError **error)
@@ -319,13 +328,15 @@ extract_file (Extract *extract, struct archive *from, struct archive_entry *entr
   g_autofree char *name = g_strdup (archive_entry_pathname (entry));
   g_autofree char *temporary = temporary_name (name);
   struct archive *failed = extract->disk;
-  gboolean ok = FALSE;
+  int result = ARCHIVE_FAILED;
 
   archive_entry_set_pathname (entry, temporary);
-  ok = archive_write_header (extract->disk, entry) >= ARCHIVE_WARN
-       && (archive_entry_size (entry) == 0 || extract_data (from, extract->disk, &failed));
-  if (ok && archive_write_finish_entry (extract->disk) >= ARCHIVE_WARN) {
+  if (archive_write_header (extract->disk, entry) >= ARCHIVE_WARN
+      && (archive_entry_size (entry) == 0 || extract_data (from, extract->disk, &failed)))
+    result = archive_write_finish_entry (extract->disk);
+  if (result >= ARCHIVE_WARN) {
     if (rename (temporary, name) == 0) {
+      note_warning (extract, name, result);
       g_hash_table_add (extract->files, g_steal_pointer (&name));
       return TRUE;
     }
@@ -344,14 +355,16 @@ static gboolean
 extract_other (Extract *extract, struct archive_entry *entry, GError **error)
 {
   const char *name = archive_entry_pathname (entry), *target = archive_entry_hardlink (entry);
+  int result = ARCHIVE_FAILED;
 
   if (target != NULL && !g_hash_table_contains (extract->files, target))
     return set_hostile (name, _ ("it links to a file that is not the archive's"), error);
   archive_entry_unset_size (entry);
-  if (archive_write_header (extract->disk, entry) < ARCHIVE_WARN
-      || archive_write_finish_entry (extract->disk) < ARCHIVE_WARN)
+  if (archive_write_header (extract->disk, entry) >= ARCHIVE_WARN)
+    result = archive_write_finish_entry (extract->disk);
+  if (result != ARCHIVE_OK)
     note (extract, name, archive_error_string (extract->disk));
-  else if (target != NULL)
+  if (result >= ARCHIVE_WARN && target != NULL)
     g_hash_table_add (extract->files, g_strdup (name));
   /* What is on the way to others may be this link. */
   g_clear_pointer (&extract->safe, g_free);

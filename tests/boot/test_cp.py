@@ -173,9 +173,9 @@ class CpTest(BangerTest):
         st = (self.here / "user").stat()
         self.assertEqual((st.st_uid, stat.S_IMODE(st.st_mode) & 0o7000), (os.getuid(), 0))
         self.cp("--owner", "keep", "one:%s/mine" % self.there, "two:%s/mine" % self.there)
-        self.assertEqual(self.guest("stat -c %u:%g mine", "two"), "12:34\n")
+        self.assertEqual(self.guest("stat -c %u:%g:%a mine", "two"), "12:34:4755\n")
         self.cp("one:%s/mine" % self.there, "two:%s/theirs" % self.there)
-        self.assertEqual(self.guest("stat -c %u:%g theirs", "two"), "0:0\n")
+        self.assertEqual(self.guest("stat -c %u:%g:%a theirs", "two"), "0:0:755\n")
         if os.getuid() == 0:
             self.cp("--owner", "keep", "one:%s/mine" % self.there, self.here / "keep")
             st = (self.here / "keep").stat()

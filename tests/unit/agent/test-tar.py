@@ -332,6 +332,39 @@ class PlaceTest(Case):
         self.assertEqual((self.out / "version").read_text(), Path("/proc/version").read_text())
 
 
+class OwnerTest(Case):
+    """Whose the copies are, and the bits that mean nothing without their owner."""
+
+    def make(self, uid, gid):
+        owner = {"uid": uid, "gid": gid, "mtime": 5}
+        with self.making() as tar:
+            self.add(tar, "folder", tarfile.DIRTYPE, mode=0o7755, **owner)
+            self.add(tar, "folder/file", data=b"x", mode=0o6755, **owner)
+
+    def modes(self):
+        return [stat.S_IMODE((self.out / name).stat().st_mode) for name in ("folder", "folder/file")]
+
+    def test_the_users(self):
+        self.make(os.geteuid(), os.getegid())
+        self.assert_good(unpack(self.out, self.archive))
+        self.assertEqual(self.modes(), [0o1755, 0o755])
+
+    def test_kept(self):
+        self.make(*((12, 34) if ROOT else (os.geteuid(), os.getegid())))
+        self.assert_good(unpack(self.out, self.archive, "keep"))
+        self.assertEqual(self.modes(), [0o7755, 0o6755])
+
+    def test_kept_where_they_cannot_be(self):
+        self.make(12, 34)
+        result = unpack(self.out, self.archive, "keep", preexec_fn=without_rights)
+        self.assert_bad(result, "folder: Operation not permitted",
+                        "folder/file: Operation not permitted")
+        self.assertEqual(self.modes(), [0o1755, 0o755])
+        for name in ("folder", "folder/file"):
+            info = (self.out / name).stat()
+            self.assertEqual((info.st_uid, info.st_mtime), (os.geteuid(), 5), name)
+
+
 class HostileTest(Case):
     def setUp(self):
         super().setUp()

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define BIG 3000000
+#define NOBODY 65534
 
 typedef struct {
   char *base;   /* of all */
@@ -108,9 +109,10 @@ add (struct archive *tar, const char *line)
 
 /* Extracts an archive of these lines, which asks for "x". */
 static gboolean
-extract (Fixture *f, const char *const *lines, const char *rename, GError **error)
+extract_as (Fixture *f, const char *const *lines, const char *rename, gboolean keep, GError **error)
 {
-  BangerArchiveSpec spec = { .name = "x", .rename = rename, .note = on_note, .data = f };
+  BangerArchiveSpec spec
+      = { .name = "x", .rename = rename, .keep = keep, .note = on_note, .data = f };
   g_autoptr (BangerArchiveWriter) tar = writer (f->tar);
   g_autoptr (BangerArchiveReader) back = NULL;
 
@@ -119,6 +121,12 @@ extract (Fixture *f, const char *const *lines, const char *rename, GError **erro
   g_assert_cmpint (archive_write_close (tar), ==, ARCHIVE_OK);
   back = reader (f->tar);
   return banger_archive_extract (back, &spec, error);
+}
+
+static gboolean
+extract (Fixture *f, const char *const *lines, const char *rename, GError **error)
+{
+  return extract_as (f, lines, rename, FALSE, error);
 }
 
 static void
@@ -173,6 +181,37 @@ test_extract (Fixture *f, gconstpointer data)
   g_assert_cmpuint (st.st_mode & 07000, ==, 0);
   g_assert_cmpuint (st.st_mode & 0700, ==, 0700);
   g_assert_cmpuint (count ("new"), ==, 4);
+}
+
+/* Set-id bits come with the owner, root here, or not at all, and then that is told. */
+static void
+test_owners (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[] = { "file x one", NULL };
+  g_autoptr (GError) error = NULL;
+  gboolean is_root = geteuid () == 0;
+  struct stat st;
+
+  if (is_root) {
+    g_assert_true (extract_as (f, lines, NULL, TRUE, &error));
+    g_assert_cmpstr (f->notes->str, ==, "");
+    g_assert_cmpint (stat ("x", &st), ==, 0);
+    g_assert_cmpuint (st.st_mode & 07777, ==, 06755);
+    g_byte_array_set_size (f->tar, 0);
+    g_assert_cmpint (chown (".", NOBODY, NOBODY), ==, 0);
+    g_assert_cmpint (setegid (NOBODY), ==, 0);
+    g_assert_cmpint (seteuid (NOBODY), ==, 0);
+  }
+  g_assert_true (extract_as (f, lines, NULL, TRUE, &error));
+  g_assert_no_error (error);
+  if (is_root) {
+    g_assert_cmpint (seteuid (0), ==, 0);
+    g_assert_cmpint (setegid (0), ==, 0);
+  }
+  g_assert_true (g_str_has_prefix (f->notes->str, "x: "));
+  g_assert_cmpint (stat ("x", &st), ==, 0);
+  g_assert_cmpuint (st.st_uid, ==, is_root ? NOBODY : geteuid ());
+  g_assert_cmpuint (st.st_mode & 07777, ==, 0755);
 }
 
 static void
@@ -485,6 +524,7 @@ main (int argc, char **argv)
     void (*func) (Fixture *, gconstpointer);
   } tests[] = {
     { "/tarball/extract", test_extract },
+    { "/tarball/owners", test_owners },
     { "/tarball/replaces-whole-files", test_replaces_whole_files },
     { "/tarball/hostile", test_hostile },
     { "/tarball/links-that-were-there", test_links_that_were_there },
