@@ -253,7 +253,7 @@ static void
 on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
 {
   BangerMonitor *self = data;
-  const char *stage = NULL;
+  const char *word = NULL;
 
   if (message == NULL) {
     /* A monitor that leaves without a word is broken, and its VM would be out of reach. */
@@ -268,8 +268,11 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
   } else if (g_str_equal (message->verb, "health")) {
     self->events->health (self, message->args, self->data);
   } else if (g_str_equal (message->verb, "stage")
-             && g_variant_lookup (message->args, "stage", "&s", &stage)) {
-    self->events->stage (self, stage, self->data);
+             && g_variant_lookup (message->args, "stage", "&s", &word)) {
+    self->events->stage (self, word, self->data);
+  } else if (g_str_equal (message->verb, "state")
+             && g_variant_lookup (message->args, "state", "&s", &word)) {
+    self->events->state (self, word, self->data);
   }
 }
 

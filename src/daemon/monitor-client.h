@@ -22,6 +22,7 @@ typedef struct {
   void (*health) (BangerMonitor *monitor, GVariant *health, gpointer data);
   /* The guest has ended. @end is the callee's only during the call. No other event follows but the
    * next. */
+  void (*state) (BangerMonitor *monitor, const char *word, gpointer data);
   void (*ended) (BangerMonitor *monitor, const BangerEnd *end, gpointer data);
   /* No process of it is left; the callee may free @monitor. A few seconds after the end at most. */
   void (*left) (BangerMonitor *monitor, gpointer data);

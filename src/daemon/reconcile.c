@@ -312,6 +312,15 @@ take_sizes (BangerVm *vm, GVariant *facts)
   vm->guest_memory_bytes = MIN (memory_bytes, BANGER_MEMORY_MAX);
 }
 
+/* A stop that was interrupted goes on in the monitor: it may be asked for again, or waited for. */
+static BangerVmState
+state_of (GVariant *facts)
+{
+  if (has_state (facts, "stopping"))
+    return BANGER_VM_STOPPING;
+  return has_state (facts, "paused") ? BANGER_VM_PAUSED : BANGER_VM_RUNNING;
+}
+
 static void
 adopt (BangerVm *vm, GVariant *facts)
 {
@@ -329,11 +338,7 @@ adopt (BangerVm *vm, GVariant *facts)
   mend_started_at (vm);
   if (vm->healthy_since != 0)
     vm->healthy_since -= MAX (0, g_get_real_time () - vm->record->started_at * G_USEC_PER_SEC);
-  /* A stop that was interrupted goes on in the monitor; the VM is there until it ends, and that is
-   * then what somebody wanted. */
-  vm->end_wanted = has_state (facts, "stopping");
-  banger_vm_set_state (vm, has_state (facts, "paused") ? BANGER_VM_PAUSED : BANGER_VM_RUNNING,
-                       NULL);
+  banger_vm_set_state (vm, state_of (facts), NULL);
   banger_vm_restore_ports (vm);
 }
 
@@ -398,12 +403,9 @@ static gboolean
 on_slow (gpointer data)
 {
   Probe *probe = data;
-  BangerVm *vm = banger_service_vm (probe->service, probe->vm_id);
 
   probe->timer = 0;
   g_message ("vm %s: its monitor is slow to answer", probe->vm_id);
-  if (vm->record->state == BANGER_VM_STOPPING)
-    banger_vm_set_state (vm, BANGER_VM_RUNNING, NULL);
   let_go (probe);
   return G_SOURCE_REMOVE;
 }

@@ -76,6 +76,22 @@ on_health (BangerMonitor *monitor, GVariant *args, gpointer data)
     banger_vm_boot_done (self);
 }
 
+/* It changes by what was asked before this service began, too. What a job is about to make of the
+ * VM is the job's to say. */
+static void
+on_state (BangerMonitor *monitor, const char *word, gpointer data)
+{
+  BangerVm *self = data;
+  BangerVmState before = self->record->state, now = before;
+
+  if ((before != BANGER_VM_RUNNING && before != BANGER_VM_PAUSED)
+      || !banger_vm_state_from_string (word, &now) || now == before)
+    return;
+  if (now == BANGER_VM_RUNNING || now == BANGER_VM_PAUSED
+      || (now == BANGER_VM_STOPPING && self->job == NULL))
+    banger_vm_set_state (self, now, NULL);
+}
+
 void
 banger_vm_release_run (BangerVm *self)
 {
@@ -192,7 +208,7 @@ on_left (BangerMonitor *monitor, gpointer data)
   end_waits (self);
 }
 
-static const BangerMonitorEvents events = { on_stage, on_health, on_ended, on_left };
+static const BangerMonitorEvents events = { on_stage, on_health, on_state, on_ended, on_left };
 
 void
 banger_vm_attach (BangerVm *self, BangerMonitor *monitor)

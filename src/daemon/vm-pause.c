@@ -52,6 +52,18 @@ on_overdue (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
+/* A monitor that does not tell of its state has changed it all the same. FALSE where its guest
+ * ended at the same time: then that is what the state says. */
+static gboolean
+take_state (BangerVm *vm, BangerChannel *channel, const Change *change)
+{
+  if (vm == NULL || vm->monitor == NULL || banger_monitor_channel (vm->monitor) != channel)
+    return FALSE;
+  if (vm->record->state == change->from)
+    banger_vm_set_state (vm, change->to, NULL);
+  return vm->record->state == change->to;
+}
+
 static void
 on_answer (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -63,14 +75,9 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (BangerMessage) answer G_GNUC_UNUSED
       = banger_channel_call_finish (BANGER_CHANNEL (source), result, &error);
 
-  /* Its guest may have ended at the same time: then that is what its state says. */
   if (error != NULL)
     error = banger_monitor_explain (name, error);
-  else if (vm != NULL && vm->monitor != NULL
-           && banger_monitor_channel (vm->monitor) == BANGER_CHANNEL (source)
-           && vm->record->state == pause->change->from)
-    banger_vm_set_state (vm, pause->change->to, NULL);
-  else
+  else if (!take_state (vm, BANGER_CHANNEL (source), pause->change))
     banger_set_error (&error, BANGER_ERROR_WRONG_STATE, NULL, "its guest ended", NULL,
                       "vm '%s': cannot %s", name, pause->change->kind);
   if (pause->job != NULL)

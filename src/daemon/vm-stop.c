@@ -173,6 +173,17 @@ go_down (BangerVm *vm, BangerJob *job, guint timeout, GAsyncReadyCallback callba
   banger_vm_wait_end_async (vm, callback, stop);
 }
 
+/* One that a service before us was asked for goes on in the monitor, and can be taken up again. */
+static gboolean
+check_stoppable (BangerVm *vm, GError **error)
+{
+  if (!banger_vm_check_free (vm, error))
+    return FALSE;
+  if (vm->monitor != NULL && vm->record->state == BANGER_VM_STOPPING)
+    return banger_vm_check_ours (vm, error);
+  return banger_vm_check_up (vm, error);
+}
+
 void
 banger_vm_stop (BangerCall *call)
 {
@@ -189,7 +200,7 @@ banger_vm_stop (BangerCall *call)
   }
   if (stop_waiting (call, vm, "stop", &error))
     return;
-  if (error == NULL && banger_vm_check_free (vm, &error) && banger_vm_check_up (vm, &error))
+  if (error == NULL && check_stoppable (vm, &error))
     job = admit (call, vm, "stop", BANGER_VM_STOPPING, &error);
   if (job == NULL)
     banger_call_fail (call, error);
@@ -246,8 +257,7 @@ banger_vm_restart (BangerCall *call)
 
   if (vm == NULL)
     return;
-  if (take_timeout (call, &timeout, &error) && banger_vm_check_free (vm, &error)
-      && banger_vm_check_up (vm, &error))
+  if (take_timeout (call, &timeout, &error) && check_stoppable (vm, &error))
     job = admit (call, vm, "restart", BANGER_VM_STOPPING, &error);
   if (job == NULL) {
     banger_call_fail (call, error);

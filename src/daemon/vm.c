@@ -209,12 +209,8 @@ refuse_state (BangerVm *self, const char *hint, const char *wanted, GError **err
 }
 
 gboolean
-banger_vm_check_up (BangerVm *self, GError **error)
+banger_vm_check_ours (BangerVm *self, GError **error)
 {
-  BangerVmState state = self->record->state;
-
-  if (self->monitor == NULL || (state != BANGER_VM_RUNNING && state != BANGER_VM_PAUSED))
-    return refuse_state (self, "start it first", "running", error);
   if (banger_monitor_is_ours (self->monitor))
     return TRUE;
   banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, "admitted",
@@ -222,6 +218,18 @@ banger_vm_check_up (BangerVm *self, GError **error)
                     "banger vm kill, then start it again", "vm '%s': its monitor cannot be asked",
                     self->record->name);
   return FALSE;
+}
+
+gboolean
+banger_vm_check_up (BangerVm *self, GError **error)
+{
+  BangerVmState state = self->record->state;
+
+  if (state == BANGER_VM_STOPPING)
+    return refuse_state (self, "start it when it has stopped", "running", error);
+  if (self->monitor == NULL || (state != BANGER_VM_RUNNING && state != BANGER_VM_PAUSED))
+    return refuse_state (self, "start it first", "running", error);
+  return banger_vm_check_ours (self, error);
 }
 
 gboolean

@@ -80,6 +80,8 @@ gboolean banger_vm_check_free (BangerVm *vm, GError **error);
 gboolean banger_vm_check_running (BangerVm *vm, GError **error);
 /* As above, but it may be paused. */
 gboolean banger_vm_check_up (BangerVm *vm, GError **error);
+/* NotSupported where its monitor, which must be there, speaks another protocol. */
+gboolean banger_vm_check_ours (BangerVm *vm, GError **error);
 
 /* Takes @monitor as that of this VM and follows it. */
 void banger_vm_attach (BangerVm *vm, BangerMonitor *monitor);

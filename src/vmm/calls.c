@@ -20,15 +20,13 @@ on_start (BangerMonitor *self, BangerChannel *channel, BangerMessage *message)
 static void
 on_hello (BangerMonitor *self, BangerChannel *channel, BangerMessage *message)
 {
-  static const char *const states[]
-      = { "starting", "starting", "running", "paused", "stopping", "stopping" };
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
   g_variant_dict_insert (&dict, "id", "s", self->id);
   g_variant_dict_insert (&dict, "version", "s", BANGER_VERSION);
   g_variant_dict_insert (&dict, "protocol", "u", BANGER_PROTOCOL);
-  g_variant_dict_insert (&dict, "state", "s", states[self->state]);
+  g_variant_dict_insert (&dict, "state", "s", banger_monitor_state_word (self));
   g_variant_dict_insert_value (&dict, "health", self->health);
   g_variant_dict_insert (&dict, "accelerator", "s", self->accelerator);
   if (self->machine != NULL) {

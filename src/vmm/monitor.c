@@ -28,14 +28,37 @@ banger_monitor_tell (BangerMonitor *self, const char *verb, GVariant *args)
     g_debug ("cannot tell: %s", error->message);
 }
 
+/* An event whose one argument has its name. */
 static void
-tell_stage (BangerMonitor *self, const char *stage)
+tell_word (BangerMonitor *self, const char *verb, const char *word)
 {
   GVariantDict dict;
 
   g_variant_dict_init (&dict, NULL);
-  g_variant_dict_insert (&dict, "stage", "s", stage);
-  banger_monitor_tell (self, "stage", g_variant_dict_end (&dict));
+  g_variant_dict_insert (&dict, verb, "s", word);
+  banger_monitor_tell (self, verb, g_variant_dict_end (&dict));
+}
+
+static void
+tell_stage (BangerMonitor *self, const char *stage)
+{
+  tell_word (self, "stage", stage);
+}
+
+const char *
+banger_monitor_state_word (const BangerMonitor *self)
+{
+  static const char *const words[]
+      = { "starting", "starting", "running", "paused", "stopping", "stopping" };
+
+  return words[self->state];
+}
+
+void
+banger_monitor_set_state (BangerMonitor *self, BangerMonitorState state)
+{
+  self->state = state;
+  tell_word (self, "state", banger_monitor_state_word (self));
 }
 
 /* Without its network a guest is not healthy, whatever its agent says. */
@@ -134,7 +157,7 @@ on_running (gpointer data, const char *accelerator)
 
   self->accelerator = accelerator;
   if (self->state == BANGER_MONITOR_STARTING)
-    self->state = BANGER_MONITOR_RUNNING;
+    banger_monitor_set_state (self, BANGER_MONITOR_RUNNING);
   set_health (self, health_word (BANGER_HEALTH_BOOTING));
   tell_stage (self, "booting");
   answer_started (self);
@@ -372,7 +395,7 @@ banger_monitor_kill (BangerMonitor *self)
 {
   if (self->state == BANGER_MONITOR_ENDED)
     return;
-  self->state = BANGER_MONITOR_STOPPING;
+  banger_monitor_set_state (self, BANGER_MONITOR_STOPPING);
   banger_ladder_end (self->ladder);
 }
 
@@ -393,7 +416,7 @@ banger_monitor_shutdown (BangerMonitor *self, guint seconds)
   /* It may be about to be paused, too. */
   if (self->state == BANGER_MONITOR_RUNNING || self->state == BANGER_MONITOR_PAUSED)
     self->driver->klass->resume_async (self->driver, on_let_go, NULL);
-  self->state = BANGER_MONITOR_STOPPING;
+  banger_monitor_set_state (self, BANGER_MONITOR_STOPPING);
   banger_ladder_begin (self->ladder, seconds);
 }
 

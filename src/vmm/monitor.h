@@ -23,7 +23,7 @@ typedef struct BangerControl BangerControl;
 typedef struct {
   GMainLoop *loop;
   const char *id;
-  BangerMonitorState state;
+  BangerMonitorState state; /* by banger_monitor_set_state */
   BangerMachine *machine;
   guint8 key[BANGER_KEY_SIZE];
   BangerDriver *driver; /* NULL before the start and after the end */
@@ -60,6 +60,10 @@ banger_monitor_resume_async (BangerMonitor *monitor, GAsyncReadyCallback callbac
 /* Asks the guest to end, and ends the VMM if it has not after @seconds. */
 void banger_monitor_shutdown (BangerMonitor *monitor, guint seconds);
 void banger_monitor_kill (BangerMonitor *monitor);
+/* Tells bangerd, too. */
+void banger_monitor_set_state (BangerMonitor *monitor, BangerMonitorState state);
+/* "starting", "running", "paused" or "stopping". */
+const char *banger_monitor_state_word (const BangerMonitor *monitor);
 /* Tells bangerd, if it is there. @args floating. */
 void banger_monitor_tell (BangerMonitor *monitor, const char *verb, GVariant *args);
 

@@ -37,7 +37,7 @@ on_paused (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   if (self->state == BANGER_MONITOR_RUNNING)
-    self->state = BANGER_MONITOR_PAUSED;
+    banger_monitor_set_state (self, BANGER_MONITOR_PAUSED);
   g_task_return_boolean (task, TRUE);
 }
 
@@ -112,7 +112,7 @@ on_resumed (GObject *source, GAsyncResult *result, gpointer data)
     return;
   }
   if (self->state == BANGER_MONITOR_PAUSED)
-    self->state = BANGER_MONITOR_RUNNING;
+    banger_monitor_set_state (self, BANGER_MONITOR_RUNNING);
   if (self->health_watch != NULL)
     banger_health_watch_resume (self->health_watch);
   if (self->agent_seen && self->state == BANGER_MONITOR_RUNNING)

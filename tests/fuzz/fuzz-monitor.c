@@ -28,12 +28,12 @@ static BangerService service;
 static int listener = -1;
 
 static void
-on_stage (BangerMonitor *monitor, const char *stage, gpointer data)
+on_word (BangerMonitor *monitor, const char *word, gpointer data)
 {
   Heard *heard = data;
 
   g_assert_cmpuint (heard->ended, ==, 0);
-  g_assert_true (g_utf8_validate (stage, -1, NULL));
+  g_assert_true (g_utf8_validate (word, -1, NULL));
   heard->events++;
 }
 
@@ -68,7 +68,7 @@ on_left (BangerMonitor *monitor, gpointer data)
   ((Heard *)data)->left = TRUE;
 }
 
-static const BangerMonitorEvents events = { on_stage, on_health, on_ended, on_left };
+static const BangerMonitorEvents events = { on_word, on_health, on_word, on_ended, on_left };
 
 static void
 clean_up (void)

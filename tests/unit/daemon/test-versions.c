@@ -249,14 +249,49 @@ test_paused (Fixture *self, gconstpointer data)
   g_assert_false (vm->end_wanted);
 }
 
-/* Somebody asked it to stop before this service began: its end is no surprise. */
+/* Somebody asked it to stop before this service began: it still does. */
 static void
 test_stopping (Fixture *self, gconstpointer data)
 {
   BangerVm *vm = reconcile (self);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (vm->record->state, ==, BANGER_VM_STOPPING);
+  g_assert_null (vm->job);
+  g_assert_false (banger_vm_check_up (vm, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+}
+
+static void
+tell_state (Fixture *self, const char *word)
+{
+  g_autoptr (GVariant) args = g_variant_ref_sink (g_variant_new_parsed ("{'state': <%s>}", word));
+
+  g_assert_true (banger_channel_send (self->channel, 0, "state", args, NULL, NULL));
+}
+
+static void
+wait_for_state (BangerVm *vm, BangerVmState state)
+{
+  while (vm->record->state != state)
+    g_main_context_iteration (NULL, TRUE);
+}
+
+/* Asked to by a service before us, it pauses, runs and stops only now. */
+static void
+test_told (Fixture *self, gconstpointer data)
+{
+  BangerVm *vm = reconcile (self);
 
   g_assert_cmpint (vm->record->state, ==, BANGER_VM_RUNNING);
-  g_assert_true (vm->end_wanted);
+  tell_state (self, "paused");
+  wait_for_state (vm, BANGER_VM_PAUSED);
+  tell_state (self, "odd");
+  tell_state (self, "failed");
+  tell_state (self, "running");
+  wait_for_state (vm, BANGER_VM_RUNNING);
+  tell_state (self, "stopping");
+  wait_for_state (vm, BANGER_VM_STOPPING);
 }
 
 int
@@ -279,6 +314,7 @@ main (int argc, char **argv)
   ADD ("bad-version", "{'id': <%s>, 'state': <'running'>, 'version': <'1\\u001b[2J'>}",
        test_bad_version);
   ADD ("paused", "{'id': <%s>, 'state': <'paused'>}", test_paused);
+  ADD ("told", "{'id': <%s>, 'state': <'running'>}", test_told);
   ADD ("stopping", "{'id': <%s>, 'state': <'stopping'>}", test_stopping);
   status = g_test_run ();
   g_free (base);

@@ -33,6 +33,8 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
   if (message == NULL)
     self->gone = TRUE;
   else if (g_variant_lookup (message->args, "stage", "&s", &word)
+           || (g_str_equal (message->verb, "state")
+               && g_variant_lookup (message->args, "state", "&s", &word))
            || g_variant_lookup (message->args, "reason", "&s", &word))
     g_string_append_printf (self->events, "%s=%s ", message->verb, word);
   if (message != NULL && g_variant_lookup (message->args, "ended-by", "&s", &word))
@@ -284,7 +286,8 @@ test_life (Fixture *self, gconstpointer data)
   g_assert_cmpint (read (stream, line, sizeof line), ==, 0);
   g_assert_cmpint (wait_for_monitor (self), ==, 0);
   g_assert_cmpstr (self->events->str, ==,
-                   "stage=vmm stage=booting stage=ending exited=killed by=vmm ");
+                   "stage=vmm state=running stage=booting state=stopping stage=ending "
+                   "exited=killed by=vmm ");
   g_assert_true (record_says (self, "reason", "killed"));
   g_assert_cmpint (fstatat (self->run_dir, "control", &st, 0), <, 0);
 }
@@ -540,6 +543,7 @@ test_console_and_pause (Fixture *self, gconstpointer data)
   read_until (two, "x");
   banger_message_free (call (self->channel, "pause", NULL, NULL, NULL));
   assert_state (self, "paused");
+  wait_for_event (self, "state=paused");
   assert_refused (self, "pause", NULL, BANGER_ERROR_WRONG_STATE);
   g_assert_cmpint (write (one, "y", 1), ==, 1);
   assert_state (self, "paused");
