@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * "vm wait": by the service's signals and by an answer of the agent that comes when a port is
- * listened on. Nothing is asked twice without something having changed.
+ * listened on. Nothing is asked twice without something having changed, but for an agent that could
+ * not be reached: nobody tells when it can.
  */
 #include "agent-http.h"
 #include "verbs.h"
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 
 #define SSH_PORT 22
+#define RETRY_MS 1000
 
 typedef enum {
   FOR_RUNNING,
@@ -31,6 +33,7 @@ typedef struct {
   gboolean is_done;
   int fd; /* to the agent, while it is asked for the port */
   BangerHttp *http;
+  guint retry;     /* until it is asked again, where the asking broke off */
   GError *refused; /* the agent's, which will not change */
 } Target;
 
@@ -47,6 +50,7 @@ typedef struct {
 static void
 stop_asking (Target *target)
 {
+  g_clear_handle_id (&target->retry, g_source_remove);
   g_clear_pointer (&target->http, banger_http_free);
   banger_clear_fd (&target->fd);
 }
@@ -134,16 +138,36 @@ on_timeout (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
-/* An agent that says no says so again; a stream that breaks is that of a guest that goes down, and
- * what becomes of it will be told. */
+static gboolean
+on_retry (gpointer data)
+{
+  Target *target = data;
+
+  target->retry = 0;
+  target->is_stale = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+/* A guest that goes down will be told of; one whose agent is only busy, or starts anew, will not.
+ * Whatever is told before has it asked at once. */
+static void
+ask_again_later (Target *target)
+{
+  if (target->retry == 0)
+    target->retry = g_timeout_add (RETRY_MS, on_retry, target);
+}
+
+/* An agent that says no says so again; a stream that breaks off says nothing. */
 static void
 on_answer (BangerHttpAnswer *answer, const GError *error, gpointer data)
 {
   Target *target = data;
   g_autoptr (JsonObject) ports = NULL;
 
-  if (answer == NULL)
+  if (answer == NULL) {
+    ask_again_later (target);
     return;
+  }
   ports = banger_http_json (answer, &target->refused);
   banger_http_answer_clear (answer);
   target->is_done = ports != NULL;
@@ -173,8 +197,10 @@ ask_for_port (Wait *wait, Target *target, GError **error)
     return TRUE;
   }
   if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE)
-      || g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_WRONG_STATE))
+      || g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_WRONG_STATE)) {
+    ask_again_later (target);
     return TRUE;
+  }
   g_propagate_error (error, g_steal_pointer (&cause));
   return FALSE;
 }

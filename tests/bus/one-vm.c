@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Takes the service's name on the session bus and has one VM that runs, of which no change is ever
+ * told. What is asked of it is a line of output each. Its argument:
+ * away: the agent cannot be reached when it is first asked; then its stream breaks off; then it
+ *       answers that the port is listened on;
+ * busy: the agent has a command that says "up" and never ends;
+ * slow: a VM is never made, unless that is cancelled.
+ */
+#include "wire/exec.h"
+
+#include <gio/gio.h>
+#include <gio/gunixfdlist.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROOT "/org/banger/Banger1"
+#define IFACE "org.banger.Banger1."
+#define VM ROOT "/vm/aaaaaaaaaaaa"
+#define JOB ROOT "/job/bbbbbbbbbbbb"
+
+static const char *mode;
+
+static const char introspection[]
+    = "<node>"
+      "<interface name='org.banger.Banger1.Manager'>"
+      "<method name='FindVM'><arg type='s' direction='in'/><arg type='a{sv}' direction='in'/>"
+      "<arg type='o' direction='out'/></method>"
+      "<method name='CreateVM'><arg type='s' direction='in'/><arg type='o' direction='in'/>"
+      "<arg type='a{sv}' direction='in'/><arg type='o' direction='out'/>"
+      "<arg type='o' direction='out'/></method></interface>"
+      "<interface name='org.banger.Banger1.VM'>"
+      "<method name='OpenAgent'><arg type='u' direction='in'/><arg type='a{sv}' direction='in'/>"
+      "<arg type='h' direction='out'/></method>"
+      "<method name='Delete'><arg type='a{sv}' direction='in'/><arg type='o' direction='out'/>"
+      "</method>"
+      "<property name='State' type='s' access='read'/></interface>"
+      "<interface name='org.banger.Banger1.Job'>"
+      "<method name='Cancel'><arg type='a{sv}' direction='in'/></method>"
+      "<property name='Cancelable' type='b' access='read'/></interface>"
+      "</node>";
+
+static void
+finish_job (GDBusConnection *bus, const char *kind, const char *result)
+{
+  g_dbus_connection_emit_signal (bus, NULL, ROOT, IFACE "Manager", "JobFinished",
+                                 g_variant_new ("(ososa{sv})", JOB, kind, VM, result, NULL), NULL);
+}
+
+/* The agent's end stays open, as that of one who has said all for now. */
+static void
+return_stream (GDBusMethodInvocation *call, const void *says, gsize length)
+{
+  g_autoptr (GUnixFDList) fds = NULL;
+  int ends[2];
+
+  if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+    g_error ("no socket");
+  if (says == NULL)
+    close (ends[1]);
+  else if (write (ends[1], says, length) < 0)
+    g_error ("no answer");
+  fds = g_unix_fd_list_new_from_array (ends, 1);
+  g_dbus_method_invocation_return_value_with_unix_fd_list (call, g_variant_new ("(h)", 0), fds);
+}
+
+static void
+open_agent (GDBusMethodInvocation *call)
+{
+  static const char ports[] = "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"ports\":[]}";
+  static const char frames[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
+  static guint asks;
+  g_autoptr (GByteArray) busy = g_byte_array_new ();
+  guint8 header[BANGER_EXEC_HEADER_SIZE];
+
+  asks++;
+  if (g_str_equal (mode, "busy")) {
+    banger_exec_write_header (header, BANGER_EXEC_STDOUT, 3);
+    g_byte_array_append (busy, (const guint8 *)frames, strlen (frames));
+    g_byte_array_append (busy, header, sizeof header);
+    g_byte_array_append (busy, (const guint8 *)"up\n", 3);
+    return_stream (call, busy->data, busy->len);
+  } else if (asks == 1) {
+    g_dbus_method_invocation_return_dbus_error (call, IFACE "Error.GuestUnreachable", "not now");
+  } else {
+    return_stream (call, asks == 2 ? NULL : ports, strlen (ports));
+  }
+}
+
+static void
+on_call (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+         const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
+{
+  g_print ("%s\n", method);
+  if (g_str_equal (method, "FindVM")) {
+    g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", VM));
+  } else if (g_str_equal (method, "CreateVM")) {
+    g_dbus_method_invocation_return_value (call, g_variant_new ("(oo)", VM, JOB));
+    if (!g_str_equal (mode, "slow"))
+      finish_job (bus, "create", "done");
+  } else if (g_str_equal (method, "Delete")) {
+    g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", JOB));
+    finish_job (bus, "delete", "done");
+  } else if (g_str_equal (method, "Cancel")) {
+    g_dbus_method_invocation_return_value (call, NULL);
+    finish_job (bus, "create", "cancelled");
+  } else {
+    open_agent (call);
+  }
+}
+
+static GVariant *
+on_get (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
+        const char *property, GError **error, gpointer data)
+{
+  g_print ("%s\n", property);
+  return g_str_equal (property, "State") ? g_variant_new_string ("running")
+                                         : g_variant_new_boolean (TRUE);
+}
+
+static void
+on_bus (GDBusConnection *bus, const char *bus_name, gpointer data)
+{
+  static const GDBusInterfaceVTable vtable = { .method_call = on_call, .get_property = on_get };
+  static const char *const paths[] = { ROOT, VM, JOB };
+  GDBusNodeInfo *node = g_dbus_node_info_new_for_xml (introspection, NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
+    g_dbus_connection_register_object (bus, paths[i], node->interfaces[i], &vtable, NULL, NULL,
+                                       NULL);
+  g_dbus_node_info_unref (node);
+}
+
+static void
+on_name (GDBusConnection *bus, const char *name, gpointer data)
+{
+  g_print ("ready\n");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+
+  setvbuf (stdout, NULL, _IOLBF, 0);
+  mode = argc > 1 ? argv[1] : "away";
+  g_bus_own_name (G_BUS_TYPE_SESSION, "org.banger.Banger1", G_BUS_NAME_OWNER_FLAGS_NONE, on_bus,
+                  on_name, NULL, NULL, NULL);
+  g_main_loop_run (loop);
+  return 0;
+}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Commands for one VM of a service that does not do what it should, or not soon (one-vm.c)."""
+
+import os
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
+
+from cli_case import CliTest
+from harness import SECONDS
+
+
+class OneVm(CliTest):
+    def empty(self):
+        """There is no service of ours to be left with anything."""
+
+    def service(self, mode):
+        program = Path(os.environ["BANGER_BUILD"]).parent / "tests/bus/one-vm"
+        service = subprocess.Popen([program, mode], env=self.session.env, stdout=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(service.stdout.close)
+        self.addCleanup(service.wait)
+        self.addCleanup(service.kill)
+        self.assertEqual(service.stdout.readline(), "ready\n")
+        return service
+
+    def asked(self, service):
+        """All that was asked of it."""
+        service.kill()
+        service.wait()
+        return service.stdout.read().split()
+
+    def start_run(self):
+        process = subprocess.Popen(["banger", "vm", "run", "--", "true"], env=self.session.env,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_wait_asks_again(self):
+        """What broke off is asked again, and nothing else is: the state is told."""
+        service = self.service("away")
+        self.session.banger("vm", "wait", "a" * 12, "--for", "port:80", "--timeout",
+                            str(SECONDS["command"] // 2))
+        self.assertEqual(self.asked(service),
+                         ["FindVM", "State", "OpenAgent", "OpenAgent", "OpenAgent"])
+
+    def test_run_is_ended_while_the_vm_is_made(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(number=number):
+                service = self.service("slow")
+                process = self.start_run()
+                while service.stdout.readline() != "Cancelable\n":
+                    self.assertIsNone(process.poll())
+                process.send_signal(number)
+                self.assertEqual(process.wait(SECONDS["command"]), 9)
+                self.assertIn("Cancel", self.asked(service))
+
+    def test_run_is_ended_while_its_command_runs(self):
+        """The command is ended with its VM, and we end as the signal has it."""
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(number=number):
+                service = self.service("busy")
+                process = self.start_run()
+                self.assertEqual(process.stdout.readline(), b"up\n")
+                process.send_signal(number)
+                self.assertEqual(process.wait(SECONDS["command"]), -number)
+                asked = self.asked(service)
+                self.assertIn("Delete", asked)
+                self.assertNotIn("Cancel", asked[asked.index("Delete"):])
+
+
+if __name__ == "__main__":
+    unittest.main()
