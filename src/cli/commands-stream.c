@@ -95,8 +95,8 @@ const BangerCommand banger_commands_stream[] = {
   { "vm", "run", "[--] [COMMAND...]", 0, ANY, NONE, run_options,
     N_ ("make a VM, run a command or a shell in it, delete the VM"),
     N_ ("Makes a VM as 'vm create' does, runs COMMAND in it, or the login shell, and deletes the "
-        "VM with its disks, however that ends: Ctrl-C and SIGTERM too. Options end where the "
-        "command begins. The exit status is the command's, else as for 'vm exec'."),
+        "VM with its disks, however that ends: Ctrl-C, SIGTERM, SIGQUIT and SIGHUP too. Options "
+        "end where the command begins. The exit status is the command's, else as for 'vm exec'."),
     .raw_words = TRUE, .run = banger_vm_run },
   { "vm", "shell", "NAME [--] [COMMAND...]", 1, ANY, ONE (VM), shell_options,
     N_ ("open a shell in a VM"),

@@ -8,7 +8,7 @@
 #include <glib/gi18n.h>
 #include <signal.h>
 
-static volatile sig_atomic_t pipe_broke;
+static volatile sig_atomic_t pipe_broke, quit;
 
 /* A terminal that goes away interrupts as Ctrl-C does: the VM is to go, too. Shell and kernel both
  * tell of it; a second interruption would end the deleting. */
@@ -23,23 +23,32 @@ on_hangup (gpointer data)
   return G_SOURCE_CONTINUE;
 }
 
+/* Who reads our output may leave before us, as head(1) does: the write fails, the VM is deleted,
+ * and then we end as programs do. */
 static void
 on_pipe (int number)
 {
   pipe_broke = 1;
 }
 
-/* Who reads our output may leave before us, as head(1) does: the write fails, the VM is deleted,
- * and then we end as programs do. */
+/* Ctrl-\ ends all as a terminal that goes away does: GLib has no source for it. */
 static void
-outlive_pipe (void)
+on_quit (int number)
 {
-  const struct sigaction action = { .sa_handler = on_pipe };
+  quit = 1;
+  raise (SIGHUP);
+}
+
+/* What is ignored stays so. */
+static void
+outlive (int number, void (*handler) (int))
+{
+  const struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
   struct sigaction old;
 
-  sigaction (SIGPIPE, NULL, &old);
+  sigaction (number, NULL, &old);
   if (old.sa_handler == SIG_DFL)
-    sigaction (SIGPIPE, &action, NULL);
+    sigaction (number, &action, NULL);
 }
 
 static gboolean
@@ -103,7 +112,8 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree char *name = NULL, *vm = NULL;
   int status = 0, killed_by = 0;
 
-  outlive_pipe ();
+  outlive (SIGPIPE, on_pipe);
+  outlive (SIGQUIT, on_quit);
   vm = make_vm (client, args, &name, error);
   if (vm == NULL) {
     g_source_remove (hangup);
@@ -122,6 +132,8 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
   g_source_remove (hangup);
   if (pipe_broke && killed_by == 0)
     killed_by = SIGPIPE;
+  if (quit && killed_by == SIGHUP)
+    killed_by = SIGQUIT;
   if (killed_by != 0)
     banger_terminal_die (killed_by);
   return status;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -124,6 +125,8 @@ void
 banger_terminal_die (int number)
 {
   banger_terminal_restore ();
+  /* All was done that was to be: SIGQUIT leaves no core of that. */
+  prctl (PR_SET_DUMPABLE, 0);
   signal (number, SIG_DFL);
   raise (number);
   _exit (128 + number);

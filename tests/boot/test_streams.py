@@ -154,7 +154,7 @@ class StreamsTest(BangerTest):
 
     def test_run_ends_with_its_signal(self):
         before = self.names()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(signal=number):
                 client = self.start("run", "--memory", "128M", "sh", "-c",
                                     "echo up; exec sleep 1000")
