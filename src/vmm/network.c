@@ -2,12 +2,12 @@
 #include "network.h"
 
 #include "child.h"
+#include "complaints.h"
 #include "frames.h"
 #include "watch.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <net/ethernet.h>
 #include <netinet/ether.h>
 #include <signal.h>
@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #define PASST_FD 3
-#define COMPLAINT_MAX 4096
 #define READY_SECONDS 10
 #define HINT "a VM does without a network: --network none"
 
@@ -36,7 +35,7 @@ struct BangerNetworkLink {
   } answer;
   gsize answered;       /* bytes of it that are here */
   BangerFrames *frames; /* then */
-  int complaints;
+  BangerComplaints *complaints;
 };
 
 static const char *const argv[]
@@ -50,24 +49,11 @@ static const char *const argv[]
         /* Nothing of the host is offered, and nothing comes in. */
         "--no-map-gw", "--tcp-ports", "none", "--udp-ports", "none", NULL };
 
-/* What passt said last; lines that only tell how it says it are left out. */
-static char *
-complaint_of (BangerNetworkLink *self)
+/* It only tells how passt says things. */
+static gboolean
+is_noise (const char *line)
 {
-  char text[COMPLAINT_MAX];
-  ssize_t n = TEMP_FAILURE_RETRY (read (self->complaints, text, sizeof text - 1));
-  g_auto (GStrv) lines = NULL;
-  g_autoptr (GString) words = g_string_new (NULL);
-
-  text[MAX (n, 0)] = '\0';
-  lines = g_strsplit (text, "\n", -1);
-  for (guint i = 0; lines[i] != NULL; i++) {
-    if (*lines[i] == '\0' || strstr (lines[i], " to syslog") != NULL
-        || g_str_has_prefix (lines[i], "Don't run as root"))
-      continue;
-    g_string_append_printf (words, "%s%s", words->len > 0 ? "; " : "", lines[i]);
-  }
-  return banger_child_words (g_string_free (g_steal_pointer (&words), FALSE));
+  return strstr (line, " to syslog") != NULL || g_str_has_prefix (line, "Don't run as root");
 }
 
 static void
@@ -85,7 +71,7 @@ static void
 on_child_ended (GPid pid, int status, gpointer data)
 {
   BangerNetworkLink *self = data;
-  g_autofree char *words = complaint_of (self);
+  g_autofree char *words = banger_complaints_words (self->complaints);
   g_autofree char *end = banger_child_end (status);
 
   self->child_source = 0;
@@ -189,7 +175,6 @@ start_passt (BangerNetworkLink *self, GError **error)
 {
   g_autofree char *path = banger_run_find (argv[0]);
   banger_autofd int theirs = -1, complaints = -1;
-  int pipe_ends[2];
   BangerRunFd fds[] = { { -1, PASST_FD }, { -1, STDERR_FILENO } };
   const BangerRunSpec spec
       = { .argv = argv, .fds = fds, .n_fds = G_N_ELEMENTS (fds), .die_with_us = TRUE };
@@ -200,15 +185,9 @@ start_passt (BangerNetworkLink *self, GError **error)
                       "the guest's network cannot be made");
     return FALSE;
   }
-  if (!banger_child_socket (&self->passt, &theirs, error))
+  self->complaints = banger_complaints_new (&complaints, is_noise, error);
+  if (self->complaints == NULL || !banger_child_socket (&self->passt, &theirs, error))
     return FALSE;
-  if (pipe2 (pipe_ends, O_CLOEXEC) < 0) {
-    banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
-    return FALSE;
-  }
-  self->complaints = pipe_ends[0];
-  complaints = pipe_ends[1];
-  fcntl (self->complaints, F_SETFL, O_NONBLOCK);
   fds[0].source = theirs;
   fds[1].source = complaints;
   return banger_run_spawn (&spec, &self->pid, error);
@@ -221,7 +200,7 @@ banger_network_new (int *guest_fd, const BangerNetworkEvents *events, gpointer d
 
   self->events = events;
   self->data = data;
-  self->passt = self->guest = self->complaints = -1;
+  self->passt = self->guest = -1;
   if (!start_passt (self, error) || !ask_for_gateway (self, error)
       || !banger_child_socket (&self->guest, guest_fd, error)) {
     banger_network_free (self);
@@ -245,6 +224,6 @@ banger_network_free (BangerNetworkLink *self)
   banger_clear_fd (&self->guest);
   if (self->pid != 0 && kill (self->pid, SIGKILL) == 0)
     TEMP_FAILURE_RETRY (waitpid (self->pid, NULL, 0));
-  banger_clear_fd (&self->complaints);
+  g_clear_pointer (&self->complaints, banger_complaints_free);
   g_free (self);
 }

@@ -2,6 +2,7 @@
 #include "driver.h"
 
 #include "child.h"
+#include "complaints.h"
 #include "guest/guest.h"
 #include "network.h"
 #include "probe.h"
@@ -22,7 +23,6 @@
 #define START_SECONDS 30
 /* For the guest to take or refuse a stream; it may be under load. */
 #define OPEN_SECONDS 30
-#define STDERR_MAX 2048
 #define PANIC_MARK "Kernel panic - not syncing"
 
 /* Container storage does not work on an overlay of an overlay. */
@@ -43,9 +43,7 @@ typedef struct {
   BangerMuxLine *line;
   int serial;
   BangerWatch *serial_watch;
-  int complaints; /* QEMU's standard error */
-  BangerWatch *complaints_watch;
-  GString *complaint;
+  BangerComplaints *complaints;
   char tail[sizeof PANIC_MARK]; /* the end of the console, to find the mark across two reads */
   gboolean panicked;
   gboolean obeys; /* it takes commands */
@@ -130,25 +128,6 @@ qemu_write_console (BangerDriver *driver, const guint8 *bytes, gsize length)
   if (n < (ssize_t)length)
     banger_watch_want (self->serial_watch, G_IO_IN | G_IO_OUT);
   return MAX (n, 0);
-}
-
-static gboolean
-read_complaints (Qemu *self)
-{
-  char chunk[512];
-  ssize_t n = TEMP_FAILURE_RETRY (read (self->complaints, chunk, sizeof chunk));
-
-  if (n > 0)
-    g_string_append_len (self->complaint, chunk, MIN ((gsize)n, STDERR_MAX - self->complaint->len));
-  else if (n == 0 || errno != EAGAIN)
-    banger_watch_want (self->complaints_watch, 0);
-  return n > 0;
-}
-
-static void
-on_complaints (gpointer data, GIOCondition ready)
-{
-  read_complaints (data);
 }
 
 static gboolean
@@ -240,11 +219,11 @@ on_qmp_closed (gpointer data, const GError *error)
 
 static const BangerQmpEvents qmp_events = { on_qmp_ready, on_qmp_event, on_qmp_closed };
 
-/* Why QEMU ended although nobody asked. Its own words may quote the guest's: printable only. */
+/* Why QEMU ended although nobody asked. */
 static GError *
 failure_of (Qemu *self, int status)
 {
-  g_autofree char *words = banger_child_words (g_strdup (g_strstrip (self->complaint->str)));
+  g_autofree char *words = banger_complaints_words (self->complaints);
   g_autofree char *end = banger_child_end (status);
   GError *error = NULL;
 
@@ -297,8 +276,6 @@ on_child_ended (GPid pid, int status, gpointer data)
   /* Its last words may lie in the sockets still. */
   while (read_serial (self))
     ;
-  while (read_complaints (self))
-    ;
   banger_qmp_drain (self->qmp);
   reason = reason_of (self, &fault, status);
   self->events->exited (self->data, reason, status, fault);
@@ -324,25 +301,17 @@ connect_agent (Qemu *self, Ends *ends, GError **error)
 static gboolean
 connect_all (Qemu *self, Ends *ends, GError **error)
 {
-  int qmp = -1, complaints[2];
+  int qmp = -1;
 
   if (!banger_child_socket (&qmp, &ends->qmp, error))
     return FALSE;
   self->qmp = banger_qmp_new (qmp, &qmp_events, self);
-  if (!banger_child_socket (&self->serial, &ends->serial, error)
+  self->complaints = banger_complaints_new (&ends->complaints, NULL, error);
+  if (self->complaints == NULL || !banger_child_socket (&self->serial, &ends->serial, error)
       || !connect_agent (self, ends, error))
     return FALSE;
-  if (pipe2 (complaints, O_CLOEXEC) < 0) {
-    banger_set_error_errno (error, errno, "vmm", "cannot make a pipe");
-    return FALSE;
-  }
-  self->complaints = complaints[0];
-  ends->complaints = complaints[1];
-  fcntl (self->complaints, F_SETFL, O_NONBLOCK);
   self->serial_watch = banger_watch_new (self->serial, on_serial, self);
   banger_watch_want (self->serial_watch, G_IO_IN);
-  self->complaints_watch = banger_watch_new (self->complaints, on_complaints, self);
-  banger_watch_want (self->complaints_watch, G_IO_IN);
   return TRUE;
 }
 
@@ -416,10 +385,8 @@ qemu_free (BangerDriver *driver)
   g_clear_pointer (&self->vsock, banger_vsock_free);
   g_clear_pointer (&self->line, banger_mux_line_free);
   g_clear_pointer (&self->serial_watch, banger_watch_free);
-  g_clear_pointer (&self->complaints_watch, banger_watch_free);
+  g_clear_pointer (&self->complaints, banger_complaints_free);
   banger_clear_fd (&self->serial);
-  banger_clear_fd (&self->complaints);
-  g_string_free (self->complaint, TRUE);
   g_free (self->shutdown_reason);
   g_clear_error (&self->fault);
   g_free (self);
@@ -448,8 +415,7 @@ qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverE
   self->machine = machine;
   self->events = events;
   self->data = data;
-  self->serial = self->complaints = -1;
-  self->complaint = g_string_new (NULL);
+  self->serial = -1;
   find_facts (self);
   if (!connect_all (self, &ends, error) || !make_initrd (self, key, &ends, error)
       || !spawn (self, &ends, error)) {

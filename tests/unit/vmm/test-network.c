@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The link between a guest, played here, and passt. */
+/* The link between a guest, played here, and passt; passt is played too where it is to fail. */
 #include "vmm/network.h"
 #include "vmm/probe.h"
 
@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* passt sends in pieces; how they arrive is chance. */
@@ -107,19 +109,18 @@ set_for_us (const char *file, const char *text)
   g_assert_cmpint (write (fd, text, strlen (text)), ==, (gssize)strlen (text));
 }
 
-/* A namespace of our own, that can have none below it. FALSE: none is to be had. */
+/* A namespace of our own. FALSE: none is to be had. */
 static gboolean
-enter_namespace (void)
+enter_namespace (int more)
 {
   g_autofree char *user = g_strdup_printf ("1000 %u 1", getuid ());
   g_autofree char *group = g_strdup_printf ("1000 %u 1", getgid ());
 
-  if (unshare (CLONE_NEWUSER) != 0)
+  if (unshare (CLONE_NEWUSER | more) != 0)
     return FALSE;
   set_for_us ("/proc/self/setgroups", "deny");
   set_for_us ("/proc/self/uid_map", user);
   set_for_us ("/proc/self/gid_map", group);
-  set_for_us ("/proc/sys/user/max_user_namespaces", "0");
   return TRUE;
 }
 
@@ -138,11 +139,59 @@ test_no_namespaces (void)
     g_test_trap_assert_passed ();
     return;
   }
-  if (!enter_namespace ())
+  if (enter_namespace (0))
+    set_for_us ("/proc/sys/user/max_user_namespaces", "0");
+  else
     g_test_message ("so it is here");
   g_assert_false (banger_passt_probe (&reason));
   if (strstr (reason, "user namespace") == NULL)
     g_error ("'%s' is not the reason", reason);
+}
+
+static void
+on_told (gpointer data, const GError *error)
+{
+  *(char **)data = g_strdup (banger_error_cause (error));
+}
+
+/* A passt that complains more than a pipe holds is not held up by that, and its end is explained by
+ * what it said last. */
+static void
+test_complains (void)
+{
+  static const BangerNetworkEvents events = { on_ready, on_told };
+  static const char script[] = "#!/bin/sh\n"
+                               "head -c 200000 /dev/zero | tr '\\0' x >&2\n"
+                               "echo >&2\n"
+                               "echo 'there is no room' >&2\n"
+                               "exit 1\n";
+  g_autofree char *passt = banger_run_find ("passt"), *dir = NULL, *played = NULL, *cause = NULL;
+  BangerNetworkLink *link = NULL;
+  banger_autofd int guest = -1;
+
+  if (passt == NULL) {
+    g_test_skip ("passt is not installed");
+    return;
+  }
+  if (!g_test_subprocess ()) {
+    g_test_trap_subprocess (NULL, 0, 0);
+    g_test_trap_assert_passed ();
+    return;
+  }
+  dir = g_dir_make_tmp ("banger-network-XXXXXX", NULL);
+  played = g_build_filename (dir, "passt", NULL);
+  g_assert_true (g_file_set_contents (played, script, -1, NULL));
+  g_assert_cmpint (chmod (played, 0755), ==, 0);
+  if (enter_namespace (CLONE_NEWNS)) {
+    g_assert_cmpint (mount (played, passt, NULL, MS_BIND, NULL), ==, 0);
+    link = banger_network_new (&guest, &events, &cause, NULL);
+    g_assert_nonnull (link);
+    while (cause == NULL)
+      g_main_context_iteration (NULL, TRUE);
+    banger_network_free (link);
+    g_assert_cmpstr (cause, ==, "there is no room");
+  }
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, dir, NULL));
 }
 
 int
@@ -151,5 +200,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/vmm/network/first-frame", test_first_frame);
   g_test_add_func ("/vmm/network/no-namespaces", test_no_namespaces);
+  g_test_add_func ("/vmm/network/complains", test_complains);
   return g_test_run ();
 }
