@@ -7,6 +7,11 @@
 
 typedef struct {
   char *text;
+  guint seconds;
+  GSource *timer;    /* NULL: as long as it takes */
+  GCancellable *own; /* cancelled by the time, and with the caller's */
+  gulong chained;
+  gboolean late;
   int fd;
   GInputStream *input;
   GOutputStream *output;
@@ -27,6 +32,10 @@ request_free (gpointer data)
 {
   Request *request = data;
 
+  if (request->timer != NULL)
+    g_source_destroy (request->timer);
+  g_clear_pointer (&request->timer, g_source_unref);
+  g_object_unref (request->own);
   g_free (request->text);
   g_clear_object (&request->input);
   g_clear_object (&request->output);
@@ -35,23 +44,35 @@ request_free (gpointer data)
   g_free (request);
 }
 
+/* What the caller is told of @error (taken; NULL: the stream has ended). */
+static GError *
+explain (const Request *request, GError *error)
+{
+  GError *ours = NULL;
+
+  if (request->late)
+    banger_set_error (&ours, BANGER_ERROR_TIMEOUT, NULL, NULL, NULL,
+                      "the guest did not answer within %u s", request->seconds);
+  else if (error != NULL
+           && (error->domain == BANGER_ERROR
+               || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)))
+    return error;
+  else
+    banger_set_error (&ours, BANGER_ERROR_GUEST_UNREACHABLE, NULL,
+                      error != NULL ? error->message : "it closed the stream", NULL,
+                      "the guest's agent did not answer");
+  g_clear_error (&error);
+  return ours;
+}
+
 /* Takes the task's reference and @error. */
 static void
 fail (GTask *task, GError *error)
 {
-  GError *ours = NULL;
+  Request *request = g_task_get_task_data (task);
 
-  if (error != NULL
-      && (error->domain == BANGER_ERROR
-          || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))) {
-    g_task_return_error (task, error);
-  } else {
-    banger_set_error (&ours, BANGER_ERROR_GUEST_UNREACHABLE, NULL,
-                      error != NULL ? error->message : "it closed the stream", NULL,
-                      "the guest's agent did not answer");
-    g_task_return_error (task, ours);
-    g_clear_error (&error);
-  }
+  g_cancellable_disconnect (g_task_get_cancellable (task), request->chained);
+  g_task_return_error (task, explain (request, error));
   g_object_unref (task);
 }
 
@@ -63,6 +84,7 @@ succeed (GTask *task)
   Request *request = g_task_get_task_data (task);
   BangerAgentAnswer *answer = g_new0 (BangerAgentAnswer, 1);
 
+  g_cancellable_disconnect (g_task_get_cancellable (task), request->chained);
   answer->http = g_steal_pointer (&request->http);
   answer->stream
       = banger_http_reader_status (answer->http) == 101 ? banger_steal_fd (&request->fd) : -1;
@@ -91,7 +113,7 @@ read_more (GTask *task)
   Request *request = g_task_get_task_data (task);
 
   g_input_stream_read_async (request->input, request->chunk, sizeof request->chunk,
-                             G_PRIORITY_DEFAULT, g_task_get_cancellable (task), on_read, task);
+                             G_PRIORITY_DEFAULT, request->own, on_read, task);
 }
 
 static void
@@ -121,36 +143,54 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
   request->output = g_unix_output_stream_new (request->fd, FALSE);
   request->http = banger_http_reader_new ();
   g_output_stream_write_all_async (request->output, request->text, strlen (request->text),
-                                   G_PRIORITY_DEFAULT, g_task_get_cancellable (data), on_written,
-                                   data);
+                                   G_PRIORITY_DEFAULT, request->own, on_written, data);
+}
+
+static gboolean
+on_late (gpointer data)
+{
+  Request *request = data;
+
+  request->late = TRUE;
+  g_cancellable_cancel (request->own);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+on_cancelled (GCancellable *cancellable, gpointer data)
+{
+  g_cancellable_cancel (data);
 }
 
 void
-banger_agent_post_async (BangerDriver *driver, const guint8 *key, const char *request,
-                         const char *fields, const char *body, GCancellable *cancellable,
-                         GAsyncReadyCallback callback, gpointer data)
+banger_agent_ask_async (BangerDriver *driver, const guint8 *key,
+                        const BangerAgentQuestion *question, GCancellable *cancellable,
+                        GAsyncReadyCallback callback, gpointer data)
 {
   GTask *task = g_task_new (NULL, cancellable, callback, data);
   Request *self = g_new0 (Request, 1);
+  const char *fields = question->fields != NULL ? question->fields : "";
+  const char *body = question->body != NULL ? question->body : "";
 
   g_task_set_check_cancellable (task, FALSE);
   self->fd = -1;
   self->text = g_strdup_printf ("%s HTTP/1.1\r\nHost: guest\r\nContent-Length: %zu\r\n%s\r\n%s",
-                                request, strlen (body), fields, body);
+                                question->line, strlen (body), fields, body);
+  self->own = g_cancellable_new ();
+  self->seconds = question->seconds;
   g_task_set_task_data (task, self, request_free);
-  banger_stream_open_async (driver, key, BANGER_AGENT_PORT, cancellable, on_stream, task);
-}
-
-void
-banger_agent_request_async (BangerDriver *driver, const guint8 *key, const char *request,
-                            const char *fields, GCancellable *cancellable,
-                            GAsyncReadyCallback callback, gpointer data)
-{
-  banger_agent_post_async (driver, key, request, fields, "", cancellable, callback, data);
+  if (self->seconds > 0) {
+    self->timer = g_timeout_source_new_seconds (self->seconds);
+    g_source_set_callback (self->timer, on_late, self, NULL);
+    g_source_attach (self->timer, g_main_context_get_thread_default ());
+  }
+  if (cancellable != NULL)
+    self->chained = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self->own, NULL);
+  banger_stream_open_async (driver, key, BANGER_AGENT_PORT, self->own, on_stream, task);
 }
 
 BangerAgentAnswer *
-banger_agent_request_finish (GAsyncResult *result, GError **error)
+banger_agent_ask_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
 }

@@ -13,13 +13,16 @@ typedef struct {
 void banger_agent_answer_free (BangerAgentAnswer *answer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerAgentAnswer, banger_agent_answer_free)
 
-/* Sends "@request" ("GET /healthz") with @fields (lines ended by CRLF, or ""). */
-void banger_agent_request_async (BangerDriver *driver, const guint8 *key, const char *request,
-                                 const char *fields, GCancellable *cancellable,
-                                 GAsyncReadyCallback callback, gpointer data);
-/* As above, with a body. */
-void banger_agent_post_async (BangerDriver *driver, const guint8 *key, const char *request,
-                              const char *fields, const char *body, GCancellable *cancellable,
-                              GAsyncReadyCallback callback, gpointer data);
-/* Of either. Errors: GuestUnreachable, Failed for no acceptable answer, G_IO_ERROR_CANCELLED. */
-BangerAgentAnswer *banger_agent_request_finish (GAsyncResult *result, GError **error);
+typedef struct {
+  const char *line;   /* "GET /healthz" */
+  const char *fields; /* each ended by CRLF; NULL: none but ours */
+  const char *body;   /* NULL: empty */
+  guint seconds;      /* for the whole of it; 0: as long as it takes */
+} BangerAgentQuestion;
+
+/* Asks the agent; what @question holds is copied. */
+void banger_agent_ask_async (BangerDriver *driver, const guint8 *key,
+                             const BangerAgentQuestion *question, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer data);
+/* Errors: Timeout, GuestUnreachable, Failed for no acceptable answer, G_IO_ERROR_CANCELLED. */
+BangerAgentAnswer *banger_agent_ask_finish (GAsyncResult *result, GError **error);

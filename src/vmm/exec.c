@@ -107,7 +107,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
 {
   Exec *self = g_task_get_task_data (data);
   GError *error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
   const guint8 *first = NULL;
   gsize n = 0;
 
@@ -153,6 +153,7 @@ banger_exec_async (BangerDriver *driver, const guint8 *key, const char *const *a
                    GVariant *options, GCancellable *cancellable, GAsyncReadyCallback callback,
                    gpointer data)
 {
+  static const BangerAgentQuestion question = { .line = "POST /exec", .fields = UPGRADE };
   GTask *task = g_task_new (NULL, cancellable, callback, data);
   GError *error = NULL;
   GByteArray *request = banger_exec_request_new (argv, options, &error);
@@ -177,7 +178,7 @@ banger_exec_async (BangerDriver *driver, const guint8 *key, const char *const *a
   g_task_set_task_data (task, self, exec_free);
   if (cancellable != NULL)
     self->chained = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self->own, NULL);
-  banger_agent_request_async (driver, key, "POST /exec", UPGRADE, self->own, on_answer, task);
+  banger_agent_ask_async (driver, key, &question, self->own, on_answer, task);
 }
 
 BangerExecResult *

@@ -13,19 +13,7 @@ typedef struct {
   BangerMonitor *monitor;
   const char *disk;
   guint64 bytes;
-  GCancellable *cancellable;
-  guint timer;
 } Grow;
-
-static void
-grow_free (gpointer data)
-{
-  Grow *grow = data;
-
-  g_clear_handle_id (&grow->timer, g_source_remove);
-  g_object_unref (grow->cancellable);
-  g_free (grow);
-}
 
 /* The disk of that serial which the guest writes: its name as ours, and its file. */
 static const char *
@@ -97,7 +85,7 @@ on_grown (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GTask) task = data;
   Grow *grow = g_task_get_task_data (task);
   GError *error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
   int status = answer != NULL ? banger_http_reader_status (answer->http) : 0;
   g_autofree char *words = NULL;
 
@@ -116,27 +104,16 @@ on_grown (GObject *source, GAsyncResult *result, gpointer data)
   g_task_return_error (task, error);
 }
 
-static gboolean
-on_late (gpointer data)
-{
-  Grow *grow = data;
-
-  grow->timer = 0;
-  g_cancellable_cancel (grow->cancellable);
-  return G_SOURCE_REMOVE;
-}
-
 static void
 ask_guest (GTask *task)
 {
   Grow *grow = g_task_get_task_data (task);
   BangerMonitor *self = grow->monitor;
-  g_autofree char *request
+  g_autofree char *line
       = g_strdup_printf ("POST /grow?disk=%s&bytes=%" G_GUINT64_FORMAT, grow->disk, grow->bytes);
+  const BangerAgentQuestion question = { .line = line, .seconds = GROW_SECONDS };
 
-  grow->timer = g_timeout_add_seconds (GROW_SECONDS, on_late, grow);
-  banger_agent_request_async (self->driver, self->key, request, "", grow->cancellable, on_grown,
-                              g_object_ref (task));
+  banger_agent_ask_async (self->driver, self->key, &question, NULL, on_grown, g_object_ref (task));
 }
 
 static void
@@ -175,8 +152,7 @@ banger_grow_async (BangerMonitor *self, const char *serial, guint64 bytes,
   grow->monitor = self;
   grow->disk = disk;
   grow->bytes = bytes;
-  grow->cancellable = g_cancellable_new ();
-  g_task_set_task_data (task, grow, grow_free);
+  g_task_set_task_data (task, grow, g_free);
   self->driver->klass->grow_disk_async (self->driver, disk, bytes, on_resized,
                                         g_steal_pointer (&task));
 }

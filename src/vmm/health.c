@@ -99,7 +99,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree Asked *asked = data;
   g_autoptr (GCancellable) cancellable = asked->cancellable;
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
   BangerHealthWatch *self = asked->watch;
 
   if (self == NULL)
@@ -148,9 +148,10 @@ static void
 ask (BangerHealthWatch *self)
 {
   gboolean wait = self->answered && !self->ask_plain;
-  g_autofree char *request
+  g_autofree char *line
       = wait ? g_strdup_printf ("GET /healthz?wait=1&after=%" G_GINT64_FORMAT, self->serial)
              : g_strdup ("GET /healthz");
+  const BangerAgentQuestion question = { .line = line };
   Asked *asked = NULL;
 
   if (self->paused || is_too_often (self))
@@ -160,8 +161,7 @@ ask (BangerHealthWatch *self)
   asked->cancellable = self->cancellable = g_cancellable_new ();
   g_object_set_data (G_OBJECT (self->cancellable), "asked", asked);
   self->timer = g_timeout_add_seconds (wait ? WAIT_SECONDS : PLAIN_SECONDS, on_timer, self);
-  banger_agent_request_async (self->driver, self->key, request, "", self->cancellable, on_answer,
-                              asked);
+  banger_agent_ask_async (self->driver, self->key, &question, self->cancellable, on_answer, asked);
 }
 
 BangerHealthWatch *

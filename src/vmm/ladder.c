@@ -93,7 +93,7 @@ on_asked (GObject *source, GAsyncResult *result, gpointer data)
 {
   BangerLadder *self = data;
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
 
   if (g_cancellable_is_cancelled (g_task_get_cancellable (G_TASK (result))))
     return;
@@ -110,9 +110,10 @@ on_asked (GObject *source, GAsyncResult *result, gpointer data)
 static void
 ask_agent (BangerLadder *self)
 {
+  static const BangerAgentQuestion question = { .line = "POST /poweroff" };
+
   self->asked = g_cancellable_new ();
-  banger_agent_request_async (self->driver, self->key, "POST /poweroff", "", self->asked, on_asked,
-                              self);
+  banger_agent_ask_async (self->driver, self->key, &question, self->asked, on_asked, self);
 }
 
 static gboolean

@@ -4,12 +4,6 @@
 /* The agent has so long to set its clock: who resumes does not wait for more. */
 #define CLOCK_SECONDS 5
 
-typedef struct {
-  BangerMonitor *monitor;
-  GCancellable *cancellable;
-  guint timer;
-} Resume;
-
 static gboolean
 refuse_unless (BangerMonitor *self, BangerMonitorState state, const char *word, GTask *task)
 {
@@ -53,58 +47,37 @@ banger_monitor_pause_async (BangerMonitor *self, GAsyncReadyCallback callback, g
   self->driver->klass->pause_async (self->driver, on_paused, g_steal_pointer (&task));
 }
 
-static void
-resume_free (gpointer data)
-{
-  Resume *resume = data;
-
-  g_clear_handle_id (&resume->timer, g_source_remove);
-  g_object_unref (resume->cancellable);
-  g_free (resume);
-}
-
 /* An agent that knows nothing of it leaves the clock to the guest's own means. */
 static void
 on_clock_set (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GTask) task = data;
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
 
   if (answer == NULL)
     g_debug ("the guest's clock is not set: %s", error->message);
   g_task_return_boolean (task, TRUE);
 }
 
-static gboolean
-on_clock_late (gpointer data)
-{
-  Resume *resume = data;
-
-  resume->timer = 0;
-  g_cancellable_cancel (resume->cancellable);
-  return G_SOURCE_REMOVE;
-}
-
 static void
-set_clock (GTask *task)
+set_clock (BangerMonitor *self, GTask *task)
 {
-  Resume *resume = g_task_get_task_data (task);
-  BangerMonitor *self = resume->monitor;
   gint64 now = g_get_real_time ();
   g_autofree char *body = g_strdup_printf ("%" G_GINT64_FORMAT ".%06" G_GINT64_FORMAT,
                                            now / G_USEC_PER_SEC, now % G_USEC_PER_SEC);
+  const BangerAgentQuestion question
+      = { .line = "POST /clock", .body = body, .seconds = CLOCK_SECONDS };
 
-  resume->timer = g_timeout_add_seconds (CLOCK_SECONDS, on_clock_late, resume);
-  banger_agent_post_async (self->driver, self->key, "POST /clock", "", body, resume->cancellable,
-                           on_clock_set, g_object_ref (task));
+  banger_agent_ask_async (self->driver, self->key, &question, NULL, on_clock_set,
+                          g_object_ref (task));
 }
 
 static void
 on_resumed (GObject *source, GAsyncResult *result, gpointer data)
 {
   g_autoptr (GTask) task = data;
-  BangerMonitor *self = ((Resume *)g_task_get_task_data (task))->monitor;
+  BangerMonitor *self = g_task_get_task_data (task);
   GError *error = NULL;
 
   if (!g_task_propagate_boolean (G_TASK (result), &error)) {
@@ -116,7 +89,7 @@ on_resumed (GObject *source, GAsyncResult *result, gpointer data)
   if (self->health_watch != NULL)
     banger_health_watch_resume (self->health_watch);
   if (self->agent_seen && self->state == BANGER_MONITOR_RUNNING)
-    set_clock (task);
+    set_clock (self, task);
   else
     g_task_return_boolean (task, TRUE);
 }
@@ -125,11 +98,8 @@ void
 banger_monitor_resume_async (BangerMonitor *self, GAsyncReadyCallback callback, gpointer data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, data);
-  Resume *resume = g_new0 (Resume, 1);
 
-  resume->monitor = self;
-  resume->cancellable = g_cancellable_new ();
-  g_task_set_task_data (task, resume, resume_free);
+  g_task_set_task_data (task, self, NULL);
   if (refuse_unless (self, BANGER_MONITOR_PAUSED, "paused", task))
     self->driver->klass->resume_async (self->driver, on_resumed, g_steal_pointer (&task));
 }

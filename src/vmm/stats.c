@@ -110,7 +110,7 @@ on_guest (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GTask) task = data;
   Stats *stats = g_task_get_task_data (task);
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerAgentAnswer) answer = banger_agent_request_finish (result, &error);
+  g_autoptr (BangerAgentAnswer) answer = banger_agent_ask_finish (result, &error);
   gsize length = 0;
   const guint8 *body = NULL;
 
@@ -125,6 +125,7 @@ void
 banger_stats_async (BangerMonitor *self, gboolean guest, GAsyncReadyCallback callback,
                     gpointer data)
 {
+  static const BangerAgentQuestion question = { .line = "GET /stats" };
   g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, data);
   Stats *stats = g_new0 (Stats, 1);
   GPid pid = self->driver != NULL ? self->driver->klass->pid (self->driver) : 0;
@@ -148,6 +149,6 @@ banger_stats_async (BangerMonitor *self, gboolean guest, GAsyncReadyCallback cal
                                      g_object_unref);
   self->driver->klass->disk_use_async (self->driver, on_disk_use, g_object_ref (task));
   if (guest)
-    banger_agent_request_async (self->driver, self->key, "GET /stats", "", stats->cancellable,
-                                on_guest, g_object_ref (task));
+    banger_agent_ask_async (self->driver, self->key, &question, stats->cancellable, on_guest,
+                            g_object_ref (task));
 }
