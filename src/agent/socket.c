@@ -12,6 +12,8 @@
 #include <linux/vm_sockets.h>
 
 #define PIECE 16384
+/* A guest that has no descriptors left gets so long to find some. */
+#define PAUSE_MS 1000
 
 typedef struct {
   AgentStream stream;
@@ -24,6 +26,7 @@ struct AgentListener {
   AgentServer *server;
   int fd;
   AgentSource *source;
+  AgentTimer pause;
 };
 
 static void
@@ -135,6 +138,15 @@ agent_server_add_stream (AgentServer *server, int fd)
 }
 
 static void
+on_pause_over (void *data)
+{
+  AgentListener *listener = data;
+
+  agent_source_set (listener->source, EPOLLIN);
+}
+
+/* A connection that cannot be taken stays there, and would be told of without end. */
+static void
 on_connection (void *data, uint32_t events)
 {
   AgentListener *listener = data;
@@ -142,8 +154,14 @@ on_connection (void *data, uint32_t events)
   socklen_t length = sizeof peer;
   int fd = accept4 (listener->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-  if (fd < 0)
+  if (fd < 0) {
+    if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
+      return;
+    agent_source_pause (listener->source);
+    agent_timer_set (listener->server->config.loop, &listener->pause, PAUSE_MS, on_pause_over,
+                     listener);
     return;
+  }
   if (peer.svm_family != AF_VSOCK || peer.svm_cid != VMADDR_CID_HOST) {
     close (fd);
     return;
@@ -172,6 +190,7 @@ agent_server_add_listener (AgentServer *server, int fd)
 void
 agent_listener_free (AgentListener *listener)
 {
+  agent_timer_clear (listener->server->config.loop, &listener->pause);
   agent_source_clear (&listener->source);
   close (listener->fd);
   free (listener);

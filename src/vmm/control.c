@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "monitor.h"
 
-#include "watch.h"
+#include "acceptor.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -18,19 +18,15 @@ struct BangerControl {
   int run_dir;
   int fd;
   uid_t uid; /* bangerd's */
-  BangerWatch *watch;
+  BangerAcceptor *acceptor;
 };
 
 static void
-on_connection (gpointer data, GIOCondition ready)
+on_connection (gpointer data, int fd, const struct sockaddr_storage *peer)
 {
   BangerControl *self = data;
-  int fd = accept4 (self->fd, NULL, NULL, SOCK_CLOEXEC);
-  g_autoptr (BangerChannel) channel = NULL;
+  g_autoptr (BangerChannel) channel = banger_channel_new (fd);
 
-  if (fd < 0)
-    return;
-  channel = banger_channel_new (fd);
   if (banger_channel_peer_uid (channel) != self->uid) {
     g_warning ("uid %u may not control this VM", banger_channel_peer_uid (channel));
     return;
@@ -72,15 +68,15 @@ banger_control_new (BangerMonitor *monitor, int run_dir, GError **error)
     g_free (self);
     return NULL;
   }
-  self->watch = banger_watch_new (self->fd, on_connection, self);
-  banger_watch_want (self->watch, G_IO_IN);
+  self->acceptor = banger_acceptor_new (self->fd, on_connection, self);
+  banger_acceptor_want (self->acceptor, TRUE);
   return self;
 }
 
 void
 banger_control_free (BangerControl *self)
 {
-  banger_watch_free (self->watch);
+  banger_acceptor_free (self->acceptor);
   banger_clear_fd (&self->fd);
   unlinkat (self->run_dir, SOCKET_NAME, 0);
   g_free (self);

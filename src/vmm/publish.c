@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "publish.h"
 
+#include "acceptor.h"
 #include "listener.h"
 #include "pump.h"
-#include "watch.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -13,13 +12,11 @@
 /* Streams being opened at once: the guest turns away a ninth host within the handshake, and others
  * want one too. Connections beyond wait to be accepted. */
 #define OPENING_MAX 4
-/* A host without descriptors left gets so long to find some. */
-#define PAUSE_MSEC 1000
 
 typedef struct {
   BangerPublisher *all;
   BangerListener *listener;
-  BangerWatch *watch;
+  BangerAcceptor *acceptor;
 } Port;
 
 /* Outlives the publisher while its stream is being opened. */
@@ -36,7 +33,6 @@ struct BangerPublisher {
   GPtrArray *ports;
   GPtrArray *connections;
   guint opening;
-  guint pause;
 };
 
 static void
@@ -44,7 +40,7 @@ port_free (gpointer data)
 {
   Port *port = data;
 
-  g_clear_pointer (&port->watch, banger_watch_free);
+  g_clear_pointer (&port->acceptor, banger_acceptor_free);
   banger_listener_free (port->listener);
   g_free (port);
 }
@@ -52,7 +48,7 @@ port_free (gpointer data)
 static gboolean
 accepts (BangerPublisher *self)
 {
-  return self->driver != NULL && self->pause == 0 && self->opening < OPENING_MAX
+  return self->driver != NULL && self->opening < OPENING_MAX
          && self->connections->len < BANGER_PUBLISH_CONNECTIONS_MAX;
 }
 
@@ -62,7 +58,7 @@ update (BangerPublisher *self)
   for (guint i = 0; i < self->ports->len; i++) {
     Port *port = self->ports->pdata[i];
 
-    banger_watch_want (port->watch, accepts (self) ? G_IO_IN : 0);
+    banger_acceptor_want (port->acceptor, accepts (self));
   }
 }
 
@@ -120,33 +116,14 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
   update (connection->all);
 }
 
-static gboolean
-on_pause_over (gpointer data)
-{
-  BangerPublisher *self = data;
-
-  self->pause = 0;
-  update (self);
-  return G_SOURCE_REMOVE;
-}
-
 static void
-on_port (gpointer data, GIOCondition ready)
+on_connection (gpointer data, int fd, const struct sockaddr_storage *peer)
 {
   Port *port = data;
   BangerPublisher *self = port->all;
   const int on = 1;
-  int fd = accept4 (port->listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   Connection *connection = NULL;
 
-  if (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR))
-    return;
-  if (fd < 0) {
-    g_debug ("a connection cannot be accepted: %s", g_strerror (errno));
-    self->pause = g_timeout_add (PAUSE_MSEC, on_pause_over, self);
-    update (self);
-    return;
-  }
   setsockopt (fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   /* A client that has vanished without a word must not keep its place for ever. */
   setsockopt (fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -168,7 +145,7 @@ port_new (BangerPublisher *self, BangerListener *listener)
 
   port->all = self;
   port->listener = listener;
-  port->watch = banger_watch_new (listener->fd, on_port, port);
+  port->acceptor = banger_acceptor_new (listener->fd, on_connection, port);
   return port;
 }
 
@@ -283,7 +260,6 @@ banger_publisher_new (void)
 void
 banger_publisher_free (BangerPublisher *self)
 {
-  g_clear_handle_id (&self->pause, g_source_remove);
   for (guint i = 0; i < self->connections->len; i++) {
     Connection *connection = self->connections->pdata[i];
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "transport.h"
 
+#include "acceptor.h"
 #include "common/common.h"
 #include "watch.h"
 #include "wire/handshake.h"
@@ -22,7 +23,7 @@ struct BangerVsock {
   int listener;
   guint32 cid;
   guint32 doorbell;
-  BangerWatch *watch;
+  BangerAcceptor *acceptor;
   BangerReachable reachable;
   gpointer data;
 };
@@ -67,14 +68,12 @@ listen_for_doorbell (BangerVsock *self)
 /* Anybody on the host or in another guest may ring: the handshake of the stream that follows tells
  * who is there. The address is compared only to spare the effort. */
 static void
-on_ring (gpointer data, GIOCondition ready)
+on_ring (gpointer data, int fd, const struct sockaddr_storage *peer)
 {
   BangerVsock *self = data;
-  struct sockaddr_vm peer = { 0 };
-  socklen_t size = sizeof peer;
-  banger_autofd int fd = accept4 (self->listener, (struct sockaddr *)&peer, &size, SOCK_CLOEXEC);
 
-  if (fd >= 0 && peer.svm_cid == self->cid)
+  close (fd);
+  if (((const struct sockaddr_vm *)peer)->svm_cid == self->cid)
     self->reachable (self->data);
 }
 
@@ -91,8 +90,8 @@ banger_vsock_new (BangerReachable reachable, gpointer data)
     banger_vsock_free (self);
     return NULL;
   }
-  self->watch = banger_watch_new (self->listener, on_ring, self);
-  banger_watch_want (self->watch, G_IO_IN);
+  self->acceptor = banger_acceptor_new (self->listener, on_ring, self);
+  banger_acceptor_want (self->acceptor, TRUE);
   return self;
 }
 
@@ -213,7 +212,7 @@ banger_vsock_open_async (BangerVsock *self, GCancellable *cancellable, GAsyncRea
 void
 banger_vsock_free (BangerVsock *self)
 {
-  g_clear_pointer (&self->watch, banger_watch_free);
+  g_clear_pointer (&self->acceptor, banger_acceptor_free);
   banger_clear_fd (&self->listener);
   banger_clear_fd (&self->vhost);
   g_free (self);

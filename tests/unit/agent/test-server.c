@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -367,6 +368,42 @@ test_host_floods (Peer **p, gconstpointer data)
   g_assert_cmpint (status, ==, 200);
 }
 
+/* Somebody connects while the guest can open nothing: the agent does not run hot until it can. */
+static void
+test_no_descriptors (Peer **p, gconstpointer data)
+{
+  Peer *peer = *p;
+  int listener = socket (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int fd = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  struct sockaddr_storage address;
+  socklen_t size = sizeof (sa_family_t); /* the kernel gives it a name: unix(7) */
+  struct rlimit before, none;
+  gint64 end;
+  char byte;
+
+  address.ss_family = AF_UNIX;
+  g_assert_cmpint (bind (listener, (struct sockaddr *)&address, size), ==, 0);
+  size = sizeof address;
+  g_assert_cmpint (getsockname (listener, (struct sockaddr *)&address, &size), ==, 0);
+  g_assert_cmpint (listen (listener, 1), ==, 0);
+  g_assert_true (agent_server_add_listener (peer->server, listener));
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  none = before;
+  none.rlim_cur = 3;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &none), ==, 0);
+  g_assert_cmpint (connect (fd, (struct sockaddr *)&address, size), ==, 0);
+  end = g_get_monotonic_time () + 100000;
+  for (guint turns = 0; g_get_monotonic_time () < end; turns++) {
+    g_assert_cmpuint (turns, <, 20);
+    agent_loop_step (peer->loop, 20);
+  }
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  /* It is taken now, and let go: this is not the host. */
+  while (recv (fd, &byte, 1, MSG_DONTWAIT) != 0)
+    agent_loop_step (peer->loop, 20);
+  close (fd);
+}
+
 #define ADD(name, func) g_test_add ("/agent/server/" name, Peer *, NULL, set_up, func, tear_down)
 
 int
@@ -386,5 +423,6 @@ main (int argc, char **argv)
   ADD ("socket", test_socket);
   ADD ("host-away", test_host_away);
   ADD ("host-floods", test_host_floods);
+  ADD ("no-descriptors", test_no_descriptors);
   return g_test_run ();
 }
