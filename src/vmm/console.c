@@ -11,6 +11,8 @@
 
 /* What is kept when the file is full. */
 #define KEEP (BANGER_CONSOLE_MAX / 2)
+#define CHUNK 16384
+G_STATIC_ASSERT (KEEP % CHUNK == 0);
 /* Each holds a descriptor, which the guest's own streams need too. */
 #define READERS_MAX 64
 
@@ -27,6 +29,7 @@ struct BangerConsole {
   int fd;
   guint64 first; /* position of the file's first byte */
   guint64 length;
+  guint64 spoilt; /* bytes at its beginning that are log no more, as shortening it has failed */
   GPtrArray *readers;
   gboolean finished;
   BangerConsoleFunc read; /* once finished: when nobody reads any more */
@@ -54,9 +57,9 @@ static gboolean
 serve (Reader *reader)
 {
   BangerConsole *self = reader->console;
-  char chunk[16384];
+  char chunk[CHUNK];
 
-  reader->at = MAX (reader->at, self->first);
+  reader->at = MAX (reader->at, self->first + self->spoilt);
   while (reader->at < end_of (reader)) {
     ssize_t n = 0, sent = 0;
 
@@ -99,23 +102,40 @@ serve_all (BangerConsole *self)
       g_ptr_array_remove_index_fast (self->readers, i - 1);
 }
 
-/* Keeps the newest part. A crash in the midst loses log, nothing else. */
-static void
+/* All of it, or FALSE. */
+static gboolean
+write_at (BangerConsole *self, const char *bytes, gsize length, guint64 at)
+{
+  while (length > 0) {
+    ssize_t n = TEMP_FAILURE_RETRY (pwrite (self->fd, bytes, length, at));
+
+    if (n <= 0)
+      return FALSE;
+    bytes += n;
+    length -= n;
+    at += n;
+  }
+  return TRUE;
+}
+
+/* Keeps the newest part, which is written over the oldest: the two do not overlap, as the file is
+ * longer than both. Where that fails, or we are killed, the newest part is still in its place. */
+static gboolean
 shorten (BangerConsole *self)
 {
-  g_autofree char *kept = g_malloc (KEEP);
-  ssize_t n = pread (self->fd, kept, KEEP, self->length - KEEP);
+  guint64 cut = self->length - KEEP;
+  char chunk[CHUNK];
 
-  n = MAX (n, 0);
-  if (ftruncate (self->fd, 0) < 0)
-    return;
-  lseek (self->fd, 0, SEEK_SET);
-  self->first += self->length - n;
-  self->length = n;
-  if (!banger_write_all (self->fd, kept, n, NULL)) {
-    self->first += self->length;
-    self->length = 0;
-  }
+  self->spoilt = KEEP;
+  for (guint64 at = 0; at < KEEP; at += CHUNK)
+    if (pread (self->fd, chunk, CHUNK, cut + at) != CHUNK || !write_at (self, chunk, CHUNK, at))
+      return FALSE;
+  if (ftruncate (self->fd, KEEP) < 0)
+    return FALSE;
+  self->first += cut;
+  self->length = KEEP;
+  self->spoilt = 0;
+  return TRUE;
 }
 
 BangerConsole *
@@ -139,9 +159,11 @@ banger_console_new (int fd, GError **error)
 void
 banger_console_write (BangerConsole *self, const guint8 *bytes, gsize length)
 {
-  ssize_t n = TEMP_FAILURE_RETRY (write (self->fd, bytes, length));
+  ssize_t n = -1;
 
   /* A full disk must not end the guest: what does not fit is lost. */
+  if (self->length <= BANGER_CONSOLE_MAX || shorten (self))
+    n = TEMP_FAILURE_RETRY (pwrite (self->fd, bytes, length, self->length));
   if (n > 0)
     self->length += n;
   if (self->length > BANGER_CONSOLE_MAX)
@@ -197,7 +219,7 @@ banger_console_readers (BangerConsole *self)
 GBytes *
 banger_console_tail (BangerConsole *self, gsize length)
 {
-  gsize wanted = MIN (length, self->length);
+  gsize wanted = MIN (length, self->length - self->spoilt);
   g_autofree guint8 *tail = g_malloc (wanted + 1);
   ssize_t n = pread (self->fd, tail, wanted, self->length - wanted);
 

@@ -2,9 +2,28 @@
 #include "common/common.h"
 #include "vmm/console.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#define LINE_SIZE 10
+
+/* How often the disk takes something before it is full. */
+static guint room = G_MAXUINT;
+
+/* In place of the C library's. */
+ssize_t
+pwrite (int fd, const void *bytes, size_t length, off_t at)
+{
+  if (room == 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  room -= room < G_MAXUINT ? 1 : 0;
+  return syscall (SYS_pwrite64, fd, bytes, length, at);
+}
 
 /* All that comes until the end, the main loop running. */
 static GByteArray *
@@ -175,6 +194,66 @@ test_tail (void)
   g_assert_cmpmem (g_bytes_get_data (last, NULL), g_bytes_get_size (last), "two\n", 4);
 }
 
+/* Writes @n numbered lines from @first on, at once. */
+static void
+write_lines (BangerConsole *console, guint first, guint n)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (guint i = first; i < first + n; i++)
+    g_string_append_printf (text, "%09u\n", i);
+  write_text (console, text->str);
+}
+
+/* The log holds the newest lines, each once and in order, until the one before @next. */
+static void
+assert_whole (BangerConsole *console, guint next)
+{
+  banger_autofd int stream = banger_console_open (console, FALSE, NULL);
+  g_autoptr (GByteArray) got = drain (stream);
+  g_autoptr (GBytes) tail = banger_console_tail (console, got->len);
+  guint whole = got->len / LINE_SIZE;
+
+  g_assert_cmpuint (got->len, >=, BANGER_CONSOLE_MAX / 2);
+  g_assert_cmpmem (g_bytes_get_data (tail, NULL), g_bytes_get_size (tail), got->data, got->len);
+  for (guint i = 1; i <= whole; i++) {
+    g_autofree char *line = g_strdup_printf ("%09u\n", next - i);
+
+    g_assert_cmpmem (got->data + got->len - i * LINE_SIZE, LINE_SIZE, line, LINE_SIZE);
+  }
+}
+
+/* A disk that is full while the log is made shorter takes no more than what was to be cut, and what
+ * comes once there is room has its place behind the rest. */
+static void
+test_disk_full (void)
+{
+  static const guint rooms[] = { 1, 2, 9, 32 }; /* the first is for the line */
+  const guint full = BANGER_CONSOLE_MAX / LINE_SIZE;
+
+  for (guint i = 0; i < G_N_ELEMENTS (rooms); i++) {
+    banger_autofd int file = banger_memfd_new ("log", "", 0, NULL);
+    g_autoptr (BangerConsole) console = banger_console_new (file, NULL);
+    guint next = full + 1;
+    struct stat st;
+
+    write_lines (console, 0, full);
+    room = rooms[i];
+    write_lines (console, full, 1);
+    assert_whole (console, next);
+    write_lines (console, 0, 1000); /* lost: there is no room */
+    assert_whole (console, next);
+    room = G_MAXUINT;
+    for (guint round = 0; round < 100; round++) {
+      write_lines (console, next, 500);
+      next += 500;
+      assert_whole (console, next);
+    }
+    g_assert_cmpint (fstat (file, &st), ==, 0);
+    g_assert_cmpint (st.st_size, <=, BANGER_CONSOLE_MAX);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -186,5 +265,6 @@ main (int argc, char **argv)
   g_test_add_func ("/vmm/console/overtaken", test_overtaken);
   g_test_add_func ("/vmm/console/bounded", test_bounded);
   g_test_add_func ("/vmm/console/tail", test_tail);
+  g_test_add_func ("/vmm/console/disk-full", test_disk_full);
   return g_test_run ();
 }
