@@ -323,13 +323,6 @@ banger_http_json (BangerHttpAnswer *answer, GError **error)
   return json_object_ref (json_node_get_object (root));
 }
 
-void
-banger_agent_name_error (GError **error, const char *label)
-{
-  if (error != NULL && *error != NULL && strstr ((*error)->message, label) == NULL)
-    g_prefix_error (error, "%s: ", label);
-}
-
 int
 banger_agent_open (BangerClient *client, const char *vm, guint port, GError **error)
 {

@@ -59,8 +59,6 @@ gboolean banger_http_ask (int fd, const char *method, const char *headers, guint
 /* The JSON object in an answer with status 200; else GuestUnreachable with the agent's reason. */
 JsonObject *banger_http_json (BangerHttpAnswer *answer, GError **error);
 
-/* Has an error say which VM it is about where it does not yet: the service's do. */
-void banger_agent_name_error (GError **error, const char *label);
 /* A stream to the agent of the VM at @vm, or to another @port of its guest. */
 int banger_agent_open (BangerClient *client, const char *vm, guint port, GError **error);
 /* Opens a stream, asks "GET @path" and gives what the agent says within so many @seconds. */

@@ -365,6 +365,47 @@ banger_args_has_text (BangerArgs *args, const char *name)
   return slot != NULL ? slot->text : NULL;
 }
 
+/* NULL for NULL. */
+static char *
+name_options (BangerArgs *args, const char *text)
+{
+  static const char before[] = "option '";
+  g_autoptr (GString) named = g_string_new (NULL);
+  const char *found = NULL;
+
+  if (text == NULL)
+    return NULL;
+  while ((found = strstr (text, before)) != NULL) {
+    const char *key = found + strlen (before), *end = strchr (key, '\'');
+    g_autofree char *word = end != NULL ? g_strndup (key, end - key) : g_strdup ("");
+    const char *option = banger_option_of_key (word);
+    gboolean ours = find_slot (args, option) != NULL;
+
+    g_string_append_len (named, text, (ours ? found : key) - text);
+    if (ours)
+      g_string_append_printf (named, "--%s", option);
+    text = ours ? end + 1 : key;
+  }
+  g_string_append (named, text);
+  return g_string_free (g_steal_pointer (&named), FALSE);
+}
+
+GError *
+banger_args_explain (BangerArgs *args, GError *error)
+{
+  g_autofree char *message = name_options (args, error->message);
+  g_autofree char *cause = name_options (args, banger_error_cause (error));
+  g_autofree char *hint = name_options (args, banger_error_hint (error));
+  GError *explained = NULL;
+
+  if (error->domain != BANGER_ERROR)
+    return error;
+  banger_set_error (&explained, error->code, banger_error_stage (error), cause, hint, "%s",
+                    message);
+  g_error_free (error);
+  return explained;
+}
+
 char *
 banger_args_line (BangerArgs *args, const char *more)
 {

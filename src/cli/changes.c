@@ -8,22 +8,16 @@
 #include <glib/gi18n.h>
 #include <string.h>
 
-/* Words for people, keys of VM.Set, types and properties of the VM. */
+/* Words for people, the types that VM.Set wants, properties of the VM. */
 static const struct {
-  const char *word, *key, *type, *property;
+  const char *word, *type, *property;
 } table[] = {
-  { "name", "name", "s", "Name" },
-  { "vcpus", "vcpus", "u", "Vcpus" },
-  { "memory", "memory-bytes", "t", "MemoryBytes" },
-  { "disk", "disk-bytes", "t", "DiskBytes" },
-  { "work", "work-bytes", "t", "WorkBytes" },
-  { "network", "network", "s", "Network" },
-  { "kernel", "kernel", "o", "Kernel" },
-  { "restart", "restart", "s", "Restart" },
-  { "autostart", "autostart", "b", "Autostart" },
-  { "publish", "publish", "as", "Published" },
-  { "labels", "labels", "a{ss}", "Labels" },
-  { "ssh-key", "authorized-keys", "s", NULL },
+  { "name", "s", "Name" },           { "vcpus", "u", "Vcpus" },
+  { "memory", "t", "MemoryBytes" },  { "disk", "t", "DiskBytes" },
+  { "work", "t", "WorkBytes" },      { "network", "s", "Network" },
+  { "kernel", "o", "Kernel" },       { "restart", "s", "Restart" },
+  { "autostart", "b", "Autostart" }, { "publish", "as", "Published" },
+  { "labels", "a{ss}", "Labels" },   { "ssh-key", "s", NULL },
 };
 
 const char *const banger_set_keys[]
@@ -43,7 +37,7 @@ static int
 row_of (const char *text, gboolean by_key)
 {
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
-    if (strcmp (text, by_key ? table[i].key : table[i].word) == 0)
+    if (strcmp (text, by_key ? banger_option_key (table[i].word) : table[i].word) == 0)
       return (int)i;
   }
   return -1;
@@ -161,7 +155,7 @@ take (BangerChanges *self, const char *key, const char *text, GError **error)
   value = parse_value ((guint)row, text, error);
   if (value == NULL)
     return FALSE;
-  g_variant_dict_insert_value (&self->simple, table[row].key, value);
+  g_variant_dict_insert_value (&self->simple, banger_option_key (key), value);
   return TRUE;
 }
 
@@ -205,7 +199,7 @@ take_options (BangerChanges *self, BangerArgs *args, GError **error)
 
     if (keys == NULL)
       return FALSE;
-    g_variant_dict_insert (&self->simple, "authorized-keys", "s", keys);
+    g_variant_dict_insert (&self->simple, banger_option_key ("ssh-key"), "s", keys);
   }
   return TRUE;
 }

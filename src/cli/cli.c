@@ -181,7 +181,10 @@ run_words (const char *const *words, BangerFormat *format, char **note, GError *
     return 0;
   if (!banger_args_format (args, format, error))
     return 0;
-  return run_parsed (args, note, error);
+  status = run_parsed (args, note, error);
+  if (*error != NULL)
+    *error = banger_args_explain (args, *error);
+  return status;
 }
 
 int

@@ -16,6 +16,34 @@ banger_command_name (const BangerCommand *command)
   return g_strdup_printf ("%s %s", command->noun, command->verb);
 }
 
+/* Options whose key on the bus is another word. */
+static const struct {
+  const char *option, *key;
+} keys[] = {
+  { "memory", "memory-bytes" }, { "disk", "disk-bytes" },         { "work", "work-bytes" },
+  { "label", "labels" },        { "ssh-key", "authorized-keys" }, { "no-start", "start" },
+};
+
+const char *
+banger_option_key (const char *option)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    if (g_str_equal (keys[i].option, option))
+      return keys[i].key;
+  }
+  return option;
+}
+
+const char *
+banger_option_of_key (const char *key)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    if (g_str_equal (keys[i].key, key))
+      return keys[i].option;
+  }
+  return key;
+}
+
 static const BangerCommand *
 find_pair (const char *noun, const char *verb)
 {

@@ -107,6 +107,11 @@ char *banger_command_name (const BangerCommand *command);
 GStrv banger_command_words (const char *noun);
 gboolean banger_command_is_noun (const char *word);
 
+/* The key on the bus of what an option says, "disk-bytes" of "disk", and the other way round; the
+ * same word where they do not differ. */
+const char *banger_option_key (const char *option);
+const char *banger_option_of_key (const char *key);
+
 /* Parses what follows the command's name. InvalidArgument with a hint. */
 BangerArgs *
 banger_args_parse (const BangerCommand *command, const char *const *words, GError **error);
@@ -128,5 +133,8 @@ gboolean banger_args_count (BangerArgs *args, const char *name, guint32 *count);
 gboolean banger_args_has_flag (BangerArgs *args, const char *name);
 const char *banger_args_has_text (BangerArgs *args, const char *name);
 const char *const *banger_args_has_list (BangerArgs *args, const char *name); /* never NULL */
+/* An error of the service's, which is taken, in words of the command line: "option 'disk-bytes'" as
+ * "--disk", if the command has that. */
+GError *banger_args_explain (BangerArgs *args, GError *error);
 /* The command line as it was given, quoted for a shell, with @more behind it: for hints. */
 char *banger_args_line (BangerArgs *args, const char *more);

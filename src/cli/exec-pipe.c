@@ -73,7 +73,7 @@ banger_exec_pipe_open (BangerClient *client, const char *vm, const char *label,
   int fd = start != NULL ? banger_exec_open (client, vm, rest, error) : -1;
 
   if (fd < 0) {
-    banger_agent_name_error (error, label);
+    banger_error_name_object (error, label);
     return NULL;
   }
   if (rest->len > BUFFER_SIZE) {

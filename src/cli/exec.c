@@ -42,7 +42,7 @@ run (BangerClient *client, const char *vm, const char *name, const BangerExecSpe
     return BANGER_EXIT_USAGE;
   status = run_start (client, vm, start, spec->terminal, &end, error);
   if (*error != NULL) {
-    banger_agent_name_error (error, label);
+    banger_error_name_object (error, label);
     return status;
   }
   if (end.killed_by != 0 && killed_by == NULL)

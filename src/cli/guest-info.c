@@ -16,7 +16,7 @@ ask (BangerClient *client, const char *vm, const char *name, const char *path, G
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name);
   JsonObject *answer = banger_agent_get (client, vm, path, BANGER_HTTP_SECONDS, error);
 
-  banger_agent_name_error (error, label);
+  banger_error_name_object (error, label);
   return answer;
 }
 

@@ -57,17 +57,16 @@ add_keys (BangerArgs *args, GVariantBuilder *options, GError **error)
 static gboolean
 add_plain_options (BangerArgs *args, GVariantBuilder *options, GError **error)
 {
-  static const struct {
-    const char *option, *key;
-  } sizes[] = { { "memory", "memory-bytes" }, { "disk", "disk-bytes" }, { "work", "work-bytes" } };
+  static const char *const sizes[] = { "memory", "disk", "work" };
   static const char *const words[] = { "root", "network", "restart", "backend" };
   const char *const *ports = banger_args_list (args, "publish");
   guint64 bytes = 0;
   guint32 count = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++) {
-    if (banger_args_size (args, sizes[i].option, &bytes))
-      g_variant_builder_add (options, "{sv}", sizes[i].key, g_variant_new_uint64 (bytes));
+    if (banger_args_size (args, sizes[i], &bytes))
+      g_variant_builder_add (options, "{sv}", banger_option_key (sizes[i]),
+                             g_variant_new_uint64 (bytes));
   }
   if (banger_args_count (args, "vcpus", &count))
     g_variant_builder_add (options, "{sv}", "vcpus", g_variant_new_uint32 (count));

@@ -155,6 +155,7 @@ set_all (Setting *self, const char *const *names, GError **cause)
       g_propagate_error (cause, g_steal_pointer (&error));
       return 0;
     }
+    error = banger_args_explain (self->args, g_steal_pointer (&error));
     if (status == BANGER_EXIT_OK)
       status = banger_output_status (error);
     banger_output_error (error);

@@ -220,7 +220,7 @@ set_failed (Wait *wait, Target *target, GError **error)
   }
   if (cause == NULL)
     cause = g_error_new (BANGER_ERROR, BANGER_ERROR_FAILED, _ ("it has failed"));
-  banger_agent_name_error (&cause, target->label);
+  banger_error_name_object (&cause, target->label);
   g_propagate_error (error, cause);
   return FALSE;
 }

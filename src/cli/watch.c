@@ -338,8 +338,7 @@ judge (Job *job, GVariant *end, GError **error)
                                                              : BANGER_ERROR_FAILED,
                          "%s: %s", job->label, result);
   /* A worker's errors do not know what they are about; people want to. */
-  if (strstr (cause->message, job->label) == NULL)
-    g_prefix_error (&cause, "%s: ", job->label);
+  banger_error_name_object (&cause, job->label);
   g_propagate_error (error, cause);
   return FALSE;
 }

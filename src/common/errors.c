@@ -169,6 +169,13 @@ banger_error_adopt (GError *error)
 }
 
 void
+banger_error_name_object (GError **error, const char *label)
+{
+  if (error != NULL && *error != NULL && strstr ((*error)->message, label) == NULL)
+    g_prefix_error (error, "%s: ", label);
+}
+
+void
 banger_error_set_stage (GError **error, const char *stage)
 {
   BangerErrorPrivate *priv = NULL;

@@ -49,6 +49,8 @@ const char *banger_error_cause (const GError *error);
 const char *banger_error_hint (const GError *error);
 /* Any error as one of ours: G_IO_ERROR_CANCELLED and its like keep their meaning. Takes @error. */
 GError *banger_error_adopt (GError *error);
+/* Has @error's message begin with @label, "vm 'foo'", unless it names that object itself. */
+void banger_error_name_object (GError **error, const char *label);
 /* Sets the stage of @error, made ours first, if it has none. */
 void banger_error_set_stage (GError **error, const char *stage);
 

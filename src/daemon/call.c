@@ -93,11 +93,59 @@ answer_error (GDBusMethodInvocation *invocation, const GError *error)
   g_dbus_method_invocation_return_dbus_error (invocation, banger_error_dbus_name (error), message);
 }
 
+static gboolean describe_object (BangerCall *call, BangerAuthObject *object);
+
+/* The kind of what a method of the manager makes; the manager's own where it makes nothing. */
+static BangerObjectKind
+kind_made (const char *method)
+{
+  static const struct {
+    const char *method;
+    BangerObjectKind kind;
+  } makers[] = {
+    { "CreateVM", BANGER_OBJECT_VM },
+    { "ImportImage", BANGER_OBJECT_IMAGE },
+    { "ImportKernel", BANGER_OBJECT_KERNEL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (makers); i++) {
+    if (g_str_equal (makers[i].method, method))
+      return makers[i].kind;
+  }
+  return BANGER_OBJECT_MANAGER;
+}
+
+/* "vm 'foo'"; NULL where there is no such name, or none that may stand in a message. */
+static char *
+object_label (BangerCall *call)
+{
+  BangerAuthObject object = { 0 };
+  BangerObjectKind kind = call->kind;
+
+  if (kind == BANGER_OBJECT_MANAGER)
+    kind = kind_made (g_dbus_method_invocation_get_method_name (call->invocation));
+  if (kind == BANGER_OBJECT_MANAGER || kind == BANGER_OBJECT_JOB || !describe_object (call, &object)
+      || object.name == NULL || !banger_name_is_valid (object.name))
+    return NULL;
+  return g_strdup_printf ("%s '%s'", banger_object_kind_to_string (kind), object.name);
+}
+
+void
+banger_call_name_object (BangerCall *call, GError **error)
+{
+  g_autofree char *label = object_label (call);
+
+  if (label != NULL)
+    banger_error_name_object (error, label);
+}
+
 void
 banger_call_fail (BangerCall *call, GError *error)
 {
   g_autoptr (GError) ours = banger_error_adopt (error);
 
+  if (g_str_has_prefix (ours->message, "option '"))
+    banger_call_name_object (call, &ours);
   answer_error (g_object_ref (call->invocation), ours);
   call_free (call);
 }

@@ -55,7 +55,11 @@ BangerVm *banger_call_vm (BangerCall *call);
 BangerAsset *banger_call_asset (BangerCall *call);
 BangerJob *banger_call_job (BangerCall *call);
 
-/* Answer and free @call. @value may be NULL; floating is taken. */
+/* Has @error name the object that the call is about, as people know it; for CreateVM and imports
+ * the one that is to be made, where the call gives it a name. */
+void banger_call_name_object (BangerCall *call, GError **error);
+/* Answer and free @call. A message that begins with "option 'KEY'" is given the object's name.
+ * @value may be NULL; floating is taken. */
 void banger_call_return (BangerCall *call, GVariant *value);
 void banger_call_return_fds (BangerCall *call, GVariant *value, GUnixFDList *fds);
 /* Takes @error. */

@@ -319,6 +319,7 @@ run (BangerCall *call, GVariant *findings)
     record = make_record (call, options, findings, &error);
   if (record == NULL || !banger_capacity_admit (call->service, record, start, &error)) {
     banger_error_set_stage (&error, "admitted");
+    banger_call_name_object (call, &error);
     banger_call_fail (call, error);
     return;
   }

@@ -375,6 +375,8 @@ on_findings (GObject *source, GAsyncResult *result, gpointer data)
     return;
   g_variant_lookup (options, "dry-run", "b", &dry_run);
   set = findings != NULL ? prepare (call, vm, findings, &error) : NULL;
+  if (set == NULL)
+    banger_call_name_object (call, &error);
   if (set != NULL && dry_run) {
     banger_call_return (call, g_variant_new ("(@a{ss}o)", describe_when (set), "/"));
     return;

@@ -337,8 +337,8 @@ check_deletable (BangerVm *vm, gboolean force, GError **error)
   if (vm->monitor == NULL || force)
     return TRUE;
   banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
-                    "stop it first, or use the option 'force'", "vm '%s' is %s", vm->record->name,
-                    banger_vm_state_to_string (vm->record->state));
+                    "stop it first, or delete it with option 'force'", "vm '%s' is %s",
+                    vm->record->name, banger_vm_state_to_string (vm->record->state));
   return FALSE;
 }
 

@@ -125,7 +125,13 @@ class Vms(CliTest):
     def test_set_refused(self):
         self.create("web")
         before = self.show("web")
-        self.set("web", "disk=32M", status=2)
+        said = self.set("web", "disk=32M", status=2).stderr
+        self.assertIn("banger: vm 'web': --disk must be at least the 64 MiB", said)
+        said = self.set("web", "nobody", "--work", "1T", status=2).stderr
+        self.assertIn("banger: vm 'web': --work must be a whole number of MiB", said)
+        said = self.session.banger("vm", "create", "bad", "--no-start", "--disk", "1M",
+                                   status=2).stderr
+        self.assertIn("banger: vm 'bad': --disk must be a whole number of MiB", said)
         self.set("web", "restart=sometimes", "memory=1G", status=2)
         self.set("web", "kernel=nobody", status=3)
         self.set("web", "--unpublish", "99", status=3)

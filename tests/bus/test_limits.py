@@ -46,6 +46,20 @@ class LimitsTest(VmCase):
         self.assertEqual(self.capacity(self.alice)["used-disk-bytes"],
                          self.capacity(self.alice)["limit-disk-bytes"])
 
+    def test_refusal_names_vm_and_option(self):
+        vm = self.made(self.alice)
+        name = self.property(vm, "Name").strip("'")
+        for method, arguments, said in (
+                ("Set", "{'disk-bytes': <uint64 1>}, @a{sv} {}", "option 'disk-bytes' must be at"),
+                ("Set", "{'colour': <1>}, @a{sv} {}", "option 'colour' is not known"),
+                ("Set", "{'vcpus': <uint32 0>}, @a{sv} {}", "option 'vcpus' must be from 1"),
+                ("Stop", "{'timeout': <'soon'>},", "option 'timeout' must be of type u"),
+                ("OpenConsole", "{'tail': <uint32 1000000>},", "option 'tail' must be at most")):
+            with self.subTest(arguments=arguments):
+                answer = self.alice.call(vm, "VM." + method, "(%s)" % arguments)
+                self.assertIsNotNone(answer.error)
+                self.assertIn("vm '%s': %s" % (name, said), answer.message)
+
     def test_set(self):
         """What a change would pass is refused; what is over a limit already may be changed else."""
         vm = self.made(self.alice)
@@ -173,6 +187,9 @@ class LimitsTest(VmCase):
         answer = self.create(self.alice, "'network': <'user'>")
         self.assertEqual(answer.word, "NotSupported", answer)
         self.assertIn("option 'network' cannot be user on the system bus", answer.message)
+        answer = self.alice.call(ROOT, "Manager.CreateVM",
+                                 "('web', objectpath '/', {'network': <'user'>})")
+        self.assertIn("vm 'web': option 'network' cannot be user", answer.message)
         answer = self.create(self.alice, "'publish': <['8080:80']>")
         self.assertEqual(answer.word, "NotSupported", answer)
         self.assertIn("on the system bus a VM's monitor has no network", answer.message)

@@ -231,9 +231,9 @@ test_named_errors (void)
       = g_error_new (BANGER_ERROR, BANGER_ERROR_WRONG_STATE, "vm 'a' is stopped, not running");
   GError *none = NULL;
 
-  banger_agent_name_error (&ours, "vm 'a'");
-  banger_agent_name_error (&service, "vm 'a'");
-  banger_agent_name_error (&none, "vm 'a'");
+  banger_error_name_object (&ours, "vm 'a'");
+  banger_error_name_object (&service, "vm 'a'");
+  banger_error_name_object (&none, "vm 'a'");
   g_assert_cmpstr (ours->message, ==, "vm 'a': it broke");
   g_assert_cmpstr (service->message, ==, "vm 'a' is stopped, not running");
   g_assert_no_error (none);

@@ -85,6 +85,38 @@ test_shorthands (void)
 }
 
 static void
+assert_explained (const char *line, const char *said, const char *shown)
+{
+  g_autoptr (GError) error = NULL, cause = NULL;
+  g_autoptr (BangerArgs) args = parse (line, &error);
+
+  g_assert_no_error (error);
+  banger_set_error (&cause, BANGER_ERROR_WRONG_STATE, "admitted", NULL, said, "%s", said);
+  cause = banger_args_explain (args, g_steal_pointer (&cause));
+  g_assert_error (cause, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+  g_assert_cmpstr (cause->message, ==, shown);
+  g_assert_cmpstr (banger_error_hint (cause), ==, shown);
+  g_assert_cmpstr (banger_error_stage (cause), ==, "admitted");
+  g_assert_null (banger_error_cause (cause));
+}
+
+/* What the service calls an option is shown as the command's own, if it has that. */
+static void
+test_explain (void)
+{
+  assert_explained ("vm set web vcpus=1", "vm 'web': option 'disk-bytes' must be more",
+                    "vm 'web': --disk must be more");
+  assert_explained ("vm create web", "option 'memory-bytes' and option 'labels', option 'start'",
+                    "--memory and --label, --no-start");
+  assert_explained ("vm set web vcpus=1", "option 'authorized-keys' holds", "--ssh-key holds");
+  assert_explained ("vm delete web", "or delete it with option 'force'",
+                    "or delete it with --force");
+  assert_explained ("vm start web", "option 'disk-bytes' must", "option 'disk-bytes' must");
+  assert_explained ("vm create web", "option 'vcpus", "option 'vcpus");
+  assert_explained ("vm create web", "", "");
+}
+
+static void
 test_refused (void)
 {
   assert_refused ("vn list", "'vn' is not a command", "did you mean 'vm'?");
@@ -171,6 +203,7 @@ main (int argc, char **argv)
   g_test_add_func ("/args/values", test_values);
   g_test_add_func ("/args/zero", test_zero);
   g_test_add_func ("/args/shorthands", test_shorthands);
+  g_test_add_func ("/args/explain", test_explain);
   g_test_add_func ("/args/refused", test_refused);
   g_test_add_func ("/args/raw-tail", test_raw_tail);
   g_test_add_func ("/args/separator", test_separator);
