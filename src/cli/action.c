@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One action on several objects: all jobs are started, then all are waited for. */
+#include "outcome.h"
 #include "select.h"
 #include "verbs.h"
 
 #include "text.h"
 
 #include <glib/gi18n.h>
+
+typedef struct {
+  BangerClient *client;
+  BangerArgs *args;
+  const BangerAction *action;
+  GVariant *options;
+  BangerWatch *watch; /* NULL: nothing is waited for */
+  BangerOutcomes *outcomes;
+  GPtrArray *begun; /* of BangerOutcome: those that have a job */
+} Run;
 
 char *
 banger_label (BangerObjectKind kind, const char *name)
@@ -16,38 +27,43 @@ banger_label (BangerObjectKind kind, const char *name)
 }
 
 static void
-note_error (int *status, GError *cause)
+start_one (Run *run, const char *name)
 {
-  if (*status == BANGER_EXIT_OK)
-    *status = banger_output_status (cause);
-  banger_output_error (cause);
-  g_error_free (cause);
-}
+  const BangerAction *action = run->action;
+  BangerOutcome *outcome = banger_outcomes_add (run->outcomes, name);
+  g_autofree char *label = banger_label (action->kind, name), *job = NULL;
+  GError *cause = NULL;
 
-/* The job that was started for @name, NULL if it could not be. */
-static char *
-start_one (BangerClient *client, BangerWatch *watch, const BangerAction *action, GVariant *options,
-           const char *name, GError **error)
-{
-  g_autofree char *label = banger_label (action->kind, name);
-  g_autofree char *path = banger_client_find (client, action->kind, name, error);
-  g_autofree char *job = NULL;
-
-  if (path == NULL)
-    return NULL;
-  job = banger_client_call_job (client, path, banger_client_interface (action->kind),
-                                action->method, options, error);
-  if (job != NULL && watch != NULL)
-    banger_watch_add (watch, job, label, action->undone);
-  return g_steal_pointer (&job);
+  if (banger_client_interrupts (run->client) > 0) {
+    banger_set_error (&cause, BANGER_ERROR_CANCELLED, NULL, NULL, NULL,
+                      _ ("%s: interrupted before it was begun"), label);
+    banger_outcomes_fail (run->outcomes, outcome, cause);
+    return;
+  }
+  outcome->path = banger_client_find (run->client, action->kind, name, &cause);
+  if (outcome->path != NULL)
+    job = banger_client_call_job (run->client, outcome->path,
+                                  banger_client_interface (action->kind), action->method,
+                                  run->options, &cause);
+  if (job == NULL) {
+    banger_outcomes_fail (run->outcomes, outcome, cause);
+    return;
+  }
+  outcome->job = g_strdup (banger_object_path_id (job, BANGER_OBJECT_JOB));
+  if (run->watch != NULL)
+    banger_watch_add (run->watch, job, label, action->undone);
+  else if (!banger_args_wants_document (run->args))
+    banger_output_line ("%s", outcome->job);
+  g_ptr_array_add (run->begun, outcome);
 }
 
 static void
-say_done (const BangerAction *action, BangerWatch *watch, const char *name, guint64 usec)
+say_done (Run *run, const BangerOutcome *outcome)
 {
-  GVariant *result = banger_watch_result (watch);
-  g_autofree char *label = banger_label (action->kind, name);
-  g_autofree char *time = banger_text_duration (usec);
+  const BangerAction *action = run->action;
+  GVariant *result = banger_watch_result (run->watch);
+  g_autofree char *label = banger_label (action->kind, outcome->name);
+  g_autofree char *time = banger_text_duration (outcome->usec);
   g_auto (GStrv) parts = g_strsplit (action->done, "%s", 2);
   const char *more = action->describe != NULL && result != NULL ? action->describe (result) : NULL;
 
@@ -55,34 +71,24 @@ say_done (const BangerAction *action, BangerWatch *watch, const char *name, guin
                       more != NULL ? more : "");
 }
 
-/* The jobs that were started, NULL for a name where none could be; an interruption ends it. */
-static GPtrArray *
-start_all (BangerClient *client, BangerWatch *watch, const BangerAction *action,
-           const char *const *names, int *status)
+static void
+wait_for_one (Run *run, BangerOutcome *outcome)
 {
-  GPtrArray *jobs = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GVariant) options
-      = g_variant_ref_sink (action->options != NULL ? action->options : banger_no_args ());
+  g_autofree char *job = banger_object_path_new (BANGER_OBJECT_JOB, outcome->job);
+  GVariant *result = NULL;
+  GError *cause = NULL;
+  guint64 usec = 0;
 
-  for (guint i = 0; names[i] != NULL && banger_client_interrupts (client) == 0; i++) {
-    GError *cause = NULL;
-
-    g_ptr_array_add (jobs, start_one (client, watch, action, options, names[i], &cause));
-    if (cause != NULL)
-      note_error (status, cause);
-    else if (watch == NULL)
-      banger_output_line ("%s",
-                          banger_object_path_id (g_ptr_array_index (jobs, i), BANGER_OBJECT_JOB));
+  if (!banger_watch_wait (run->watch, job, &usec, &cause)) {
+    banger_outcomes_fail (run->outcomes, outcome, cause);
+    return;
   }
-  for (guint i = jobs->len; names[i] != NULL; i++) {
-    g_autofree char *label = banger_label (action->kind, names[i]);
-    GError *cause = NULL;
-
-    banger_set_error (&cause, BANGER_ERROR_CANCELLED, NULL, NULL, NULL,
-                      _ ("%s: interrupted before it was begun"), label);
-    note_error (status, cause);
-  }
-  return jobs;
+  outcome->usec = usec;
+  result = banger_watch_result (run->watch);
+  if (result != NULL && *banger_props_string (result, "ended-by") != '\0')
+    outcome->ended_by = g_strdup (banger_props_string (result, "ended-by"));
+  if (!banger_args_wants_document (run->args))
+    say_done (run, outcome);
 }
 
 int
@@ -91,33 +97,30 @@ banger_action_run (BangerClient *client, BangerArgs *args, const BangerAction *a
 {
   BangerSelection selection
       = { .kind = action->kind, .states = action->states, .destructive = action->destructive };
-  g_autoptr (GVariant) options = NULL;
-  g_auto (GStrv) names = NULL;
-  g_autoptr (GPtrArray) jobs = NULL;
+  const char *const *words = banger_args_words (args);
+  g_autoptr (GVariant) options
+      = g_variant_ref_sink (action->options != NULL ? action->options : banger_no_args ());
+  g_auto (GStrv) names = banger_select (client, args, words, &selection, error);
+  g_autoptr (BangerOutcomes) outcomes = NULL;
+  g_autoptr (GPtrArray) begun = g_ptr_array_new ();
   g_autoptr (BangerWatch) watch = NULL;
-  int status = BANGER_EXIT_OK;
+  Run run = { .client = client, .args = args, .action = action, .options = options };
 
-  options = action->options != NULL ? g_variant_ref_sink (action->options) : NULL;
-  names = banger_select (client, args, banger_args_words (args), &selection, error);
-  if (names == NULL || names[0] == NULL)
+  if (names == NULL)
     return 0;
-  if (!banger_args_flag (args, "no-wait")) {
+  if (names[0] != NULL && !banger_args_flag (args, "no-wait")) {
     watch = banger_watch_new (client, args, error);
     if (watch == NULL)
       return 0;
   }
-  jobs = start_all (client, watch, action, (const char *const *)names, &status);
-  for (guint i = 0; watch != NULL && i < jobs->len; i++) {
-    const char *job = g_ptr_array_index (jobs, i);
-    GError *cause = NULL;
-    guint64 usec = 0;
-
-    if (job == NULL)
-      continue;
-    if (banger_watch_wait (watch, job, &usec, &cause))
-      say_done (action, watch, names[i], usec);
-    else
-      note_error (&status, cause);
-  }
-  return status;
+  outcomes = banger_outcomes_new (client, args, action->kind,
+                                  banger_select_is_one (args, words, &selection));
+  run.watch = watch;
+  run.outcomes = outcomes;
+  run.begun = begun;
+  for (guint i = 0; names[i] != NULL; i++)
+    start_one (&run, names[i]);
+  for (guint i = 0; watch != NULL && i < begun->len; i++)
+    wait_for_one (&run, g_ptr_array_index (begun, i));
+  return banger_outcomes_end (outcomes, NULL, NULL, error);
 }

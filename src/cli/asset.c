@@ -213,73 +213,68 @@ banger_asset_delete (BangerClient *client, BangerArgs *args, GError **error)
   return banger_action_run (client, args, &action, error);
 }
 
-/* Calls a method of the image or kernel that @args name first. Its label, or NULL with an error. */
-static char *
+/* Calls a method of the image or kernel that @args name first, then says what is so: @done, with
+ * its label as the one %s, or the whole of it to programs. */
+static int
 change (BangerClient *client, BangerArgs *args, const char *method, GVariant *arguments,
-        GError **error)
+        const char *done, GError **error)
 {
   BangerObjectKind kind = kind_of (args);
   const char *name = banger_args_words (args)[0];
   g_autoptr (GVariant) held = g_variant_ref_sink (arguments);
   g_autofree char *path = banger_client_find (client, kind, name, error);
+  g_autofree char *label = banger_label (kind, name);
+  g_auto (GStrv) parts = g_strsplit (done, "%s", 2);
   g_autoptr (GVariant) reply = NULL;
 
   if (path == NULL)
-    return NULL;
+    return 0;
   reply = banger_client_call (client, path, banger_client_interface (kind), method, held, NULL,
                               NULL, NULL, error);
-  return reply != NULL ? banger_label (kind, name) : NULL;
+  if (reply == NULL)
+    return 0;
+  if (banger_args_wants_document (args))
+    banger_asset_print (client, kind, path, args, error);
+  else
+    banger_output_line ("%s%s%s", parts[0], label, parts[1]);
+  return 0;
 }
 
 int
 banger_asset_rename (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *name = banger_args_words (args)[1];
-  g_autofree char *label = NULL;
+  g_autofree char *done = g_strdup_printf (_ ("%s is now called '%s'"), "%s", name);
 
   if (!banger_name_check (kind_of (args), name, error))
     return 0;
-  label = change (client, args, "Rename", g_variant_new ("(s@a{sv})", name, banger_no_args ()),
-                  error);
-  if (label != NULL)
-    banger_output_line (_ ("%s is now called '%s'"), label, name);
-  return 0;
+  return change (client, args, "Rename", g_variant_new ("(s@a{sv})", name, banger_no_args ()), done,
+                 error);
 }
 
-static char *
-share (BangerClient *client, BangerArgs *args, gboolean shared, GError **error)
+static GVariant *
+share_arguments (gboolean shared)
 {
-  return change (client, args, "Share", g_variant_new ("(b@a{sv})", shared, banger_no_args ()),
-                 error);
+  return g_variant_new ("(b@a{sv})", shared, banger_no_args ());
 }
 
 int
 banger_asset_share (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autofree char *label = share (client, args, TRUE, error);
-
-  if (label != NULL)
-    banger_output_line (_ ("%s is shared with everybody"), label);
-  return 0;
+  return change (client, args, "Share", share_arguments (TRUE), _ ("%s is shared with everybody"),
+                 error);
 }
 
 int
 banger_asset_unshare (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autofree char *label = share (client, args, FALSE, error);
-
-  if (label != NULL)
-    banger_output_line (_ ("%s is not shared any more"), label);
-  return 0;
+  return change (client, args, "Share", share_arguments (FALSE), _ ("%s is not shared any more"),
+                 error);
 }
 
 int
 banger_asset_promote (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autofree char *label
-      = change (client, args, "Promote", g_variant_new ("(@a{sv})", banger_no_args ()), error);
-
-  if (label != NULL)
-    banger_output_line (_ ("%s is the default for new VMs now"), label);
-  return 0;
+  return change (client, args, "Promote", g_variant_new ("(@a{sv})", banger_no_args ()),
+                 _ ("%s is the default for new VMs now"), error);
 }

@@ -13,6 +13,7 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Options may stand before the command, too: moves them behind it. */
 static GStrv
@@ -187,6 +188,25 @@ run_words (const char *const *words, BangerFormat *format, char **note, GError *
   return status;
 }
 
+/* Once: as what the results would have been, or for people. To a person whose program reads the
+ * document nothing would be said, so that a terminal is told too. */
+static void
+print_error (const GError *error, const char *note, BangerFormat format)
+{
+  gboolean document = format == BANGER_FORMAT_JSON || format == BANGER_FORMAT_YAML;
+
+  if (!document || (isatty (STDERR_FILENO) && !isatty (STDOUT_FILENO))) {
+    banger_output_error (error);
+    if (note != NULL)
+      g_printerr ("%s %s\n", _ ("note:"), note);
+  }
+  if (document) {
+    g_autofree char *text = banger_output_error_document (error, format);
+
+    fputs (text, stdout);
+  }
+}
+
 int
 banger_cli_run (int argc, char **argv)
 {
@@ -210,14 +230,7 @@ banger_cli_run (int argc, char **argv)
   if (error != NULL) {
     if (status == 0)
       status = banger_output_status (error);
-    banger_output_error (error);
-    if (note != NULL)
-      g_printerr ("%s %s\n", _ ("note:"), note);
-    if (format == BANGER_FORMAT_JSON || format == BANGER_FORMAT_YAML) {
-      g_autofree char *text = banger_output_error_document (error, format);
-
-      fputs (text, stdout);
-    }
+    print_error (error, note, format);
   }
   if (fflush (stdout) != 0 || ferror (stdout)) {
     g_printerr ("banger: %s\n", _ ("cannot write to standard output"));

@@ -13,7 +13,7 @@ static const BangerOption import_options[] = {
   FLAG ("default", 0, N_ ("make it the default for new VMs")),
   NO_WAIT,
   FLAG ("quiet", 'q', N_ ("print the name only")),
-  JSON,
+  FORMS,
   END,
 };
 
@@ -24,11 +24,11 @@ static const BangerOption kernel_import_options[] = {
   FLAG ("default", 0, N_ ("make it the default for new VMs")),
   NO_WAIT,
   FLAG ("quiet", 'q', N_ ("print the name only")),
-  JSON,
+  FORMS,
   END,
 };
 
-static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, END };
+static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, FORMS, END };
 
 const BangerCommand banger_commands_asset[] = {
   { "image",
@@ -48,15 +48,17 @@ const BangerCommand banger_commands_asset[] = {
     .run = banger_asset_show },
   { "image", "delete", "NAME...|--all", 0, ANY, NAMES (IMAGE), delete_options, N_ ("delete images"),
     NULL, .run = banger_asset_delete },
-  { "image", "rename", "NAME NEW", 2, 2, ONE (IMAGE), NULL, N_ ("give an image another name"), NULL,
-    .run = banger_asset_rename },
-  { "image", "share", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("offer an image to everybody"),
-    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
-  { "image", "unshare", "NAME", 1, 1, ONE (IMAGE), NULL, N_ ("take back an image that was shared"),
+  { "image", "rename", "NAME NEW", 2, 2, ONE (IMAGE), banger_options_forms,
+    N_ ("give an image another name"), NULL, .run = banger_asset_rename },
+  { "image", "share", "NAME", 1, 1, ONE (IMAGE), banger_options_forms,
+    N_ ("offer an image to everybody"), N_ ("Every user of this service can then make VMs of it."),
+    .run = banger_asset_share },
+  { "image", "unshare", "NAME", 1, 1, ONE (IMAGE), banger_options_forms,
+    N_ ("take back an image that was shared"),
     N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
         "either."),
     .run = banger_asset_unshare },
-  { "image", "promote", "NAME", 1, 1, ONE (IMAGE), NULL,
+  { "image", "promote", "NAME", 1, 1, ONE (IMAGE), banger_options_forms,
     N_ ("make an image the default for new VMs"),
     N_ ("On the system's service it is everybody's default, so it must be shared."),
     .run = banger_asset_promote },
@@ -78,16 +80,17 @@ const BangerCommand banger_commands_asset[] = {
     .run = banger_asset_show },
   { "kernel", "delete", "NAME...|--all", 0, ANY, NAMES (KERNEL), delete_options,
     N_ ("delete kernels"), NULL, .run = banger_asset_delete },
-  { "kernel", "rename", "NAME NEW", 2, 2, ONE (KERNEL), NULL, N_ ("give a kernel another name"),
-    NULL, .run = banger_asset_rename },
-  { "kernel", "share", "NAME", 1, 1, ONE (KERNEL), NULL, N_ ("offer a kernel to everybody"),
-    N_ ("Every user of this service can then make VMs of it."), .run = banger_asset_share },
-  { "kernel", "unshare", "NAME", 1, 1, ONE (KERNEL), NULL,
+  { "kernel", "rename", "NAME NEW", 2, 2, ONE (KERNEL), banger_options_forms,
+    N_ ("give a kernel another name"), NULL, .run = banger_asset_rename },
+  { "kernel", "share", "NAME", 1, 1, ONE (KERNEL), banger_options_forms,
+    N_ ("offer a kernel to everybody"), N_ ("Every user of this service can then make VMs of it."),
+    .run = banger_asset_share },
+  { "kernel", "unshare", "NAME", 1, 1, ONE (KERNEL), banger_options_forms,
     N_ ("take back a kernel that was shared"),
     N_ ("VMs that others have made of it stay. On the system's service it is no longer the default "
         "either."),
     .run = banger_asset_unshare },
-  { "kernel", "promote", "NAME", 1, 1, ONE (KERNEL), NULL,
+  { "kernel", "promote", "NAME", 1, 1, ONE (KERNEL), banger_options_forms,
     N_ ("make a kernel the default for new VMs"),
     N_ ("On the system's service it is everybody's default, so it must be shared."),
     .run = banger_asset_promote },

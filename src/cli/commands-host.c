@@ -23,7 +23,7 @@ const BangerCommand banger_commands_host[] = {
     .columns = banger_job_columns, .run = banger_job_list },
   { "job", "show", "ID", 1, 1, ONE (JOB), banger_options_show, N_ ("show a job with its stages"),
     NULL, .run = banger_job_show },
-  { "job", "cancel", "ID...", 1, ANY, NAMES (JOB), NULL,
+  { "job", "cancel", "ID...", 1, ANY, NAMES (JOB), banger_options_forms,
     N_ ("cancel jobs: what they did is undone"), NULL, .run = banger_job_cancel },
   { NULL, "status", "", 0, 0, NONE, banger_options_show,
     N_ ("say what the service runs, what is free and what you may have"), NULL,

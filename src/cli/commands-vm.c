@@ -7,11 +7,11 @@
 static const BangerOption create_options[] = {
   CREATE_OPTIONS, FLAG ("no-start", 0, N_ ("make it, but do not start it")),
   NO_WAIT,        FLAG ("quiet", 'q', N_ ("print the name only")),
-  JSON,           END,
+  FORMS,          END,
 };
 
-static const BangerOption life_options[] = { ALL, SELECT_LABEL, NO_WAIT, END };
-static const BangerOption kill_options[] = { ALL, SELECT_LABEL, YES, NO_WAIT, END };
+static const BangerOption life_options[] = { ALL, SELECT_LABEL, NO_WAIT, FORMS, END };
+static const BangerOption kill_options[] = { ALL, SELECT_LABEL, YES, NO_WAIT, FORMS, END };
 
 static const BangerOption stop_options[] = {
   ALL,
@@ -19,12 +19,14 @@ static const BangerOption stop_options[] = {
   VALUE ("timeout", 0, COUNT, NOTHING, N_ ("SECONDS"),
          N_ ("how long the guest may take to shut down (default: 30)")),
   NO_WAIT,
+  FORMS,
   END,
 };
 
 static const BangerOption delete_options[] = {
   ALL, SELECT_LABEL, FLAG ("force", 'f', N_ ("also when it runs: it is ended at once")),
-  YES, NO_WAIT,      END,
+  YES, NO_WAIT,      FORMS,
+  END,
 };
 
 static const BangerOption set_options[] = {
@@ -47,7 +49,7 @@ static const BangerOption set_options[] = {
          N_ ("public keys that open it, instead of those before; only while it does not run")),
   FLAG ("dry-run", 0, N_ ("say what would change and when, but change nothing")),
   NO_WAIT,
-  JSON,
+  FORMS,
   END,
 };
 
@@ -88,8 +90,8 @@ const BangerCommand banger_commands_vm[] = {
         "What is printed says of each key whether it applies now, at the next start, or needs a "
         "restart of the VM."),
     .run = banger_vm_set },
-  { "vm", "rename", "NAME NEW", 2, 2, ONE (VM), NULL, N_ ("give a VM another name"), NULL,
-    .run = banger_vm_rename },
+  { "vm", "rename", "NAME NEW", 2, 2, ONE (VM), banger_options_forms, N_ ("give a VM another name"),
+    NULL, .run = banger_vm_rename },
   { "vm", "list", "", 0, 0, NONE, banger_options_list, N_ ("list VMs"), NULL,
     .columns = banger_vm_columns, .run = banger_vm_list },
   { "vm", "status", "NAME...", 1, ANY, NAMES (VM), NULL,

@@ -31,7 +31,7 @@ const BangerOption banger_options_list[] = {
 
 const BangerOption banger_options_show[] = { SHOW_OPTIONS, END };
 
-const BangerOption banger_options_wait[] = { NO_WAIT, END };
+const BangerOption banger_options_forms[] = { FORMS, END };
 
 static const BangerShorthand shorthands[] = {
   { "ls", "vm", "list" },

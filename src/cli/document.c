@@ -50,6 +50,14 @@ banger_args_format (BangerArgs *args, BangerFormat *format, GError **error)
   return FALSE;
 }
 
+gboolean
+banger_args_wants_document (BangerArgs *args)
+{
+  BangerFormat format = BANGER_FORMAT_TABLE;
+
+  return banger_args_format (args, &format, NULL) && format != BANGER_FORMAT_TABLE;
+}
+
 /* YAML 1.2, 5.7: a double-quoted scalar; what is not printable (5.1) or ends a line is escaped. */
 static void
 append_yaml_string (GString *out, const char *text)

@@ -77,7 +77,7 @@ say_imported (BangerClient *client, BangerArgs *args, BangerObjectKind kind, con
 {
   g_autofree char *name = NULL, *label = NULL, *time = banger_text_duration (usec);
 
-  if (banger_args_flag (args, "json"))
+  if (banger_args_wants_document (args))
     return banger_asset_print (client, kind, path, args, error);
   name = banger_client_name_of (client, path, banger_client_interface (kind));
   if (banger_args_flag (args, "quiet")) {

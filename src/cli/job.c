@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listing.h"
+#include "outcome.h"
 #include "verbs.h"
 
 #include "text.h"
@@ -218,19 +219,23 @@ int
 banger_job_cancel (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *const *ids = banger_args_words (args);
+  g_autoptr (BangerOutcomes) outcomes
+      = banger_outcomes_new (client, args, BANGER_OBJECT_JOB, ids[1] == NULL);
 
   for (guint i = 0; ids[i] != NULL; i++) {
-    g_autofree char *path = banger_client_find (client, BANGER_OBJECT_JOB, ids[i], error);
+    BangerOutcome *outcome = banger_outcomes_add (outcomes, ids[i]);
     g_autoptr (GVariant) reply = NULL;
+    GError *cause = NULL;
 
-    if (path == NULL)
-      return 0;
-    reply = banger_client_call (client, path, BANGER_IFACE_JOB, "Cancel",
-                                g_variant_new ("(@a{sv})", banger_no_args ()), NULL, NULL, NULL,
-                                error);
+    outcome->path = banger_client_find (client, BANGER_OBJECT_JOB, ids[i], &cause);
+    if (outcome->path != NULL)
+      reply = banger_client_call (client, outcome->path, BANGER_IFACE_JOB, "Cancel",
+                                  g_variant_new ("(@a{sv})", banger_no_args ()), NULL, NULL, NULL,
+                                  &cause);
     if (reply == NULL)
-      return 0;
-    banger_output_line (_ ("job %s is being cancelled"), ids[i]);
+      banger_outcomes_fail (outcomes, outcome, cause);
+    else if (!banger_args_wants_document (args))
+      banger_output_line (_ ("job %s is being cancelled"), ids[i]);
   }
-  return BANGER_EXIT_OK;
+  return banger_outcomes_end (outcomes, NULL, NULL, error);
 }

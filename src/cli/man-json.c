@@ -10,12 +10,18 @@ static const BangerManJson objects[] = {
     "(an array of keys of 'vm set' that need a restart), last_exit, boot_stage, next_start_at, "
     "created_at, started_at. image and kernel are null if they are gone; root, network, restart, "
     "last_exit and boot_stage if there is nothing to say." },
-  { "vm show, vm create",
+  { "vm show, vm create, vm rename",
     "one VM as in 'vm list'. Of one that failed also failure, an error as below, failed_at and "
     "console_tail, the last of what its guest wrote." },
+  { "vm start, vm stop, vm restart, vm pause, vm resume, vm kill, vm delete",
+    "vms: an array of those that it was about, in their order, each with id, name, job (its id), "
+    "duration_us (null where nobody waited), state (as it is at the end; null of what has gone), "
+    "ended_by (what ended the guest: guest, button, vmm, kill; null where nothing did), error." },
+  { "image delete, kernel delete",
+    "images or kernels: an array as that of 'vm delete', without ended_by." },
   { "vm set",
     "changes: an array of objects with vm, key, old, new (text) and when: now, next-start or "
-    "needs-restart; dry_run." },
+    "needs-restart; dry_run; vms: an array as that of 'vm start'." },
   { "vm health",
     "health, init, agent_version, stages (each with stage and at_us, since the guest's kernel "
     "began), problems (an array)." },
@@ -32,10 +38,11 @@ static const BangerManJson objects[] = {
     "guest_work_total_bytes, guest_work_free_bytes, guest_commands, guest_streams, guest_load, "
     "guest_uptime_us. With --watch such an object on each line, with at and, from the second one "
     "of a VM on, cpu_percent." },
-  { "image list, image show, image import",
+  { "image list, image show, image import, image rename, image share, image unshare, image promote",
     "images: an array of images, or one: id, name, owner_uid, shared, default, state, rootfs_path, "
     "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, digest, created_at." },
-  { "kernel list, kernel show, kernel import",
+  { "kernel list, kernel show, kernel import, kernel rename, kernel share, kernel unshare, "
+    "kernel promote",
     "kernels: an array of kernels, or one: id, name, owner_uid, shared, default, state, release, "
     "size_bytes, allocated_bytes, digest, created_at." },
   { "job list, job show",
@@ -44,6 +51,7 @@ static const BangerManJson objects[] = {
     "with stage, began_at, duration_us), notes (an array), result (an object, such as with "
     "ended_by "
     "of a stop: guest, button, vmm, kill), error." },
+  { "job cancel", "jobs: an array of those named, each with id, state, error." },
   { "status",
     "version, protocol, service_version, service_protocol, bus, vms, vms_running, default_image, "
     "default_kernel, backends (each with name, usable, accelerator, version), capacity: an object "

@@ -43,6 +43,8 @@ void banger_table_print (BangerTable *table);
 
 /* What --format and --json ask for. */
 gboolean banger_args_format (BangerArgs *args, BangerFormat *format, GError **error);
+/* Do they ask for something that is not for people? */
+gboolean banger_args_wants_document (BangerArgs *args);
 
 /* @document, an object, as JSON or YAML. */
 char *banger_document_format (JsonNode *document, BangerFormat format);

@@ -36,6 +36,12 @@ is_broad (BangerArgs *args, const char *const *words, const BangerSelection *sel
   return broad;
 }
 
+gboolean
+banger_select_is_one (BangerArgs *args, const char *const *words, const BangerSelection *selection)
+{
+  return words[0] != NULL && words[1] == NULL && !is_broad (args, words, selection);
+}
+
 static gboolean
 check_words (BangerArgs *args, const char *const *words, const BangerSelection *selection,
              GError **error)

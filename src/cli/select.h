@@ -11,6 +11,9 @@ typedef struct {
   gboolean own_labels;  /* --label means something else to this command */
 } BangerSelection;
 
+/* Do @words name one object, whatever else there is? */
+gboolean
+banger_select_is_one (BangerArgs *args, const char *const *words, const BangerSelection *selection);
 /* The names in @words, each once; where there is a pattern, --all or --label, those of the caller's
  * own objects that are meant. An empty list if there is nothing to do, which was said then. NULL
  * with NotFound if a pattern or label means nothing, Cancelled if the user does not agree. */

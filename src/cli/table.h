@@ -19,10 +19,12 @@
     NULL    \
   }
 #define JSON FLAG ("json", 0, N_ ("print JSON, see JSON in banger(1)"))
-#define SHOW_OPTIONS                                                                               \
-  JSON, VALUE ("format", 0, TEXT, SHOW_FORMAT, N_ ("FORM"), N_ ("table (default), json or yaml")), \
-      VALUE ("property", 'p', TEXT, PROPERTY, N_ ("NAME"),                                         \
-             N_ ("print the value of one member of the JSON only"))
+/* The form of what a command did, or of one object. */
+#define FORMS \
+  JSON, VALUE ("format", 0, TEXT, SHOW_FORMAT, N_ ("FORM"), N_ ("table (default), json or yaml"))
+#define SHOW_OPTIONS                                          \
+  FORMS, VALUE ("property", 'p', TEXT, PROPERTY, N_ ("NAME"), \
+                N_ ("print the value of one member of the JSON only"))
 /* What "vm create" and "vm run" make a VM of. */
 #define CREATE_OPTIONS                                                                             \
   VALUE ("image", 0, TEXT, IMAGE, N_ ("IMAGE"),                                                    \
@@ -78,7 +80,7 @@
 /* Options that several commands have. */
 extern const BangerOption banger_options_list[];
 extern const BangerOption banger_options_show[];
-extern const BangerOption banger_options_wait[];
+extern const BangerOption banger_options_forms[];
 
 /* The parts of the table; each ends with a NULL verb. */
 extern const BangerCommand banger_commands_vm[];

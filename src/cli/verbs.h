@@ -73,7 +73,8 @@ gboolean banger_asset_print (BangerClient *client, BangerObjectKind kind, const 
 char *banger_label (BangerObjectKind kind, const char *name);
 
 /* Calls a method that starts a job on each object that @args names and waits for all: errors are
- * printed as they come, the first one's status is returned. @done: printed for each, with the
+ * printed as they come, or told in the one document that --json asks for; the first one's status is
+ * returned. @done: printed for each, with the
  * label as its one %s, and how long it took. @undone as for banger_watch_add. */
 typedef struct {
   BangerObjectKind kind;

@@ -121,7 +121,7 @@ say_created (BangerClient *client, BangerArgs *args, const char *vm, guint64 use
   g_autofree char *time = banger_text_duration (usec), *label = NULL;
   const char *health = NULL;
 
-  if (banger_args_flag (args, "json"))
+  if (banger_args_wants_document (args))
     return banger_vm_print (client, vm, args, error);
   properties = banger_client_properties (client, vm, BANGER_IFACE_VM, error);
   if (properties == NULL)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "changes.h"
+#include "outcome.h"
 #include "select.h"
 #include "verbs.h"
 
@@ -12,6 +13,7 @@ typedef struct {
   BangerClient *client;
   BangerArgs *args;
   BangerChanges *changes;
+  BangerOutcomes *outcomes;
   BangerWatch *watch;    /* NULL: nothing is waited for */
   BangerTable *table;    /* for people */
   JsonBuilder *json;     /* for programs; in its array of changes */
@@ -70,31 +72,37 @@ note_changes (Setting *self, const char *name, GVariant *properties, GVariant *c
 
 /* Waits for the job, unless it was not to be waited for or there is none. */
 static gboolean
-finish (Setting *self, const char *name, const char *job, GError **error)
+finish (Setting *self, BangerOutcome *outcome, const char *job, GError **error)
 {
-  g_autofree char *label = banger_label (BANGER_OBJECT_VM, name);
+  g_autofree char *label = banger_label (BANGER_OBJECT_VM, outcome->name);
+  guint64 usec = 0;
 
   if (strcmp (job, "/") == 0)
     return TRUE;
+  outcome->job = g_strdup (banger_object_path_id (job, BANGER_OBJECT_JOB));
   if (self->watch == NULL) {
-    banger_output_line ("%s", banger_object_path_id (job, BANGER_OBJECT_JOB));
+    if (!banger_args_wants_document (self->args))
+      banger_output_line ("%s", outcome->job);
     return TRUE;
   }
   banger_watch_add (self->watch, job, label, _ ("it is as before"));
-  return banger_watch_wait (self->watch, job, NULL, error);
+  if (!banger_watch_wait (self->watch, job, &usec, error))
+    return FALSE;
+  outcome->usec = usec;
+  return TRUE;
 }
 
 static gboolean
-set_one (Setting *self, const char *name, gboolean dry_run, GError **error)
+set_one (Setting *self, BangerOutcome *outcome, gboolean dry_run, GError **error)
 {
-  g_autofree char *path = banger_client_find (self->client, BANGER_OBJECT_VM, name, error);
   g_autoptr (GVariant) properties = NULL, changes = NULL, reply = NULL, when = NULL;
   g_autofree char *job = NULL;
   GVariantDict options;
 
-  if (path == NULL)
+  outcome->path = banger_client_find (self->client, BANGER_OBJECT_VM, outcome->name, error);
+  if (outcome->path == NULL)
     return FALSE;
-  properties = banger_client_properties (self->client, path, BANGER_IFACE_VM, error);
+  properties = banger_client_properties (self->client, outcome->path, BANGER_IFACE_VM, error);
   if (properties == NULL)
     return FALSE;
   changes = banger_changes_for (self->changes, self->client, properties, error);
@@ -104,29 +112,23 @@ set_one (Setting *self, const char *name, gboolean dry_run, GError **error)
   if (dry_run)
     g_variant_dict_insert (&options, "dry-run", "b", TRUE);
   reply = banger_client_call (
-      self->client, path, BANGER_IFACE_VM, "Set",
+      self->client, outcome->path, BANGER_IFACE_VM, "Set",
       g_variant_new ("(@a{sv}@a{sv})", changes, g_variant_dict_end (&options)), "(a{ss}o)", NULL,
       NULL, error);
   if (reply == NULL)
     return FALSE;
   g_variant_get (reply, "(@a{ss}o)", &when, &job);
-  if (!finish (self, name, job, error))
+  if (!finish (self, outcome, job, error))
     return FALSE;
-  note_changes (self, name, properties, changes, when);
+  note_changes (self, outcome->name, properties, changes, when);
   return TRUE;
 }
 
 static void
-print_changes (Setting *self, gboolean dry_run)
+print_changes (Setting *self)
 {
   g_autofree char *names = NULL;
 
-  if (banger_args_flag (self->args, "json")) {
-    json_builder_end_array (self->json);
-    banger_json_flag (self->json, "dry_run", dry_run);
-    banger_json_print (self->json);
-    return;
-  }
   banger_table_print (self->table);
   if (self->to_restart->len == 0)
     return;
@@ -137,31 +139,28 @@ print_changes (Setting *self, gboolean dry_run)
 
 /* Each VM in its turn: the first failure's status. */
 static int
-set_all (Setting *self, const char *const *names, GError **cause)
+set_all (Setting *self, const char *const *names, GError **error)
 {
-  gboolean dry_run = banger_args_has_flag (self->args, "dry-run");
+  gboolean dry_run = banger_args_flag (self->args, "dry-run");
+  gboolean any = FALSE, for_people = FALSE;
   int status = BANGER_EXIT_OK;
-  gboolean any = FALSE;
 
+  json_builder_set_member_name (self->json, "changes");
+  json_builder_begin_array (self->json);
   for (guint i = 0; names[i] != NULL && banger_client_interrupts (self->client) == 0; i++) {
-    g_autoptr (GError) error = NULL;
+    BangerOutcome *outcome = banger_outcomes_add (self->outcomes, names[i]);
+    GError *cause = NULL;
 
-    if (set_one (self, names[i], dry_run, &error)) {
+    if (set_one (self, outcome, dry_run, &cause))
       any = TRUE;
-      continue;
-    }
-    /* Of one VM the error is the command's, as JSON too. */
-    if (i == 0 && names[1] == NULL) {
-      g_propagate_error (cause, g_steal_pointer (&error));
-      return 0;
-    }
-    error = banger_args_explain (self->args, g_steal_pointer (&error));
-    if (status == BANGER_EXIT_OK)
-      status = banger_output_status (error);
-    banger_output_error (error);
+    else
+      banger_outcomes_fail (self->outcomes, outcome, cause);
   }
-  if (any)
-    print_changes (self, dry_run);
+  json_builder_end_array (self->json);
+  banger_json_flag (self->json, "dry_run", dry_run);
+  status = banger_outcomes_end (self->outcomes, self->json, &for_people, error);
+  if (for_people && any)
+    print_changes (self);
   return status;
 }
 
@@ -176,21 +175,23 @@ banger_vm_set (BangerClient *client, BangerArgs *args, GError **error)
   g_autoptr (JsonBuilder) json = banger_json_new ();
   g_autoptr (GPtrArray) to_restart = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (BangerWatch) watch = NULL;
-  Setting self = { client, args, changes, NULL, table, json, to_restart };
+  g_autoptr (BangerOutcomes) outcomes = NULL;
+  Setting self = { client, args, changes, NULL, NULL, table, json, to_restart };
 
   if (changes == NULL)
     return 0;
   names = banger_select (client, args, (const char *const *)words, &selection, error);
-  if (names == NULL || names[0] == NULL)
+  if (names == NULL)
     return 0;
-  if (!banger_args_flag (args, "no-wait")) {
+  if (names[0] != NULL && !banger_args_flag (args, "no-wait")) {
     watch = banger_watch_new (client, args, error);
     if (watch == NULL)
       return 0;
     self.watch = watch;
   }
-  json_builder_set_member_name (json, "changes");
-  json_builder_begin_array (json);
+  self.outcomes = outcomes
+      = banger_outcomes_new (client, args, BANGER_OBJECT_VM,
+                             banger_select_is_one (args, (const char *const *)words, &selection));
   return set_all (&self, (const char *const *)names, error);
 }
 
@@ -219,7 +220,11 @@ banger_vm_rename (BangerClient *client, BangerArgs *args, GError **error)
     return 0;
   g_variant_get (reply, "(@a{ss}o)", NULL, &job);
   banger_watch_add (watch, job, label, _ ("it is as before"));
-  if (banger_watch_wait (watch, job, NULL, error))
+  if (!banger_watch_wait (watch, job, NULL, error))
+    return 0;
+  if (banger_args_wants_document (args))
+    banger_vm_print (client, path, args, error);
+  else
     banger_output_line (_ ("%s is now called '%s'"), label, fresh);
   return 0;
 }

@@ -231,7 +231,40 @@ class Json(CliTest):
         error = json.loads(result.stdout)["error"]
         self.assertEqual(error["name"], BUS_NAME + ".Error.NotFound")
         self.assertIn("nobody", error["message"])
-        self.assertIn("nobody", result.stderr)
+        # Once: nothing else is said anywhere, but to a person whose program reads the document.
+        self.assertEqual(result.stderr, "")
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        result = subprocess.run(["banger", "vm", "show", "nobody", "--json"], env=self.session.env,
+                                stdout=subprocess.PIPE, stderr=slave, check=False)
+        os.close(slave)
+        self.assertEqual(json.loads(result.stdout)["error"], error)
+        self.assertIn(b"banger: ", os.read(master, 4096))
+
+    def test_documents_of_verbs(self):
+        for name in ("one", "two", "three"):
+            self.session.import_image(name, self.tar)
+        self.assertEqual(self.session.json("image", "rename", "one", "first")["name"], "first")
+        self.assertIs(self.session.json("image", "share", "first")["shared"], True)
+        self.assertIs(self.session.json("image", "unshare", "first")["shared"], False)
+        self.assertIs(self.session.json("image", "promote", "first")["default"], True)
+        said = self.session.banger("image", "share", "first", "--format", "yaml").stdout
+        self.assertIn('name: "first"\n', said)
+        result = self.session.banger("image", "delete", "first", "nobody", "two", "--json", status=3)
+        self.assertEqual(result.stderr.count("banger:"), 0)
+        first, nobody, two = json.loads(result.stdout)["images"]
+        for image, name in ((first, "first"), (two, "two")):
+            self.assertEqual((image["name"], image["state"], image["error"]), (name, None, None))
+            self.assertGreater(image["duration_us"], 0)
+            self.assertTrue(image["id"] and image["job"])
+            self.assertNotIn("ended_by", image)
+        self.assertEqual((nobody["name"], nobody["id"], nobody["job"]), ("nobody", None, None))
+        self.assertEqual(nobody["error"]["name"], BUS_NAME + ".Error.NotFound")
+        job, other = "a" * 12, "b" * 12
+        result = self.session.banger("job", "cancel", job, other, "--json", status=3)
+        self.assertEqual([(j["id"], j["state"], j["error"]["name"])
+                          for j in json.loads(result.stdout)["jobs"]],
+                         [(i, None, BUS_NAME + ".Error.NotFound") for i in (job, other)])
 
     def test_quiet(self):
         name = self.session.banger("image", "import", "-q", "debian", self.tar).stdout

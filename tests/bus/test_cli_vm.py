@@ -156,6 +156,44 @@ class Vms(CliTest):
         self.session.banger("vm", "rename", "www", "other", status=4)
         self.session.banger("vm", "rename", "www", "Not A Name", status=2)
 
+    def test_documents(self):
+        """One document of what became of each; of the one that was named an error is all of it."""
+        for name in ("a", "b", "c"):
+            self.create(name)
+        ids = {name: self.show(name)["id"] for name in ("a", "b", "c")}
+        self.assertEqual(self.session.json("vm", "stop", "--all"), {"schema": 1, "vms": []})
+        result = self.session.banger("vm", "stop", "a", "--json", status=4)
+        document = json.loads(result.stdout)
+        self.assertEqual(set(document), {"schema", "error"})
+        self.assertIn("WrongState", document["error"]["name"])
+        self.assertEqual(result.stderr, "")
+        result = self.session.banger("vm", "stop", "a", "nobody", "b", "--json", status=4)
+        self.assertEqual(result.stderr, "")
+        self.assertEqual([(v["id"], v["name"], v["state"], v["job"], v["duration_us"],
+                           v["ended_by"], v["error"]["name"].split(".")[-1])
+                          for v in json.loads(result.stdout)["vms"]],
+                         [(ids["a"], "a", "stopped", None, None, None, "WrongState"),
+                          (None, "nobody", None, None, None, None, "NotFound"),
+                          (ids["b"], "b", "stopped", None, None, None, "WrongState")])
+        # A pattern may mean several, however many it means now.
+        result = self.session.banger("vm", "set", "a*", "disk=32M", "--json", status=2)
+        vm, = json.loads(result.stdout)["vms"]
+        self.assertIn("vm 'a': --disk must be", vm["error"]["message"])
+        document = json.loads(self.set("a", "nobody", "vcpus=1", "name=z", "--json",
+                                       status=3).stdout)
+        self.assertEqual({c["vm"] for c in document["changes"]}, {"a"})
+        self.assertEqual([(v["id"], v["name"], v["state"]) for v in document["vms"]],
+                         [(ids["a"], "z", "stopped"), (None, "nobody", None)])
+        self.assertEqual(self.session.json("vm", "rename", "z", "a")["id"], ids["a"])
+        deleted, = self.session.json("vm", "delete", "a")["vms"]
+        self.assertEqual((deleted["id"], deleted["state"], deleted["error"]), (ids["a"], None, None))
+        self.assertGreater(deleted["duration_us"], 0)
+        begun, = self.session.json("vm", "delete", "b", "--no-wait")["vms"]
+        self.assertTrue(begun["job"])
+        self.assertIsNone(begun["duration_us"])
+        said = self.session.banger("vm", "delete", "c", "--format", "yaml").stdout
+        self.assertTrue(said.startswith("schema: 1\nvms:\n  - id: \"%s\"" % ids["c"]), said)
+
     def test_labels_choose(self):
         self.create("a", "--label", "env=test", "--label", "tier=1")
         self.create("b", "--label", "env=test")

@@ -155,6 +155,51 @@ test_man (void)
   assert_holds (text, "BANGER_BUS");
 }
 
+/* Whatever prints JSON has its members in the manual page. */
+static void
+test_man_json (void)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autoptr (GString) described = g_string_new (",");
+
+  for (const BangerManJson *json = banger_help_man_json (); json->commands != NULL; json++)
+    g_string_append_printf (described, " %s,", json->commands);
+  for (guint i = 0; commands[i] != NULL; i++) {
+    g_autofree char *name = banger_command_name (commands[i]);
+    g_autofree char *item = g_strdup_printf (", %s,", name);
+    gboolean json = FALSE;
+
+    for (const BangerOption *o = commands[i]->options; o != NULL && o->name != NULL; o++)
+      json |= g_str_equal (o->name, "json");
+    if (json != (strstr (described->str, item) != NULL))
+      g_error ("'%s' %s JSON, which banger(1) says otherwise", name, json ? "prints" : "has no");
+  }
+}
+
+/* Whatever changes something says to programs what it did. */
+static void
+test_verbs_have_json (void)
+{
+  static const char *const verbs[]
+      = { "create", "start",  "stop",   "restart", "pause",   "resume",  "kill",   "delete",
+          "set",    "rename", "import", "share",   "unshare", "promote", "cancel", NULL };
+  const BangerCommand *const *commands = banger_commands ();
+  guint n = 0;
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    guint forms = 0;
+
+    for (const BangerOption *o = commands[i]->options; o != NULL && o->name != NULL; o++)
+      forms += g_str_equal (o->name, "json") || g_str_equal (o->name, "format");
+    if (!g_strv_contains (verbs, commands[i]->verb))
+      continue;
+    n++;
+    if (forms != 2)
+      g_error ("'%s %s' has not both --json and --format", commands[i]->noun, commands[i]->verb);
+  }
+  g_assert_cmpuint (n, ==, 23);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -164,5 +209,7 @@ main (int argc, char **argv)
   g_test_add_func ("/help/help", test_help);
   g_test_add_func ("/help/width", test_help_width);
   g_test_add_func ("/help/man", test_man);
+  g_test_add_func ("/help/man-json", test_man_json);
+  g_test_add_func ("/help/verbs-have-json", test_verbs_have_json);
   return g_test_run ();
 }
