@@ -72,6 +72,21 @@ class LintTest(unittest.TestCase):
                 self.assertIn("[%s]" % check, output)
                 self.assertIn(os.path.basename(path), output)
 
+    def test_untranslated(self):
+        if not shutil.which("msgcmp"):
+            self.skipTest("gettext is not installed")
+        potfiles, source = self.tree / "po/POTFILES.in", self.tree / "src/cli/text.c"
+        self.assertIn("src/cli/text.c\n", potfiles.read_text(encoding="utf-8"))
+        text = source.read_text(encoding="utf-8")
+        try:
+            source.write_text(text + '/* */ static const char *planted = _ ("said by nobody");\n',
+                              encoding="utf-8")
+            status, output = lint(self.tree, "po")
+        finally:
+            source.write_text(text, encoding="utf-8")
+        self.assertEqual(status, 1, output)
+        self.assertRegex(output, r"po/de\.po: .*not defined.*\[po\]")
+
     def test_every_check_has_a_fault(self):
         status, output = lint(self.tree, "--list")
         self.assertEqual(status, 0, output)

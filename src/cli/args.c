@@ -262,7 +262,8 @@ check_words (BangerArgs *args, GError **error)
 
   if (n < command->min_words) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
-                      _ ("%s: something is missing: banger %s %s"), name, name, command->usage);
+                      _ ("%s: something is missing: banger %s %s"), name, name,
+                      banger_command_usage (command));
     return FALSE;
   }
   if (n > command->max_words) {

@@ -16,6 +16,13 @@ banger_command_name (const BangerCommand *command)
   return g_strdup_printf ("%s %s", command->noun, command->verb);
 }
 
+const char *
+banger_command_usage (const BangerCommand *command)
+{
+  /* Of "" a catalogue knows its own header. */
+  return *command->usage != '\0' ? _ (command->usage) : "";
+}
+
 /* Options whose key on the bus is another word. */
 static const struct {
   const char *option, *key;

@@ -75,7 +75,7 @@ typedef int (*BangerRunFunc) (BangerClient *client, BangerArgs *args, GError **e
 struct _BangerCommand {
   const char *noun; /* NULL: the verb stands alone */
   const char *verb;
-  const char *usage; /* its words after the options, as in "NAME..." */
+  const char *usage; /* its words after the options, as in "NAME..."; to be translated */
   guint min_words, max_words;
   BangerComplete complete[2];  /* of the first word and of those after it */
   const BangerOption *options; /* ends with a NULL name; may be NULL */
@@ -103,6 +103,8 @@ const BangerOption *banger_global_options (void);
 const BangerCommand *banger_command_find (const char *const *words, guint *used, GError **error);
 /* "vm create". */
 char *banger_command_name (const BangerCommand *command);
+/* Its words after the options, for people. */
+const char *banger_command_usage (const BangerCommand *command);
 /* The words that may stand first, or, for a noun, after it. */
 GStrv banger_command_words (const char *noun);
 gboolean banger_command_is_noun (const char *word);

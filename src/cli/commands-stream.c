@@ -36,7 +36,8 @@ static const BangerOption cp_options[] = {
 
 static const BangerOption logs_options[] = {
   FLAG ("follow", 'f', N_ ("go on with what the guest writes until it stops")),
-  VALUE ("boot", 0, TEXT, NOTHING, "N", N_ ("of an earlier boot: -1 to -3 (default: 0, the last)")),
+  VALUE ("boot", 0, TEXT, NOTHING, N_ ("N"),
+         N_ ("of an earlier boot: -1 to -3 (default: 0, the last)")),
   END,
 };
 
@@ -83,7 +84,7 @@ static const BangerOption wait_options[] = {
 };
 
 const BangerCommand banger_commands_stream[] = {
-  { "vm", "exec", "NAME [--] COMMAND...", 2, ANY, ONE (VM), exec_options,
+  { "vm", "exec", N_ ("NAME [--] COMMAND..."), 2, ANY, ONE (VM), exec_options,
     N_ ("run a command in a VM"),
     N_ ("Runs a command in the guest with this standard input, output and error, on a terminal of "
         "its own if input and output here are terminals. Options end where the command begins. "
@@ -92,13 +93,13 @@ const BangerCommand banger_commands_stream[] = {
         "could not be run, and 255 if the guest could not be reached or the connection broke. A VM "
         "that is not there, does not run or is not yours gives the status of that error."),
     .raw_tail = TRUE, .run = banger_vm_exec },
-  { "vm", "run", "[--] [COMMAND...]", 0, ANY, NONE, run_options,
+  { "vm", "run", N_ ("[--] [COMMAND...]"), 0, ANY, NONE, run_options,
     N_ ("make a VM, run a command or a shell in it, delete the VM"),
     N_ ("Makes a VM as 'vm create' does, runs COMMAND in it, or the login shell, and deletes the "
         "VM with its disks, however that ends: Ctrl-C, SIGTERM, SIGQUIT and SIGHUP too. Options "
         "end where the command begins. The exit status is the command's, else as for 'vm exec'."),
     .raw_words = TRUE, .run = banger_vm_run },
-  { "vm", "shell", "NAME [--] [COMMAND...]", 1, ANY, ONE (VM), shell_options,
+  { "vm", "shell", N_ ("NAME [--] [COMMAND...]"), 1, ANY, ONE (VM), shell_options,
     N_ ("open a shell in a VM"),
     N_ ("Starts the login shell of the guest's user: on a terminal of its own if input and output "
         "here are terminals, else it reads commands from standard input. With COMMAND the shell "
@@ -108,7 +109,7 @@ const BangerCommand banger_commands_stream[] = {
     .raw_tail = TRUE, .run = banger_vm_shell },
   { "vm",
     "cp",
-    "SOURCE... TARGET",
+    N_ ("SOURCE... TARGET"),
     2,
     ANY,
     { BANGER_COMPLETE_FILE, BANGER_COMPLETE_FILE },
@@ -124,47 +125,47 @@ const BangerCommand banger_commands_stream[] = {
         "nothing is written outside of the copy or through symbolic links, whatever it sends, and "
         "no device. The exit status is 1 if something could not be copied; the rest is."),
     .run = banger_vm_cp },
-  { "vm", "logs", "NAME", 1, 1, ONE (VM), logs_options,
+  { "vm", "logs", N_ ("NAME"), 1, 1, ONE (VM), logs_options,
     N_ ("print what a guest wrote to its console"),
     N_ ("On a terminal colours are left out and what could harm it is shown as codes; into a file "
         "or pipe go the guest's bytes as they are."),
     .run = banger_vm_logs },
-  { "vm", "console", "NAME", 1, 1, ONE (VM), console_options,
+  { "vm", "console", N_ ("NAME"), 1, 1, ONE (VM), console_options,
     N_ ("speak with a guest's serial console"),
     N_ ("On a terminal all keys go to the guest but Ctrl-], which leaves the console; what the "
         "guest writes goes to the terminal as it is, and the terminal is reset at the end. On "
         "pipes bytes are passed on both ways. It ends when the VM does. At most eight may look on "
         "at once; all see the same and all can type."),
     .run = banger_vm_console },
-  { "vm", "proxy", "NAME [PORT]", 1, 2, ONE (VM), proxy_options,
+  { "vm", "proxy", N_ ("NAME [PORT]"), 1, 2, ONE (VM), proxy_options,
     N_ ("connect standard input and output to a port of a guest"),
     N_ ("PORT is a TCP port of the guest's loopback, 22 if it is not given. No network is needed. "
         "The end of the input is passed on; it ends when the guest has said all. NAME.banger is "
         "NAME. The exit status is 255 if the guest could not be reached or nothing listens."),
     .run = banger_vm_proxy },
-  { "vm", "ssh", "NAME [--] [ARGUMENTS...]", 1, ANY, ONE (VM), ssh_options,
+  { "vm", "ssh", N_ ("NAME [--] [ARGUMENTS...]"), 1, ANY, ONE (VM), ssh_options,
     N_ ("open an ssh session in a VM"),
     N_ ("Runs ssh(1) over a stream to the guest, which needs no network, with banger's own key. "
         "ARGUMENTS are ssh's, options after --, and a command. Host keys are kept by VM, not by "
         "name, in $XDG_STATE_HOME/banger/known_hosts. The image needs an ssh server; 'vm shell' "
         "needs none. The exit status is ssh's."),
     .raw_tail = TRUE, .run = banger_vm_ssh },
-  { "vm", "ssh-config", "[NAME...]", 0, ANY, NAMES (VM), NULL,
+  { "vm", "ssh-config", N_ ("[NAME...]"), 0, ANY, NAMES (VM), NULL,
     N_ ("print what ssh and editors need to reach VMs"),
     N_ ("Blocks for ~/.ssh/config: of each VM as the host NAME.banger, or of all of them at once. "
         "They use 'vm proxy', so that no network is needed."),
     .run = banger_vm_ssh_config },
-  { "vm", "ports", "NAME", 1, 1, ONE (VM), banger_options_show,
+  { "vm", "ports", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show,
     N_ ("list what listens in a guest, and which ports are published"), NULL,
     .run = banger_vm_ports },
-  { "vm", "top", "NAME", 1, 1, ONE (VM), banger_options_show, N_ ("list a guest's processes"),
+  { "vm", "top", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show, N_ ("list a guest's processes"),
     N_ ("Those that have used most CPU time first."), .run = banger_vm_top },
-  { "vm", "stats", "[NAME...]", 0, ANY, NAMES (VM), stats_options, N_ ("show what VMs use"),
+  { "vm", "stats", N_ ("[NAME...]"), 0, ANY, NAMES (VM), stats_options, N_ ("show what VMs use"),
     N_ ("Of all that run where none is named. CPU is the time that the VMM has used, with --watch "
         "its share of one CPU since the line before; MEMORY what the VMM has resident. With --json "
         "--watch each line is one object (NDJSON), with the time in \"at\"."),
     .run = banger_vm_stats },
-  { "vm", "wait", "NAME...", 1, ANY, NAMES (VM), wait_options,
+  { "vm", "wait", N_ ("NAME..."), 1, ANY, NAMES (VM), wait_options,
     N_ ("wait until VMs are healthy, or something else"),
     N_ ("Waits for all of them: until their guest runs, is healthy, is stopped, or has a program "
         "listening on a port (ssh: 22). A VM that fails or is deleted meanwhile ends it with that "

@@ -54,35 +54,35 @@ static const BangerOption set_options[] = {
 };
 
 const BangerCommand banger_commands_vm[] = {
-  { "vm", "create", "[NAME]", 0, 1, NONE, create_options, N_ ("make a VM and start it"),
+  { "vm", "create", N_ ("[NAME]"), 0, 1, NONE, create_options, N_ ("make a VM and start it"),
     N_ ("Makes a VM from an image and waits until its guest is healthy. Without NAME one is made "
         "up; -q prints it. Ctrl-C cancels: nothing of the VM is left then. If the guest was "
         "started but failed, the VM stays to be looked at with 'banger vm show'.\n\n"
         "A SIZE is a number with K, M, G or T (powers of 1024; kB, MB, GB, TB: of 1000)."),
     .run = banger_vm_create },
-  { "vm", "start", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), life_options,
+  { "vm", "start", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), life_options,
     N_ ("start stopped or failed VMs"), NULL, .run = banger_vm_start },
-  { "vm", "stop", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), stop_options,
+  { "vm", "stop", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), stop_options,
     N_ ("shut VMs down"),
     N_ ("Asks each guest to shut down; one that has not done so in time is ended."),
     .run = banger_vm_stop },
-  { "vm", "restart", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), stop_options,
+  { "vm", "restart", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), stop_options,
     N_ ("shut VMs down and start them again"),
     N_ ("With what 'banger vm set' changed meanwhile. Until the guest has ended it cannot be "
         "cancelled; then Ctrl-C leaves the VM stopped."),
     .run = banger_vm_restart },
-  { "vm", "pause", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), life_options,
+  { "vm", "pause", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), life_options,
     N_ ("stop the CPUs of VMs"), N_ ("Memory stays; what speaks with the guest waits."),
     .run = banger_vm_pause },
-  { "vm", "resume", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), life_options,
+  { "vm", "resume", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), life_options,
     N_ ("let paused VMs go on"), NULL, .run = banger_vm_resume },
-  { "vm", "kill", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), kill_options,
+  { "vm", "kill", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), kill_options,
     N_ ("end VMs at once"),
     N_ ("As if the power failed: what the guest has not written to its disks is lost."),
     .run = banger_vm_kill },
-  { "vm", "delete", "NAME...|--all|--label KEY=VALUE", 0, ANY, NAMES (VM), delete_options,
+  { "vm", "delete", N_ ("NAME...|--all|--label KEY=VALUE"), 0, ANY, NAMES (VM), delete_options,
     N_ ("delete VMs with their disks"), NULL, .run = banger_vm_delete },
-  { "vm", "set", "NAME...|--all [KEY=VALUE...]", 0, ANY, NAMES (CHANGE), set_options,
+  { "vm", "set", N_ ("NAME...|--all [KEY=VALUE...]"), 0, ANY, NAMES (CHANGE), set_options,
     N_ ("change VMs, and say when it applies"),
     N_ ("Keys: name, vcpus, memory, disk, work, network, kernel, restart, autostart (true or "
         "false), publish (all ports, with commas between) and label.KEY. The options do the "
@@ -90,18 +90,18 @@ const BangerCommand banger_commands_vm[] = {
         "What is printed says of each key whether it applies now, at the next start, or needs a "
         "restart of the VM."),
     .run = banger_vm_set },
-  { "vm", "rename", "NAME NEW", 2, 2, ONE (VM), banger_options_forms, N_ ("give a VM another name"),
-    NULL, .run = banger_vm_rename },
+  { "vm", "rename", N_ ("NAME NEW"), 2, 2, ONE (VM), banger_options_forms,
+    N_ ("give a VM another name"), NULL, .run = banger_vm_rename },
   { "vm", "list", "", 0, 0, NONE, banger_options_list, N_ ("list VMs"), NULL,
     .columns = banger_vm_columns, .run = banger_vm_list },
-  { "vm", "status", "NAME...", 1, ANY, NAMES (VM), NULL,
+  { "vm", "status", N_ ("NAME..."), 1, ANY, NAMES (VM), NULL,
     N_ ("say what VMs do now, and what you may want to do next"),
     N_ ("For people: state, what its guest or a job does, why it failed, the console's last lines, "
         "changes that wait for a restart, published ports. For programs there is 'vm show'."),
     .run = banger_vm_status },
-  { "vm", "show", "NAME", 1, 1, ONE (VM), banger_options_show,
+  { "vm", "show", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show,
     N_ ("show a VM, and why it failed if it did"), NULL, .run = banger_vm_show },
-  { "vm", "health", "NAME", 1, 1, ONE (VM), banger_options_show,
+  { "vm", "health", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show,
     N_ ("show what a guest's agent says"), NULL, .run = banger_vm_health },
   { .verb = NULL },
 };

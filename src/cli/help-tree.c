@@ -13,7 +13,8 @@ static void
 append_leaf (GString *out, const BangerCommand *command, const char *lead, gboolean last)
 {
   g_string_append_printf (out, "%s%s %s%s%s - %s\n", lead, last ? "└─" : "├─", command->verb,
-                          *command->usage != '\0' ? " " : "", command->usage, _ (command->summary));
+                          *command->usage != '\0' ? " " : "", banger_command_usage (command),
+                          _ (command->summary));
 }
 
 /* Those of @noun that are shown, in the table's order. */

@@ -72,13 +72,11 @@ append_wrapped (GString *out, const char *text)
 }
 
 static char *
-option_words (const BangerOption *option, gboolean translate)
+option_words (const BangerOption *option)
 {
-  const char *value = option->value;
+  const char *value = option->value != NULL ? _ (option->value) : NULL;
   g_autofree char *letter = NULL;
 
-  if (value != NULL && translate)
-    value = _ (value);
   letter = option->letter != 0 ? g_strdup_printf ("-%c, ", option->letter) : g_strdup ("    ");
   return g_strdup_printf ("%s--%s%s%s", letter, option->name, value != NULL ? " " : "",
                           value != NULL ? value : "");
@@ -88,7 +86,7 @@ static void
 append_options (GString *out, const BangerOption *options)
 {
   for (guint i = 0; options != NULL && options[i].name != NULL; i++) {
-    g_autofree char *words = option_words (&options[i], TRUE);
+    g_autofree char *words = option_words (&options[i]);
     glong length = g_utf8_strlen (words, -1);
 
     g_string_append_printf (out, "  %s", words);
@@ -186,7 +184,8 @@ banger_help_command (const BangerCommand *command)
   GString *out = g_string_new (NULL);
   g_autofree char *name = banger_command_name (command);
 
-  g_string_append_printf (out, _ ("Usage: banger %s [OPTION...] %s"), name, command->usage);
+  g_string_append_printf (out, _ ("Usage: banger %s [OPTION...] %s"), name,
+                          banger_command_usage (command));
   g_strchomp (out->str);
   out->len = strlen (out->str);
   g_string_append_printf (out, "\n%s\n", _ (command->summary));

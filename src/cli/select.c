@@ -53,7 +53,7 @@ check_words (BangerArgs *args, const char *const *words, const BangerSelection *
   if (words[0] == NULL && !is_broad (args, words, selection)) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
                       _ ("%s: something is missing: banger %s %s"), name, name,
-                      banger_args_command (args)->usage);
+                      banger_command_usage (banger_args_command (args)));
     return FALSE;
   }
   if (words[0] != NULL && all) {

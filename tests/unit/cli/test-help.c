@@ -3,6 +3,8 @@
 #include "cli/help.h"
 #include "cli/listing.h"
 
+#include <libintl.h>
+#include <locale.h>
 #include <string.h>
 
 static void
@@ -200,6 +202,55 @@ test_verbs_have_json (void)
   g_assert_cmpuint (n, ==, 23);
 }
 
+static void
+speak (const char *language)
+{
+  g_setenv ("LANGUAGE", language, TRUE);
+  /* It is looked at anew then. */
+  setlocale (LC_ALL, *language != '\0' ? "C.UTF-8" : "C");
+}
+
+/* What is typed, and what programs read, is the same everywhere; all else is translated. */
+static void
+test_translated (void)
+{
+  static const char *const english[]
+      = { "COMMAND", "FILE", "KEY=", "SOURCE", "TARGET", "ARGUMENTS", "NEW ", NULL };
+  const BangerCommand *const *commands = banger_commands ();
+  g_autofree char *man = banger_help_man (), *json = banger_help_json ();
+  g_autofree char *man_there = NULL, *json_there = NULL, *tree = NULL, *help = NULL;
+  const char *words[] = { "vm", "exec", NULL };
+  g_autoptr (GError) error = NULL;
+  guint used = 0;
+
+  g_assert_nonnull (g_getenv ("BANGER_PO"));
+  bindtextdomain ("banger", g_getenv ("BANGER_PO"));
+  bind_textdomain_codeset ("banger", "UTF-8");
+  textdomain ("banger");
+  speak ("de");
+  for (guint i = 0; commands[i] != NULL; i++) {
+    const char *usage = banger_command_usage (commands[i]);
+
+    if (*commands[i]->usage == '\0')
+      g_assert_cmpstr (usage, ==, "");
+    for (guint j = 0; !commands[i]->hidden && english[j] != NULL; j++) {
+      if (strstr (usage, english[j]) != NULL)
+        g_error ("'%s' is not translated", usage);
+    }
+  }
+  help = banger_help_command (banger_command_find (words, &used, &error));
+  assert_holds (help, "Aufruf: banger vm exec [OPTION...] NAME [--] BEFEHL...\n");
+  tree = banger_help_tree ();
+  assert_holds (tree, "exec NAME [--] BEFEHL... - ");
+  g_assert_null (banger_args_parse (banger_command_find (words, &used, &error), words + 2, &error));
+  assert_holds (error->message, "banger vm exec NAME [--] BEFEHL...");
+  man_there = banger_help_man ();
+  json_there = banger_help_json ();
+  g_assert_cmpstr (man_there, ==, man);
+  g_assert_cmpstr (json_there, ==, json);
+  speak ("");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -209,6 +260,7 @@ main (int argc, char **argv)
   g_test_add_func ("/help/help", test_help);
   g_test_add_func ("/help/width", test_help_width);
   g_test_add_func ("/help/man", test_man);
+  g_test_add_func ("/help/translated", test_translated);
   g_test_add_func ("/help/man-json", test_man_json);
   g_test_add_func ("/help/verbs-have-json", test_verbs_have_json);
   return g_test_run ();
