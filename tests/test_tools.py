@@ -22,11 +22,19 @@ TESTS = Path(__file__).resolve().parent
 sys.path.insert(1, str(TESTS / "system"))
 import host
 
-loader = importlib.machinery.SourceFileLoader("runner", str(TESTS / "run"))
-runner = importlib.util.module_from_spec(importlib.util.spec_from_loader("runner", loader))
-# Beside the script no cache of it is wanted.
-with mock.patch.object(sys, "dont_write_bytecode", True):
-    loader.exec_module(runner)
+
+def load(name, path):
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    # Beside the script no cache of it is wanted.
+    with mock.patch.object(sys, "dont_write_bytecode", True):
+        loader.exec_module(module)
+    return module
+
+
+runner = load("runner", TESTS / "run")
+sys.path.insert(1, str(TESTS / "bench"))
+bench = load("bench", TESTS / "bench/run")
 
 
 def tally_of(result, stdout="", ci=False, allowed=()):
@@ -163,6 +171,38 @@ class SessionTest(unittest.TestCase):
     def test_command_that_is_not_there(self):
         self.assertEqual(self.run_session("/no/such/command").returncode, 127)
         self.assertEqual(self.run_session().returncode, 2)
+
+
+class BenchTest(unittest.TestCase):
+    def make(self, measure):
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bench.make("x", mock.Mock(measure=measure), {})
+
+    def test_without_a_baseline_it_fails(self):
+        missing = mock.Mock(side_effect=bench.gates.BaselineMissing("no nc"))
+        self.assertEqual(self.make(missing), "baseline missing: no nc")
+        self.assertIn("broken", self.make(lambda report: report.gate("g", 2, "x", most=1)))
+        self.assertIsNone(self.make(lambda report: report.gate("g", 1, "x", most=1)))
+
+    def raw(self, status, came, there):
+        """What a raw stream is said to have carried, when nc ends so and the guest's file is so."""
+        session = mock.Mock()
+        session.client.return_value = [[2e6, came]]
+        session.popen.return_value.returncode = status
+        session.guest.return_value.stdout = "%d\n" % there
+        return bench.streams.Raw(session).transfer("<")
+
+    def test_a_raw_stream_that_breaks_is_no_baseline(self):
+        self.assertEqual(self.raw(0, 4000, 4000), 2000)
+        for status, came, there in ((1, 4000, 4000), (0, 3999, 4000), (0, 0, 0)):
+            with self.assertRaises(bench.gates.BaselineMissing):
+                self.raw(status, came, there)
+
+    def test_size_of_copies(self):
+        gib = 1 << 30
+        self.assertEqual(bench.streams.choose_size(gib / 59), 1024)
+        self.assertEqual(bench.streams.choose_size(gib / 64), 64)
+        self.assertEqual(bench.streams.choose_size(1), 16)
 
 
 if __name__ == "__main__":
