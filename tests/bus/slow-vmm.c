@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Stands in for banger-vmm: has a guest that is healthy at once, and lets who pauses, resumes or
- * grows it wait until it is asked for its health. The real one lies beside it, for what is asked on
- * the command line. */
+ * grows it or publishes its ports wait until it is asked for its health: there the published ports
+ * are the problems. The real one lies beside it, for what is asked on the command line. */
 #include "common/common.h"
 
 #include <string.h>
 #include <unistd.h>
 
 static BangerMessage *waits;
+static char **published;
 
 static gboolean
 reply (BangerChannel *channel, const BangerMessage *message, const char *args)
@@ -27,9 +28,15 @@ static gboolean
 answer_late (BangerChannel *channel, const BangerMessage *message)
 {
   g_autoptr (BangerMessage) late = g_steal_pointer (&waits);
+  GVariantDict health;
 
+  g_variant_dict_init (&health, NULL);
+  g_variant_dict_insert (&health, "health", "s", "healthy");
+  if (published != NULL)
+    g_variant_dict_insert (&health, "problems", "^as", published);
   return (late == NULL || reply (channel, late, "@a{sv} {}"))
-         && reply (channel, message, "{'health': <'healthy'>}");
+         && banger_channel_reply (channel, message->serial, g_variant_dict_end (&health), NULL,
+                                  NULL);
 }
 
 /* FALSE at the end. */
@@ -47,6 +54,10 @@ serve (BangerChannel *channel, BangerMessage *message)
     banger_channel_send (channel, 0, "exited", g_variant_new_parsed ("{'reason': <'killed'>}"),
                          NULL, NULL);
     return FALSE;
+  }
+  if (g_str_equal (message->verb, "publish")) {
+    g_clear_pointer (&published, g_strfreev);
+    g_variant_lookup (message->args, "publish", "^as", &published);
   }
   g_clear_pointer (&waits, banger_message_free);
   waits = g_steal_pointer (&mine);
@@ -70,5 +81,6 @@ main (int argc, char **argv)
     message = banger_channel_receive (channel, NULL);
   while (message != NULL && serve (channel, message));
   g_clear_pointer (&waits, banger_message_free);
+  g_strfreev (published);
   return 0;
 }

@@ -48,6 +48,19 @@ class MonitorTest(VmCase):
         self.ended(self.alice, job, ["resume", vm, "done"])
         self.assertEqual(self.property(vm, "State"), "'running'")
 
+    def test_publish_that_takes_long(self):
+        """Its job fails, and the monitor has the ports that the VM says, though it took the others."""
+        vm = self.made(self.alice)
+        # On this bus none can be asked for; what is there can be taken away.
+        self.restart()
+        self.database("UPDATE vms SET published = '127.0.0.1:8080:80'")
+        self.ended(self.alice, self.begun(self.alice.call(vm, "VM.Start")), ["start", vm, "done"])
+        job = self.change(vm, "'publish': <@as []>")
+        self.ended(self.alice, job, ["set", vm, "failed"])
+        ports = "['127.0.0.1:8080:80']"
+        self.assertEqual(self.property(vm, "Published"), ports)
+        self.assertIn("'problems': <%s>" % ports, self.alice.call(vm, "VM.GetHealth").value)
+
     def test_delete_of_one_that_is_worked_on(self):
         for method, kind in (("Pause", "pause"), ("Set", "set"), ("Stop", "stop")):
             with self.subTest(method=method):
