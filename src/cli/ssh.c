@@ -18,6 +18,9 @@
 
 #define SSH_PORT 22
 #define KNOWN_HOSTS_MAX (1 << 20)
+/* Within double quotes: in ssh's configuration, and in a shell's command there. */
+#define SPECIAL "\"\\"
+#define SHELL_SPECIAL "\"\\$`"
 
 static volatile sig_atomic_t child;
 
@@ -56,22 +59,51 @@ wait_for_child (GPid pid)
   return WIFEXITED (status) ? WEXITSTATUS (status) : 128 + WTERMSIG (status);
 }
 
-/* A word of ssh's configuration: its percents are its own, and so are quotes. */
+/* In double quotes, which a shell and ssh's configuration (since OpenSSH 8.7) read alike where
+ * @special, what means something within them, has a backslash before it. */
 static char *
-config_word (const char *text)
+quote (const char *text, const char *special)
 {
-  g_auto (GStrv) parts = g_strsplit (text, "%", -1);
+  GString *word = g_string_new ("\"");
 
-  return g_strjoinv ("%%", parts);
+  for (; *text != '\0'; text++) {
+    if (strchr (special, *text) != NULL)
+      g_string_append_c (word, '\\');
+    g_string_append_c (word, *text);
+  }
+  g_string_append_c (word, '"');
+  return g_string_free (word, FALSE);
+}
+
+/* A path in ssh's configuration, which would be split at spaces, and where a percent is a token's
+ * beginning. */
+static char *
+quote_path (const char *path, const char *special)
+{
+  g_auto (GStrv) parts = g_strsplit (path, "%", -1);
+  g_autofree char *text = g_strjoinv ("%%", parts);
+
+  return quote (text, special);
+}
+
+/* This program; the one of PATH where its file has gone, as after an upgrade, or has a name that no
+ * line can hold. */
+static char *
+find_self (void)
+{
+  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
+
+  if (self == NULL || strchr (self, '\n') != NULL || !g_file_test (self, G_FILE_TEST_IS_EXECUTABLE))
+    return g_strdup ("banger");
+  return g_steal_pointer (&self);
 }
 
 /* This program, as the shell that ssh uses is to call it. */
 static char *
 proxy_command (BangerClient *client, const char *target)
 {
-  g_autofree char *self = g_file_read_link ("/proc/self/exe", NULL);
-  g_autofree char *program = g_shell_quote (self != NULL ? self : "banger");
-  g_autofree char *word = config_word (program);
+  g_autofree char *self = find_self ();
+  g_autofree char *word = quote_path (self, SHELL_SPECIAL);
 
   return g_strdup_printf ("%s %s vm proxy %s", word,
                           banger_client_is_session (client) ? "--session" : "--system", target);
@@ -86,14 +118,12 @@ add_option (GStrvBuilder *builder, const char *key, const char *value)
   g_strv_builder_add (builder, option);
 }
 
-/* Paths in ssh's options are split at spaces and know percents. */
 static void
 add_path (GStrvBuilder *builder, const char *key, const char *path)
 {
-  g_autofree char *word = config_word (path);
-  g_autofree char *quoted = g_strdup_printf ("\"%s\"", word);
+  g_autofree char *word = quote_path (path, SPECIAL);
 
-  add_option (builder, key, quoted);
+  add_option (builder, key, word);
 }
 
 /* Has the user named the guest's user for ssh already? */
@@ -107,18 +137,21 @@ has_login (const char *const *words)
   return FALSE;
 }
 
-/* Whom ssh is to log in as: an image may name a group too. */
+/* Whom ssh is to log in as, as a word: an image may name a group too. */
 static char *
 login_of (const char *user)
 {
-  return user != NULL ? g_strndup (user, strcspn (user, ":")) : g_strdup ("root");
+  g_autofree char *name = user != NULL ? g_strndup (user, strcspn (user, ":")) : g_strdup ("root");
+
+  return quote (name, SPECIAL);
 }
 
 static GStrv
 ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *image_user)
 {
   const char *const *words = banger_args_words (args);
-  g_autofree char *user = g_strdup (banger_args_text (args, "user"));
+  const char *chosen = banger_args_text (args, "user");
+  g_autofree char *user = chosen != NULL ? quote (chosen, SPECIAL) : NULL;
   const char *id = banger_object_path_id (vm, BANGER_OBJECT_VM);
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
   g_autofree char *target = g_strconcat ("--pass ", id, NULL);
@@ -256,12 +289,12 @@ print_block (BangerClient *client, const char *host, const char *user)
 {
   g_autofree char *proxy = proxy_command (client, "%n");
   g_autofree char *identity = banger_keys_identity ();
-  g_autofree char *word = config_word (identity);
+  g_autofree char *word = quote_path (identity, SPECIAL);
 
   banger_output_line ("Host %s", host);
   banger_output_line ("  ProxyCommand %s", proxy);
   banger_output_line ("  User %s", user);
-  banger_output_line ("  IdentityFile \"%s\"", word);
+  banger_output_line ("  IdentityFile %s", word);
   banger_output_line ("  StrictHostKeyChecking no");
   banger_output_line ("  UserKnownHostsFile /dev/null");
   banger_output_line ("  LogLevel ERROR");
@@ -273,7 +306,7 @@ banger_vm_ssh_config (BangerClient *client, BangerArgs *args, GError **error)
   const char *const *names = banger_args_words (args);
 
   if (names[0] == NULL)
-    print_block (client, "*.banger", "root");
+    print_block (client, "*.banger", "\"root\"");
   for (guint i = 0; names[i] != NULL; i++) {
     g_autofree char *vm = banger_client_find (client, BANGER_OBJECT_VM, names[i], error);
     g_autofree char *host = g_strconcat (names[i], ".banger", NULL), *user = NULL;

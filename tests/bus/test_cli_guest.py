@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Commands that speak with a guest, where there is none: VMs that do not run, or not any more."""
 
+import os
+import shutil
+import subprocess
 import unittest
+from pathlib import Path
+from unittest import mock
 
 import fixtures
 from cli_case import SECONDS, CliTest
@@ -65,6 +70,43 @@ class Guest(CliTest):
         self.assertIn("--session vm proxy %n\n", everybody)
         self.assertIn("Host cold.banger\n", self.banger("vm", "ssh-config", "cold").stdout)
         self.banger("vm", "ssh-config", "absent", status=3)
+
+    def ssh(self, config):
+        """What ssh says with this configuration of a VM that does not run."""
+        file = self.session.base / "ssh-config"
+        file.write_text(config)
+        return self.session.run("ssh", "-F", file, "cold.banger", "true",
+                                timeout=SECONDS["command"]).stderr
+
+    def test_ssh_config_of_odd_paths(self):
+        """ssh calls this program wherever it lies, and finds the key."""
+        home = self.session.base / "a 'b' \"c\" \\'d\\ %n $HOME `e` #"
+        home.mkdir()
+        program = home / "banger"
+        shutil.copy2(shutil.which("banger", path=self.session.env["PATH"]), program)
+        patch = mock.patch.dict(self.session.env, XDG_DATA_HOME=str(home))
+        patch.start()
+        self.addCleanup(patch.stop)
+        config = self.session.run(program, "vm", "ssh-config", "cold").stdout
+        said = self.ssh(config)
+        self.assertIn("vm 'cold' is stopped", said)
+        # And that program, not the one of PATH.
+        self.assertIn(str(program).replace("%", "%%").replace("\\", ""), config.replace("\\", ""))
+        shown = self.session.run("ssh", "-G", "-F", self.session.base / "ssh-config", "cold.banger")
+        self.assertIn("identityfile %s/banger/id_ed25519\n" % str(home).replace("%", "%%"),
+                      shown.stdout)
+
+    def test_ssh_config_after_an_upgrade(self):
+        """The file of this program has gone: then it is the one of PATH."""
+        file = os.memfd_create("banger")
+        self.addCleanup(os.close, file)
+        path = shutil.which("banger", path=self.session.env["PATH"])
+        os.write(file, Path(path).read_bytes())
+        config = subprocess.run(["/proc/self/fd/%d" % file, "vm", "ssh-config", "cold"],
+                                env=self.session.env, pass_fds=[file], stdout=subprocess.PIPE,
+                                text=True, check=True, timeout=SECONDS["command"]).stdout
+        self.assertNotIn("deleted", config)
+        self.assertIn("vm 'cold' is stopped", self.ssh(config))
 
     def test_stats(self):
         self.assertEqual(self.session.json("vm", "stats")["vms"], [])
