@@ -22,8 +22,8 @@ typedef struct {
   const char *root; /* where etc/passwd and etc/group are read: "/" */
   const char *work; /* where the work disk is mounted, or NULL */
   int exec_cgroup;  /* directory of the cgroup for commands, or -1 */
-  /* POST /poweroff */
-  void (*poweroff) (void *data);
+  /* POST /poweroff: false where there is no way */
+  bool (*poweroff) (void *data);
   /* POST /clock: false with errno */
   bool (*set_clock) (void *data, const struct timespec *time);
   /* POST /grow, in a child, where it may take its time: *@bytes is the size that is waited for, or

@@ -16,7 +16,7 @@
 struct AgentButton {
   int fd;
   AgentSource *source;
-  void (*pressed) (void *data);
+  bool (*pressed) (void *data);
   void *data;
 };
 
@@ -81,7 +81,7 @@ open_device (void)
 }
 
 AgentButton *
-agent_button_new (AgentLoop *loop, void (*pressed) (void *data), void *data)
+agent_button_new (AgentLoop *loop, bool (*pressed) (void *data), void *data)
 {
   int fd = open_device ();
   AgentButton *button = fd >= 0 ? calloc (1, sizeof *button) : NULL;

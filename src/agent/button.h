@@ -10,7 +10,7 @@ typedef struct AgentButton AgentButton;
 
 /* Calls @pressed whenever it is pressed and systemd's logind does not run. NULL if there is no
  * button. */
-AgentButton *agent_button_new (AgentLoop *loop, void (*pressed) (void *data), void *data);
+AgentButton *agent_button_new (AgentLoop *loop, bool (*pressed) (void *data), void *data);
 
 /* Whether the keys that a device has (EVIOCGBIT of EV_KEY) are a power button's. */
 bool agent_button_has_power (const uint8_t *keys);

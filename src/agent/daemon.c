@@ -111,15 +111,15 @@ begin_down (Daemon *daemon, int how)
   reap (daemon);
 }
 
-static void
+static bool
 on_poweroff (void *data)
 {
   Daemon *daemon = data;
 
-  if (daemon->is_init)
-    begin_down (daemon, RB_POWER_OFF);
-  else
-    agent_init_poweroff (daemon->config->state->init);
+  if (!daemon->is_init)
+    return agent_init_poweroff (daemon->config->state->init);
+  begin_down (daemon, RB_POWER_OFF);
+  return true;
 }
 
 static bool

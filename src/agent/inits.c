@@ -125,9 +125,20 @@ runs_busybox (void)
 }
 
 static bool
+has_one_of (const char *const commands[][5])
+{
+  for (int i = 0; commands[i][0] != NULL; i++) {
+    if (access (commands[i][0], X_OK) == 0)
+      return true;
+  }
+  return runs_busybox ();
+}
+
+/* Whether it could be started. */
+static bool
 start_one_of (const char *const commands[][5])
 {
-  pid_t pid = fork ();
+  pid_t pid = has_one_of (commands) ? fork () : -1;
   sigset_t none;
 
   if (pid != 0)

@@ -201,8 +201,10 @@ post_poweroff (AgentConn *conn, const AgentHttpRequest *request)
 {
   const AgentServerConfig *config = &agent_conn_server (conn)->config;
 
-  agent_conn_say (conn, 202, "powering off", request->keep_alive);
-  config->poweroff (config->data);
+  if (config->poweroff (config->data))
+    agent_conn_say (conn, 202, "powering off", request->keep_alive);
+  else
+    agent_conn_say (conn, 503, "no way to power off is known", request->keep_alive);
 }
 
 static const struct {

@@ -5,6 +5,7 @@
 #include "complaints.h"
 #include "guest/guest.h"
 #include "network.h"
+#include "panic.h"
 #include "probe.h"
 #include "qemu-args.h"
 #include "qmp-commands.h"
@@ -23,7 +24,6 @@
 #define START_SECONDS 30
 /* For the guest to take or refuse a stream; it may be under load. */
 #define OPEN_SECONDS 30
-#define PANIC_MARK "Kernel panic - not syncing"
 
 /* Container storage does not work on an overlay of an overlay. */
 static const char *const binds[]
@@ -44,9 +44,9 @@ typedef struct {
   int serial;
   BangerWatch *serial_watch;
   BangerComplaints *complaints;
-  char tail[sizeof PANIC_MARK]; /* the end of the console, to find the mark across two reads */
-  gboolean panicked;
-  gboolean obeys; /* it takes commands */
+  BangerPanicWatch panic;
+  gboolean panicked; /* as a device of the guest's told */
+  gboolean obeys;    /* it takes commands */
   gboolean killing;
   char *shutdown_reason; /* as QMP says it */
   GError *fault;
@@ -71,21 +71,6 @@ clear_ends (Ends *ends)
   banger_clear_fd (&ends->complaints);
 }
 
-static void
-note_panic (Qemu *self, const guint8 *bytes, gsize length)
-{
-  gsize kept = strlen (self->tail);
-  g_autofree char *window = g_malloc (kept + length);
-  gsize keep = MIN (kept + length, sizeof self->tail - 1);
-
-  memcpy (window, self->tail, kept);
-  memcpy (window + kept, bytes, length);
-  if (memmem (window, kept + length, PANIC_MARK, strlen (PANIC_MARK)) != NULL)
-    self->panicked = TRUE;
-  memcpy (self->tail, window + kept + length - keep, keep);
-  self->tail[keep] = '\0';
-}
-
 /* FALSE when nothing more is there. */
 static gboolean
 read_serial (Qemu *self)
@@ -94,7 +79,7 @@ read_serial (Qemu *self)
   ssize_t n = TEMP_FAILURE_RETRY (recv (self->serial, chunk, sizeof chunk, MSG_DONTWAIT));
 
   if (n > 0) {
-    note_panic (self, chunk, n);
+    banger_panic_watch_take (&self->panic, chunk, n);
     self->events->console (self->data, chunk, n);
   } else if (n == 0 || errno != EAGAIN) {
     banger_watch_want (self->serial_watch, 0);
@@ -251,7 +236,8 @@ reason_of (Qemu *self, GError **fault, int status)
   if (g_strcmp0 (said, "guest-shutdown") == 0)
     return BANGER_EXIT_SHUTDOWN;
   if (g_strcmp0 (said, "guest-panic") == 0
-      || (g_strcmp0 (said, "guest-reset") == 0 && self->panicked)) {
+      || (g_strcmp0 (said, "guest-reset") == 0
+          && (self->panicked || banger_panic_watch_is_last (&self->panic)))) {
     *fault = panic_error (self);
     return BANGER_EXIT_PANIC;
   }

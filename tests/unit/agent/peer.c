@@ -72,10 +72,10 @@ static const BangerMuxHandler handler = {
   on_write, on_nothing, NULL, on_opened, on_received, on_eof, on_reset, on_writable,
 };
 
-static void
+static bool
 on_poweroff (void *data)
 {
-  ((Peer *)data)->poweroffs++;
+  return ((Peer *)data)->poweroffs++ == 0;
 }
 
 static bool

@@ -86,6 +86,7 @@ test_requests (Peer **p, gconstpointer data)
     { "GET /healthz HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
       FALSE },
     { "POST /poweroff HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 202, TRUE },
+    { "POST /poweroff HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 503, TRUE },
   };
   Peer *peer = *p;
 
@@ -103,7 +104,7 @@ test_requests (Peer **p, gconstpointer data)
     peer_abort (peer, stream);
     peer_turn (peer, 10);
   }
-  g_assert_cmpuint (peer->poweroffs, ==, 1);
+  g_assert_cmpuint (peer->poweroffs, ==, 2);
   g_assert_cmpuint (agent_server_count_streams (peer->server), ==, 0);
 }
 
