@@ -169,15 +169,13 @@ take_value (const Parse *parse, const BangerConfigKey *key, const char *value, G
 static gboolean
 take_key (const Parse *parse, GKeyFile *file, const char *name, GError **error)
 {
-  g_autofree char *value = g_key_file_get_string (file, parse->group, name, NULL);
+  /* As it stands: no value needs GKeyFile's escapes, and its versions differ in bad ones. */
+  g_autofree char *value = g_key_file_get_value (file, parse->group, name, NULL);
   g_autofree char *shown = g_strescape (name, NULL);
 
   for (const BangerConfigKey *key = banger_config_keys; key->group != NULL; key++) {
-    if (!g_str_equal (key->group, parse->group) || !g_str_equal (key->key, name))
-      continue;
-    if (value == NULL)
-      return refuse (parse, error, "the value of key '%s' is not valid", key->key);
-    return take_value (parse, key, g_strstrip (value), error);
+    if (g_str_equal (key->group, parse->group) && g_str_equal (key->key, name))
+      return take_value (parse, key, g_strstrip (value), error);
   }
   return refuse (parse, error, "key '%.80s' is not known in group [%s]", shown, parse->group);
 }

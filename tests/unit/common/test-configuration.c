@@ -95,6 +95,7 @@ test_refuses (void)
   refuse ("[defaults\nvcpus=1\n", "x.conf:1: this is neither");
   refuse ("[defaults]\nnetwork=\\q\n",
           "x.conf:2: key 'network' of group [defaults] must be one of user, none");
+  refuse ("[defaults]\nnetwork=none\\s\n", "x.conf:2: key 'network'");
   refuse ("[defaults]\nvcpus=\xff\n", "x.conf:2: this is neither");
   refuse_bytes ("[defaults]\nvcpus=1\0\n", 20, "x.conf:2: it holds a NUL");
 }
