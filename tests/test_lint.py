@@ -13,23 +13,21 @@ ROOT = Path(__file__).resolve().parent.parent
 SPDX = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\n"
 FUNCTION = "int\nplanted (int x)\n{\n%s  return x;\n}\n"
 
-# check: (file, contents, the program that the check needs)
+# check: (file, contents)
 FAULTS = {
-    "layout": ("src/disk/planted.c", SPDX + "int planted( int x ){return x;}\n", "clang-format"),
-    "goto": ("src/disk/planted.c", SPDX + FUNCTION % "  goto out;\nout:\n", None),
-    "length": ("src/disk/planted.c", SPDX + FUNCTION % ("  x++;\n" * 100), None),
-    "spawn": ("src/disk/planted.c", SPDX + FUNCTION % '  system ("true");\n', None),
-    "arrows": ("src/disk/planted.c", SPDX + '#include "wire/mux.h"\n', None),
-    "dbus": ("src/vmm/planted.c", SPDX + FUNCTION % "  g_bus_get_sync (0, NULL, NULL);\n", None),
-    "spdx": ("src/disk/planted.c", "int planted;\n", None),
-    "text": ("docs/planted.md", "A line with a blank at its end. \n", None),
-    "xml": ("data/dbus/planted.xml", "<node><interface></node>\n", "xmllint"),
-    "units": ("data/planted.service", "[Service]\nExecStart=@libexecdir@/x\nNoSuchKey=1\n",
-              "systemd-analyze"),
-    "shell": ("planted.sh", "#!/bin/sh\n# SPDX-License-Identifier: LGPL-2.1-or-later\nls $1\n",
-              "shellcheck"),
-    "python": ("tests/planted.py", "# SPDX-License-Identifier: LGPL-2.1-or-later\ndef f(:\n", None),
-    "po": ("src/cli/planted.c", SPDX + FUNCTION % '  puts (_ ("Hello"));\n', None),
+    "layout": ("src/disk/planted.c", SPDX + "int planted( int x ){return x;}\n"),
+    "goto": ("src/disk/planted.c", SPDX + FUNCTION % "  goto out;\nout:\n"),
+    "length": ("src/disk/planted.c", SPDX + FUNCTION % ("  x++;\n" * 100)),
+    "spawn": ("src/disk/planted.c", SPDX + FUNCTION % '  system ("true");\n'),
+    "arrows": ("src/disk/planted.c", SPDX + '#include "wire/mux.h"\n'),
+    "dbus": ("src/vmm/planted.c", SPDX + FUNCTION % "  g_bus_get_sync (0, NULL, NULL);\n"),
+    "spdx": ("src/disk/planted.c", "int planted;\n"),
+    "text": ("docs/planted.md", "A line with a blank at its end. \n"),
+    "xml": ("data/dbus/planted.xml", "<node><interface></node>\n"),
+    "units": ("data/planted.service", "[Service]\nExecStart=@libexecdir@/x\nNoSuchKey=1\n"),
+    "shell": ("planted.sh", "#!/bin/sh\n# SPDX-License-Identifier: LGPL-2.1-or-later\nls $1\n"),
+    "python": ("tests/planted.py", "# SPDX-License-Identifier: LGPL-2.1-or-later\ndef f(:\n"),
+    "po": ("src/cli/planted.c", SPDX + FUNCTION % '  puts (_ ("Hello"));\n'),
 }
 
 
@@ -58,16 +56,16 @@ class LintTest(unittest.TestCase):
         self.assertEqual(status, 0, output)
 
     def test_faults_are_found(self):
-        for check, (path, text, tool) in FAULTS.items():
+        for check, (path, text) in FAULTS.items():
             with self.subTest(check=check):
-                if tool and not shutil.which(tool):
-                    self.skipTest("%s is not installed" % tool)
                 planted = self.tree / path
                 planted.write_text(text, encoding="utf-8")
                 try:
                     status, output = lint(self.tree, check)
                 finally:
                     planted.unlink()
+                if "lint: %s: not checked" % check in output:
+                    self.skipTest(output.splitlines()[0])
                 self.assertEqual(status, 1, output)
                 self.assertIn("[%s]" % check, output)
                 self.assertIn(os.path.basename(path), output)

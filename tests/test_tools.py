@@ -69,6 +69,18 @@ class CountTest(unittest.TestCase):
         self.assertEqual(tally_of("OK", skip, ci=True, allowed=["x: a"]), (0, 0, 1))
         self.assertEqual(tally_of("OK", skip, ci=True, allowed=["y: *"]), (0, 1, 0))
 
+    def test_a_check_of_lint_that_did_not_run_is_skipped(self):
+        said = subprocess.CompletedProcess([], 0, "lint: xml: not checked: no xmllint\nlint: ok\n")
+        with mock.patch.object(runner, "run", lambda *_: said), \
+                mock.patch.dict(os.environ, {"CI": "true"}), \
+                contextlib.redirect_stdout(io.StringIO()):
+            tally = runner.Tally()
+            runner.lint(tally)
+            self.assertEqual((tally.passed, len(tally.failed), tally.skipped), (1, 1, []))
+            tally.allowed = [["lint:*xml", "reason"]]
+            runner.lint(tally)
+            self.assertEqual(tally.skipped, ["lint: xml"])
+
 
 class HostTest(unittest.TestCase):
     """A host that powers off has proved nothing."""
