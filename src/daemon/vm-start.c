@@ -235,9 +235,14 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
     g_clear_error (&error);
     g_cancellable_set_error_if_cancelled (banger_job_cancellable (job), &error);
   }
-  /* Nor is a monitor believed that told the end before. */
-  if (error == NULL && vm->monitor == NULL)
-    g_set_error_literal (&error, G_IO_ERROR, G_IO_ERROR_CLOSED, "the guest has ended");
+  /* Nor is a monitor believed that told the end before. If its answer is not read any more, that
+   * the channel is closed would say less. */
+  if (vm->monitor == NULL
+      && (error == NULL || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CLOSED))) {
+    g_clear_error (&error);
+    g_set_error (&error, G_IO_ERROR, G_IO_ERROR_CLOSED, "vm '%s': the guest has ended",
+                 vm->record->name);
+  }
   if (error != NULL || !store_running (vm, &error)) {
     vm->record->state = BANGER_VM_STARTING;
     fail (start, error);

@@ -95,13 +95,14 @@ class LimitsTest(VmCase):
 
     def test_monitor_that_lies(self):
         """A monitor reads what a guest says: what it says itself must not end the service."""
-        vm = self.made(self.alice)
+        vms = {name: self.made(self.alice, name=name) for name in ("liar", "mute")}
         self.put_monitor("lying-vmm")
         service = pid_of(NAME, self.root)
-        answer = self.alice.call(vm, "VM.Start")
-        self.assertIsNone(answer.error, answer)
-        self.ended(self.alice, answer.value.split("'")[1], ["start", vm, "failed"])
-        self.assertEqual(self.property(vm, "State"), "'failed'")
+        for name, vm in vms.items():
+            job = self.begun(self.alice.call(vm, "VM.Start"))
+            self.ended(self.alice, job, ["start", vm, "failed"])
+            self.assertIn("vm '%s': the guest has ended" % name, self.property(job, "Error", "Job"))
+            self.assertEqual(self.property(vm, "State"), "'failed'")
         self.assertEqual(pid_of(NAME, self.root), service)
         self.assertEqual(self.capacity(self.alice)["used-memory-bytes"], 0)
 

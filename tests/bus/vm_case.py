@@ -118,16 +118,16 @@ class VmCase(unittest.TestCase):
         return set(re.findall(r"'?(/org/banger/Banger1/vm/\w+)'?: \{", answer.value))
 
     @staticmethod
-    def arguments(options, start=False):
-        return "('', objectpath '/', {'start': <%s>%s})" % (
-            "true" if start else "false", ", " + options if options else "")
+    def arguments(options, start=False, name=""):
+        return "('%s', objectpath '/', {'start': <%s>%s})" % (
+            name, "true" if start else "false", ", " + options if options else "")
 
-    def create(self, caller, options="", start=False):
-        return caller.call(ROOT, "Manager.CreateVM", self.arguments(options, start))
+    def create(self, caller, options="", start=False, name=""):
+        return caller.call(ROOT, "Manager.CreateVM", self.arguments(options, start, name))
 
-    def made(self, caller, options=""):
+    def made(self, caller, options="", name=""):
         """A VM that is there, and stopped."""
-        answer = self.create(caller, options)
+        answer = self.create(caller, options, name=name)
         self.assertIsNone(answer.error, answer)
         vm, job = re.findall(r"/org/banger/Banger1/\w+/\w+", answer.value)
         self.ended(caller, job, ["create", vm, "done"])
