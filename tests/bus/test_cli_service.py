@@ -98,10 +98,11 @@ class Interaction(CliTest):
     def allowed(self, *argv, member="GetManagedObjects", status=0):
         """Did the call of @member say that polkit may ask the user?"""
         watch = subprocess.Popen(
-            ["busctl", "--user", "--json=short", "--match",
+            ["busctl", "--user", "--match",
              "type='method_call',member='%s'" % member, "monitor"],
             env=self.session.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         deadline = threading.Timer(SECONDS["command"], watch.kill)
+        flags = None
         try:
             deadline.start()
             for line in watch.stdout:
@@ -109,9 +110,9 @@ class Interaction(CliTest):
                     break
             self.session.banger(*argv, status=status)
             for line in watch.stdout:
-                message = json.loads(line)
-                if message["destination"] == BUS_NAME:
-                    return bool(message["flags"] & 4)
+                flags = re.search(rb"Flags=(\d+)", line) or flags
+                if b"Destination=%s " % BUS_NAME.encode() in line:
+                    return bool(int(flags[1]) & 4)
         finally:
             deadline.cancel()
             watch.kill()
