@@ -170,12 +170,16 @@ banger_client_connect (BangerClient *client, GError **error)
   return TRUE;
 }
 
+void
+banger_client_interrupt (BangerClient *client)
+{
+  client->interrupts++;
+}
+
 static gboolean
 on_interrupt (gpointer data)
 {
-  BangerClient *client = data;
-
-  client->interrupts++;
+  banger_client_interrupt (data);
   return G_SOURCE_CONTINUE;
 }
 

@@ -50,6 +50,8 @@ char *banger_client_name_of (BangerClient *client, const char *path, const char 
 /* From now on SIGINT and SIGTERM are counted instead of ending the program. */
 void banger_client_catch_interrupts (BangerClient *client);
 guint banger_client_interrupts (BangerClient *client);
+/* Counts one that came in another way; from the default main context. */
+void banger_client_interrupt (BangerClient *client);
 
 /* One object of a listing. */
 typedef struct {

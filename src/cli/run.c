@@ -10,16 +10,21 @@
 
 static volatile sig_atomic_t pipe_broke, quit;
 
+typedef struct {
+  BangerClient *client;
+  gboolean came;
+} Hangup;
+
 /* A terminal that goes away interrupts as Ctrl-C does: the VM is to go, too. Shell and kernel both
- * tell of it; a second interruption would end the deleting. */
+ * tell of it, but that is one interruption; and none of the deleting, which has its own client. */
 static gboolean
 on_hangup (gpointer data)
 {
-  gboolean *heard = data;
+  Hangup *hangup = data;
 
-  if (!*heard)
-    raise (SIGTERM);
-  *heard = TRUE;
+  if (!hangup->came)
+    banger_client_interrupt (hangup->client);
+  hangup->came = TRUE;
   return G_SOURCE_CONTINUE;
 }
 
@@ -107,8 +112,9 @@ int
 banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *const *words = banger_args_words (args);
-  gboolean hung_up = FALSE, undone = FALSE;
-  guint hangup = g_unix_signal_add (SIGHUP, on_hangup, &hung_up);
+  Hangup hangup = { .client = client };
+  guint source = g_unix_signal_add (SIGHUP, on_hangup, &hangup);
+  gboolean undone = FALSE;
   g_autofree char *name = NULL, *vm = NULL;
   int status = 0, killed_by = 0;
 
@@ -116,12 +122,15 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
   outlive (SIGQUIT, on_quit);
   vm = make_vm (client, args, &name, error);
   if (vm == NULL) {
-    g_source_remove (hangup);
+    g_source_remove (source);
     return 0;
   }
   /* One whose making was cancelled is gone already, or the service sees to it. */
   undone = g_error_matches (*error, BANGER_ERROR, BANGER_ERROR_CANCELLED);
-  if (*error == NULL && words[0] != NULL)
+  /* It may have come too late for the making. */
+  if (*error == NULL && hangup.came)
+    killed_by = SIGHUP;
+  else if (*error == NULL && words[0] != NULL)
     status = banger_exec_run (client, args, vm, name, words, FALSE, &killed_by, error);
   else if (*error == NULL)
     status = banger_shell_run (client, args, vm, name, words, &killed_by, error);
@@ -129,7 +138,7 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
     delete_vm (client, args, vm, name);
   else if (*error == NULL && killed_by == 0)
     banger_session_say_running (client, vm, name);
-  g_source_remove (hangup);
+  g_source_remove (source);
   if (pipe_broke && killed_by == 0)
     killed_by = SIGPIPE;
   if (quit && killed_by == SIGHUP)

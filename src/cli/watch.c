@@ -58,7 +58,9 @@ on_finished (GDBusConnection *bus, const char *sender, const char *path, const c
   if (!g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(ososa{sv})")))
     return;
   g_variant_get_child (arguments, 0, "&o", &job);
-  g_hash_table_insert (watch->finished, g_strdup (job), g_variant_ref (arguments));
+  /* Whoever looks at the first end of a job goes on with that. */
+  if (!g_hash_table_contains (watch->finished, job))
+    g_hash_table_insert (watch->finished, g_strdup (job), g_variant_ref (arguments));
 }
 
 static void

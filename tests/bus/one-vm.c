@@ -5,7 +5,8 @@
  * away: the agent cannot be reached when it is first asked; then its stream breaks off; then it
  *       answers that the port is listened on;
  * busy: the agent has a command that says "up" and never ends;
- * slow: a VM is never made, unless that is cancelled.
+ * slow: a VM is never made, unless that is cancelled;
+ * late: a VM is made when that is to be cancelled.
  */
 #include "wire/exec.h"
 
@@ -98,14 +99,14 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
     g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", VM));
   } else if (g_str_equal (method, "CreateVM")) {
     g_dbus_method_invocation_return_value (call, g_variant_new ("(oo)", VM, JOB));
-    if (!g_str_equal (mode, "slow"))
+    if (!g_str_equal (mode, "slow") && !g_str_equal (mode, "late"))
       finish_job (bus, "create", "done");
   } else if (g_str_equal (method, "Delete")) {
     g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", JOB));
     finish_job (bus, "delete", "done");
   } else if (g_str_equal (method, "Cancel")) {
     g_dbus_method_invocation_return_value (call, NULL);
-    finish_job (bus, "create", "cancelled");
+    finish_job (bus, "create", g_str_equal (mode, "late") ? "done" : "cancelled");
   } else {
     open_agent (call);
   }

@@ -62,6 +62,20 @@ class OneVm(CliTest):
                 self.assertEqual(process.wait(SECONDS["command"]), 9)
                 self.assertIn("Cancel", self.asked(service))
 
+    def test_run_is_ended_too_late_for_the_making(self):
+        """The command is not begun."""
+        for number in (signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(number=number):
+                service = self.service("late")
+                process = self.start_run()
+                while service.stdout.readline() != "Cancelable\n":
+                    self.assertIsNone(process.poll())
+                process.send_signal(number)
+                self.assertEqual(process.wait(SECONDS["command"]), -number)
+                asked = self.asked(service)
+                self.assertIn("Delete", asked)
+                self.assertNotIn("OpenAgent", asked)
+
     def test_run_is_ended_while_its_command_runs(self):
         """The command is ended with its VM, and we end as the signal has it."""
         for number in (signal.SIGHUP, signal.SIGQUIT):
