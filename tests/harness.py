@@ -12,7 +12,8 @@ import unittest
 
 import fixtures
 import leftovers
-from session import Session, wait_for_end
+from leftovers import wait_for_end
+from session import Session
 
 BUS_NAME = "org.banger.Banger1"
 ROOT_PATH = "/org/banger/Banger1"

@@ -2,11 +2,16 @@
 """What banger holds on this host, by what the kernel says and not by banger's own books."""
 
 import os
+import select
 import sqlite3
 from pathlib import Path
 
 # Files that a service with nothing in it keeps.
 STATE_FILES = {"state.db", "state.db-wal", "state.db-shm", "lock"}
+# The gateway of each guest (src/vmm/network.h).
+CARD = "52:54:00:12:34:55"
+# For a program to see that whom it works for has gone.
+END_SECONDS = 10
 ALL_PROGRAMS = ("bangerd", "banger-vmm", "banger-worker", "qemu")
 
 
@@ -70,6 +75,30 @@ def processes(folders, programs=ALL_PROGRAMS):
             if any(name.startswith(p[:15]) for p in programs)}
 
 
+def stray_networks():
+    """As processes, of each passt of ours whose monitor is no more. Nothing about it tells of what
+    state that was. It ends when it reads that the monitor has gone, which is waited for."""
+    found = {}
+    for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        command = command_of(pid)
+        if "passt" in command and CARD in command \
+                and "banger-vmm" not in command_of(_parent(pid)) and not wait_for_end(pid, END_SECONDS):
+            found[pid] = command
+    return found
+
+
+def wait_for_end(pid, seconds):
+    """True once the process has ended, also if it is not our child."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], seconds)[0])
+    finally:
+        os.close(fd)
+
+
 def status_kib(pid, field):
     """A size of proc_pid_status(5), as VmRSS or VmHWM; a plain number for what is none."""
     for line in Path("/proc/%d/status" % pid).read_text(encoding="utf-8").splitlines():
@@ -126,9 +155,9 @@ def rows(state):
 def count(state, runtime, *more):
     """All of the above, as {what: [names]}; empty lists left out."""
     folders = [os.path.realpath(p) for p in (state, runtime)]
+    running = processes(folders + [os.path.realpath(m) for m in more])
     found = {
-        "processes": ["%d %s" % p for p in
-                      processes(folders + [os.path.realpath(m) for m in more]).items()],
+        "processes": ["%d %s" % p for p in {**running, **stray_networks()}.items()],
         "mounts": mounts(folders),
         "sockets": sockets(folders),
         "files": files(state, runtime),

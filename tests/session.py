@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -35,18 +34,6 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 SERVICE = "[D-BUS Service]\nName=org.banger.Banger1\nExec={command} --session\n"
 PREFIX = ROOT / ".quickstart/prefix"
 END_SECONDS = 60
-
-
-def wait_for_end(pid, seconds):
-    """True once the process has ended, also if it is not our child."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], seconds)[0])
-    finally:
-        os.close(fd)
 
 
 class Session:
@@ -163,7 +150,7 @@ class Session:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, sign)
             for pid in left:
-                wait_for_end(pid, seconds)
+                leftovers.wait_for_end(pid, seconds)
         return stubborn
 
     def __exit__(self, *exc):

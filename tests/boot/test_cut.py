@@ -10,7 +10,7 @@ import fixtures
 from disks import MIB, Disks, allocated
 from faults import FaultySession
 from harness import SECONDS, BangerTest, PropertyWatch
-from session import wait_for_end
+from leftovers import wait_for_end
 
 # More changes than a Set makes.
 CHANGES_MAX = 200

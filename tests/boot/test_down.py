@@ -9,7 +9,7 @@ import unittest
 
 from harness import SECONDS, PropertyWatch
 from life import Signals, VmTest
-from session import wait_for_end
+from leftovers import wait_for_end
 
 
 class DownTest(VmTest):

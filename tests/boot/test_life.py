@@ -10,7 +10,7 @@ import unittest
 
 import fixtures
 from harness import BUS_NAME, ROOT_PATH, SECONDS, Banger, BangerTest, CommandFailed, PropertyWatch
-from session import wait_for_end
+from leftovers import wait_for_end
 
 
 class LifeTest(BangerTest):

@@ -16,7 +16,7 @@ import unittest
 
 import fixtures
 from harness import SECONDS, BangerTest
-from session import wait_for_end
+from leftovers import wait_for_end
 
 
 class Terminal:

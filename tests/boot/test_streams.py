@@ -9,7 +9,7 @@ import unittest
 
 import fixtures
 from harness import SECONDS, BangerTest
-from session import wait_for_end
+from leftovers import wait_for_end
 from test_shell import Terminal
 
 # More than the agent takes at a time, fewer than all the streams that it takes.

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness import BUS_NAME, ROOT_PATH, Banger, CommandFailed
-from session import wait_for_end
+from leftovers import wait_for_end
 
 NOWHERE = ROOT_PATH + "/image/aaaaaaaaaaaa"
 

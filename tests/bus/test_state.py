@@ -6,7 +6,7 @@ import signal
 import unittest
 
 from harness import SECONDS, Banger
-from session import wait_for_end
+from leftovers import wait_for_end
 from test_session import make_tar
 
 PAGE = 4096

@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 import leftovers
-from session import wait_for_end
+from leftovers import wait_for_end
 
 SHARE = Path("/mnt")
 FILES = json.loads((SHARE / "out/files.json").read_text(encoding="utf-8"))
