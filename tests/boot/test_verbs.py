@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The life of a VM by commands, and what they say to people."""
 
+import json
 import unittest
 
 from harness import SECONDS
@@ -69,6 +70,17 @@ class VerbsTest(VmTest):
                                 "command": None, "published": ["127.0.0.1:18080"]})
         for verb, member, value in (("health", "health", "healthy"), ("show", "vcpus", "1")):
             self.assertEqual(self.vm(verb, "web", "-p", member).stdout, value + "\n")
+
+        for verb, state, ended_by in (("pause", "paused", None), ("resume", "running", None),
+                                      ("restart", "running", "guest"), ("stop", "stopped", "guest"),
+                                      ("start", "running", None), ("kill", "stopped", "vmm")):
+            with self.subTest(verb=verb):
+                document = json.loads(self.vm(verb, "web", "--json", seconds=SECONDS["stop"]).stdout)
+                check(document)
+                vm, = document["vms"]
+                self.assertEqual((vm["id"], vm["name"], vm["state"], vm["ended_by"], vm["error"]),
+                                 (documents["show"]["id"], "web", state, ended_by, None))
+                self.assertGreater(vm["duration_us"], 0)
 
 
 if __name__ == "__main__":
