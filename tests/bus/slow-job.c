@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Takes the service's name on the session bus and has VMs whose jobs end only when they are
  * cancelled. The first Cancel of each is refused, as of a restart whose guest still shuts down;
- * then the job can be cancelled and says so. With the argument "never" it never can. */
+ * then the job can be cancelled and says so. With the argument "never" it never can; with "done"
+ * the jobs are done at once, their guests ended by the power button. */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #define ROOT "/org/banger/Banger1"
 #define IFACE "org.banger.Banger1."
 
-static gboolean never;
+static gboolean never, done;
 static GHashTable *refused; /* of paths */
 
 static const char introspection[]
@@ -28,6 +29,7 @@ static const char introspection[]
       "<method name='Cancel'><arg type='a{sv}' direction='in'/></method>"
       "<property name='State' type='s' access='read'/>"
       "<property name='Stage' type='s' access='read'/>"
+      "<property name='Result' type='a{sv}' access='read'/>"
       "</interface></node>";
 
 static void
@@ -76,11 +78,24 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
 }
 
 static GVariant *
+get_result (void)
+{
+  GVariantDict result;
+
+  g_variant_dict_init (&result, NULL);
+  if (done)
+    g_variant_dict_insert (&result, "ended-by", "s", "button");
+  return g_variant_dict_end (&result);
+}
+
+static GVariant *
 on_get (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
         const char *property, GError **error, gpointer data)
 {
+  if (g_str_equal (property, "Result"))
+    return get_result ();
   if (g_str_equal (property, "State"))
-    return g_variant_new_string ("running");
+    return g_variant_new_string (done ? "done" : "running");
   return g_variant_new_string (g_str_equal (property, "Stage") ? "asking" : "0.1.0");
 }
 
@@ -116,6 +131,7 @@ main (int argc, char **argv)
 
   setvbuf (stdout, NULL, _IOLBF, 0);
   never = argc > 1 && g_str_equal (argv[1], "never");
+  done = argc > 1 && g_str_equal (argv[1], "done");
   refused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_bus_own_name (G_BUS_TYPE_SESSION, "org.banger.Banger1", G_BUS_NAME_OWNER_FLAGS_NONE, on_bus,
                   on_name, NULL, NULL, NULL);

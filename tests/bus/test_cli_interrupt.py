@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ctrl-C during jobs that cannot be cancelled at once, or never, and during several."""
 
+import json
 import os
 import signal
 import subprocess
@@ -30,10 +31,11 @@ class Interrupt(CliTest):
         self.assertEqual(process.stdout.readline(), b"ready\n")
         return process
 
-    def restart(self, service, *names):
+    def restart(self, service, *names, options=()):
         """The command, once the service has begun with all."""
-        process = subprocess.Popen(["banger", "vm", "restart", *names], env=self.session.env,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(["banger", "vm", "restart", *names, *options],
+                                   env=self.session.env, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         for name in names:
@@ -82,6 +84,25 @@ class Interrupt(CliTest):
         self.assertEqual(status, 9, said)
         for name in (ONE, OTHER):
             self.assertIn("banger: vm '%s': cancelled: it is stopped" % name, said)
+
+    def test_document(self):
+        """With --json that is one document, whether they were cancelled or done."""
+        process = self.restart(self.service(), ONE, OTHER, options=["--json", "--progress=none"])
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=SECONDS["command"])
+        self.assertEqual(process.returncode, 9)
+        vms = json.loads(out)["vms"]
+        self.assertEqual([(v["id"], v["job"], v["ended_by"]) for v in vms],
+                         [(name, name, None) for name in (ONE, OTHER)])
+        for vm in vms:
+            self.assertTrue(vm["error"]["name"].endswith(".Cancelled"), vm)
+
+    def test_what_ended_a_guest(self):
+        self.service("done")
+        vm, = self.session.json("vm", "restart", ONE)["vms"]
+        self.assertEqual((vm["ended_by"], vm["error"]), ("button", None))
+        said = self.session.banger("vm", "restart", ONE).stdout
+        self.assertIn("; its guest shut down when the power button was pressed)", said)
 
 
 if __name__ == "__main__":
