@@ -13,7 +13,6 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Options may stand before the command, too: moves them behind it. */
 static GStrv
@@ -188,14 +187,12 @@ run_words (const char *const *words, BangerFormat *format, char **note, GError *
   return status;
 }
 
-/* Once: as what the results would have been, or for people. To a person whose program reads the
- * document nothing would be said, so that a terminal is told too. */
 static void
 print_error (const GError *error, const char *note, BangerFormat format)
 {
   gboolean document = format == BANGER_FORMAT_JSON || format == BANGER_FORMAT_YAML;
 
-  if (!document || (isatty (STDERR_FILENO) && !isatty (STDOUT_FILENO))) {
+  if (banger_output_tells_people (document)) {
     banger_output_error (error);
     if (note != NULL)
       g_printerr ("%s %s\n", _ ("note:"), note);

@@ -60,7 +60,7 @@ banger_outcomes_fail (BangerOutcomes *self, BangerOutcome *outcome, GError *caus
   outcome->error = banger_args_explain (self->args, cause);
   if (self->status == BANGER_EXIT_OK)
     self->status = banger_output_status (outcome->error);
-  if (!self->alone && !banger_args_wants_document (self->args))
+  if (!self->alone && banger_output_tells_people (banger_args_wants_document (self->args)))
     banger_output_error (outcome->error);
 }
 

@@ -68,6 +68,12 @@ banger_output_error (const GError *error)
   g_printerr ("%s", text);
 }
 
+gboolean
+banger_output_tells_people (gboolean document)
+{
+  return !document || (isatty (STDERR_FILENO) && !isatty (STDOUT_FILENO));
+}
+
 char *
 banger_output_error_document (const GError *error, BangerFormat format)
 {

@@ -25,6 +25,9 @@ char *banger_output_error_text (const GError *error);
 /* The same as a document. */
 char *banger_output_error_document (const GError *error, BangerFormat format);
 void banger_output_error (const GError *error);
+/* Are errors told in people's form? Where they are in a @document only if it goes elsewhere than to
+ * the terminal that is there: to a person whose program reads it nothing would be said. */
+gboolean banger_output_tells_people (gboolean document);
 
 /* Whether text for people may have colours: @fd is a terminal, and NO_COLOR is not set. */
 gboolean banger_output_has_colour (int fd);

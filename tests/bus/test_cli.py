@@ -235,11 +235,12 @@ class Json(CliTest):
         self.assertEqual(result.stderr, "")
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
-        result = subprocess.run(["banger", "vm", "show", "nobody", "--json"], env=self.session.env,
-                                stdout=subprocess.PIPE, stderr=slave, check=False)
+        for words in (["show", "nobody"], ["stop", "nobody", "none"]):
+            result = subprocess.run(["banger", "vm", *words, "--json"], env=self.session.env,
+                                    stdout=subprocess.PIPE, stderr=slave, check=False)
+            self.assertIn(error["message"], result.stdout.decode())
+            self.assertIn(b"banger: ", os.read(master, 4096))
         os.close(slave)
-        self.assertEqual(json.loads(result.stdout)["error"], error)
-        self.assertIn(b"banger: ", os.read(master, 4096))
 
     def test_documents_of_verbs(self):
         for name in ("one", "two", "three"):
