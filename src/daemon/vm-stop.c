@@ -124,12 +124,14 @@ on_asked (GObject *source, GAsyncResult *result, gpointer data)
   BangerVm *vm = banger_service_vm (asked->service, asked->vm_id);
 
   /* A guest that cannot be asked is ended, as one that does not listen. */
-  if (answer == NULL && vm != NULL && vm->monitor != NULL)
+  if (answer == NULL && vm != NULL && vm->monitor != NULL
+      && banger_monitor_channel (vm->monitor) == BANGER_CHANNEL (source))
     banger_monitor_kill (vm->monitor);
   g_free (asked->vm_id);
   g_free (asked);
 }
 
+/* A monitor may be slow to answer for as long as its guest has: what ends that is overdue. */
 static void
 ask (BangerVm *vm, guint timeout)
 {
@@ -141,8 +143,7 @@ ask (BangerVm *vm, guint timeout)
   g_variant_dict_init (&args, NULL);
   g_variant_dict_insert (&args, "timeout", "u", timeout);
   banger_channel_call_async (banger_monitor_channel (vm->monitor), "shutdown",
-                             g_variant_dict_end (&args), NULL, GRACE_SECONDS * 1000, NULL, on_asked,
-                             asked);
+                             g_variant_dict_end (&args), NULL, 0, NULL, on_asked, asked);
 }
 
 static gboolean

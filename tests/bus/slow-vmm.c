@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Stands in for banger-vmm: has a guest that is healthy at once, and lets who pauses, resumes or
  * grows it or publishes its ports wait until it is asked for its health: there the published ports
- * are the problems. The real one lies beside it, for what is asked on the command line. */
+ * are the problems. Who stops it waits for LATE_MS. The real one lies beside it, for what is asked
+ * on the command line. */
 #include "common/common.h"
 
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
+
+/* More than bangerd gives a monitor for what it answers at once. */
+#define LATE_MS 7000
 
 static BangerMessage *waits;
 static char **published;
@@ -39,6 +44,13 @@ answer_late (BangerChannel *channel, const BangerMessage *message)
                                   NULL);
 }
 
+static void
+tell_end (BangerChannel *channel, const BangerMessage *message, const char *end)
+{
+  reply (channel, message, "@a{sv} {}");
+  banger_channel_send (channel, 0, "exited", g_variant_new_parsed (end), NULL, NULL);
+}
+
 /* FALSE at the end. */
 static gboolean
 serve (BangerChannel *channel, BangerMessage *message)
@@ -50,9 +62,7 @@ serve (BangerChannel *channel, BangerMessage *message)
   if (g_str_equal (message->verb, "health"))
     return answer_late (channel, message);
   if (g_str_equal (message->verb, "kill")) {
-    reply (channel, message, "@a{sv} {}");
-    banger_channel_send (channel, 0, "exited", g_variant_new_parsed ("{'reason': <'killed'>}"),
-                         NULL, NULL);
+    tell_end (channel, message, "{'reason': <'killed'>}");
     return FALSE;
   }
   if (g_str_equal (message->verb, "publish")) {
@@ -62,6 +72,18 @@ serve (BangerChannel *channel, BangerMessage *message)
   g_clear_pointer (&waits, banger_message_free);
   waits = g_steal_pointer (&mine);
   return TRUE;
+}
+
+/* NULL once the guest that was to stop has done so, or the service has gone. */
+static BangerMessage *
+next_message (BangerChannel *channel)
+{
+  struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
+
+  if (waits == NULL || !g_str_equal (waits->verb, "shutdown") || poll (&input, 1, LATE_MS) != 0)
+    return banger_channel_receive (channel, NULL);
+  tell_end (channel, waits, "{'reason': <'shutdown'>, 'ended-by': <'guest'>}");
+  return NULL;
 }
 
 int
@@ -78,7 +100,7 @@ main (int argc, char **argv)
   }
   channel = banger_channel_new (STDIN_FILENO);
   do
-    message = banger_channel_receive (channel, NULL);
+    message = next_message (channel);
   while (message != NULL && serve (channel, message));
   g_clear_pointer (&waits, banger_message_free);
   g_strfreev (published);

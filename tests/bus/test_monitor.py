@@ -75,6 +75,14 @@ class MonitorTest(VmCase):
                 self.ended(self.alice, delete, ["delete", vm, "done"])
                 self.assertEqual(self.vms(), set())
 
+    def test_stop_that_is_answered_late(self):
+        """A guest that has its time is not ended because its monitor takes some."""
+        vm = self.started()
+        job = self.begun(self.alice.call(vm, "VM.Stop", "({'timeout': <uint32 40>},)"))
+        self.ended(self.alice, job, ["stop", vm, "done"])
+        self.assertEqual(self.property(vm, "LastExit"), "'shutdown'")
+        self.assertIn("'ended-by': <'guest'>", self.property(job, "Result", "Job"))
+
     def test_disk_that_grew_late(self):
         """Nobody waits for it any more; once its guest has ended the row says what the disk is."""
         vm = self.started()
