@@ -222,6 +222,24 @@ banger_service_job (BangerService *self, const char *id)
   return id != NULL ? g_hash_table_lookup (self->jobs, id) : NULL;
 }
 
+/* A name that a change is about to give is not to be had any more either. */
+static gboolean
+is_vm_name_taken (BangerService *self, const char *name)
+{
+  GHashTableIter iter;
+  gpointer value = NULL;
+
+  g_hash_table_iter_init (&iter, self->vms);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    const BangerVm *vm = value;
+
+    if (g_str_equal (vm->record->name, name)
+        || (vm->next != NULL && g_str_equal (vm->next->name, name)))
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static BangerVm *
 vm_by_name (BangerService *self, const char *name)
 {
@@ -288,7 +306,7 @@ static gboolean
 is_taken (BangerService *self, BangerObjectKind kind, const char *name)
 {
   if (kind == BANGER_OBJECT_VM)
-    return vm_by_name (self, name) != NULL;
+    return is_vm_name_taken (self, name);
   return asset_by_name (self, kind, name) != NULL;
 }
 

@@ -92,6 +92,20 @@ class MonitorTest(VmCase):
         self.assertEqual(self.property(vm, "DiskBytes"), "uint64 %d" % (32 * MIB))
         self.assertEqual(self.property(vm, "WorkBytes"), "uint64 %d" % (16 * MIB))
 
+    def test_name_that_is_about_to_be_given(self):
+        """Nobody else gets it meanwhile, nor the one that it replaces."""
+        vm, other = self.started(), self.made(self.alice)
+        old = self.property(vm, "Name").strip("'")
+        job = self.change(vm, "'name': <'web'>, 'disk-bytes': <uint64 %d>" % (32 * MIB))
+        for name in ("web", old):
+            answer = self.alice.call(ROOT, "Manager.CreateVM", "('%s', objectpath '/', @a{sv} {})" % name)
+            self.assertEqual(answer.word, "Exists", answer)
+            answer = self.alice.call(other, "VM.Set", "({'name': <'%s'>}, @a{sv} {})" % name)
+            self.assertEqual(answer.word, "Exists", answer)
+        self.answer_late(vm)
+        self.ended(self.alice, job, ["set", vm, "done"])
+        self.assertEqual(self.property(vm, "Name"), "'web'")
+
     def test_set_back_to_what_runs(self):
         vm = self.started()
         for size, pending in ((96, "['memory-bytes']"), (64, "@as []")):
