@@ -174,6 +174,20 @@ go_down (BangerVm *vm, BangerJob *job, guint timeout, GAsyncReadyCallback callba
   banger_vm_wait_end_async (vm, callback, stop);
 }
 
+/* Of one that is down already there is nothing to end, and no hint how to have something. */
+static gboolean
+check_has_guest (BangerVm *vm, GError **error)
+{
+  if (!banger_vm_check_free (vm, error))
+    return FALSE;
+  if (vm->monitor != NULL)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, NULL,
+                    "vm '%s' is %s, not running", vm->record->name,
+                    banger_vm_state_to_string (vm->record->state));
+  return FALSE;
+}
+
 /* One that a service before us was asked for goes on in the monitor, and can be taken up again. */
 static gboolean
 check_stoppable (BangerVm *vm, GError **error)
@@ -201,7 +215,7 @@ banger_vm_stop (BangerCall *call)
   }
   if (stop_waiting (call, vm, "stop", &error))
     return;
-  if (error == NULL && check_stoppable (vm, &error))
+  if (error == NULL && check_has_guest (vm, &error) && check_stoppable (vm, &error))
     job = admit (call, vm, "stop", BANGER_VM_STOPPING, &error);
   if (job == NULL)
     banger_call_fail (call, error);
@@ -286,10 +300,7 @@ can_be_ended (const BangerVm *vm)
 static gboolean
 check_killable (BangerVm *vm, GError **error)
 {
-  if (can_be_ended (vm))
-    return TRUE;
-  return banger_vm_check_free (vm, error)
-         && (vm->monitor != NULL || banger_vm_check_running (vm, error));
+  return can_be_ended (vm) || check_has_guest (vm, error);
 }
 
 void

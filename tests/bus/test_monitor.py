@@ -83,6 +83,15 @@ class MonitorTest(VmCase):
         self.assertEqual(self.property(vm, "LastExit"), "'shutdown'")
         self.assertIn("'ended-by': <'guest'>", self.property(job, "Result", "Job"))
 
+    def test_stop_of_one_that_is_down(self):
+        """Nobody who wants it down is told to start it."""
+        vm = self.made(self.alice)
+        for method, hint in (("Stop", False), ("Kill", False), ("Restart", True)):
+            answer = self.alice.call(vm, "VM." + method)
+            self.assertEqual(answer.word, "WrongState", answer)
+            self.assertIn("is stopped, not running", answer.message)
+            self.assertEqual("start it" in answer.message, hint, answer)
+
     def test_disk_that_grew_late(self):
         """Nobody waits for it any more; once its guest has ended the row says what the disk is."""
         vm = self.started()
