@@ -23,7 +23,8 @@ typedef struct {
 extern const BangerOption banger_vm_create_options[];
 extern const BangerOption banger_vm_set_changes[];
 
-/* @findings: of the doctor. What @bounds points to belongs to @service and to the caller. */
+/* @findings: of the doctor; of a change they may be NULL where it is none of `network`. What
+ * @bounds points to belongs to @service and to the caller. */
 void banger_vm_bounds_init (BangerVmBounds *bounds, BangerService *service, GVariant *findings);
 /* A record with what @options say and defaults for the rest, without id, name, owner, image and
  * kernel. */

@@ -361,14 +361,13 @@ describe_when (Set *set)
   return g_variant_builder_end (&builder);
 }
 
+/* @findings: NULL where no change depends on them. */
 static void
-on_findings (GObject *source, GAsyncResult *result, gpointer data)
+admit (BangerCall *call, GVariant *findings)
 {
-  BangerCall *call = data;
   g_autoptr (GVariant) options = banger_call_options (call);
   BangerVm *vm = banger_call_vm (call);
   GError *error = NULL;
-  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
   g_autoptr (Set) set = NULL;
   g_autoptr (BangerJob) job = NULL;
   gboolean dry_run = FALSE;
@@ -376,7 +375,7 @@ on_findings (GObject *source, GAsyncResult *result, gpointer data)
   if (vm == NULL)
     return;
   g_variant_lookup (options, "dry-run", "b", &dry_run);
-  set = findings != NULL ? prepare (call, vm, findings, &error) : NULL;
+  set = prepare (call, vm, findings, &error);
   if (set == NULL)
     banger_call_name_object (call, &error);
   if (set != NULL && dry_run) {
@@ -396,8 +395,28 @@ on_findings (GObject *source, GAsyncResult *result, gpointer data)
   begin (g_steal_pointer (&set));
 }
 
+static void
+on_findings (GObject *source, GAsyncResult *result, gpointer data)
+{
+  BangerCall *call = data;
+  GError *error = NULL;
+  g_autoptr (GVariant) findings = banger_doctor_check_finish (result, &error);
+
+  if (findings == NULL)
+    banger_call_fail (call, error);
+  else
+    admit (call, findings);
+}
+
+/* A look at the host may take its time: only for what the host has to have. */
 void
 banger_vm_set (BangerCall *call)
 {
-  banger_doctor_check_async (call->service->mode, NULL, on_findings, call);
+  g_autoptr (GVariant) changes = g_variant_get_child_value (call->params, 0);
+  g_autoptr (GVariant) network = g_variant_lookup_value (changes, "network", NULL);
+
+  if (network == NULL)
+    admit (call, NULL);
+  else
+    banger_doctor_check_async (call->service->mode, NULL, on_findings, call);
 }

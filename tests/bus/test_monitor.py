@@ -122,6 +122,17 @@ class MonitorTest(VmCase):
             self.ended(self.alice, job, ["set", vm, "done"])
             self.assertEqual(self.property(vm, "Pending"), pending)
 
+    def test_set_looks_at_the_host_for_what_it_depends_on(self):
+        """A look that takes long, or for ever, keeps nobody from a label."""
+        vm, looked = self.made(self.alice), self.base / "runtime/looked"
+        program = self.base / "libexec/banger-vmm"
+        program.unlink()
+        program.write_text("#!/bin/sh\n: >%s\nexit 1\n" % looked, encoding="utf-8")
+        program.chmod(0o755)
+        for changes, looks in (("'labels': <{'a': 'b'}>", False), ("'network': <'none'>", True)):
+            self.ended(self.alice, self.change(vm, changes), ["set", vm, "done"])
+            self.assertEqual(looked.exists(), looks, changes)
+
     def test_undo_that_fails(self):
         """A create says what it failed for, and its VM can be deleted."""
         os.replace(self.base / "tests/lying-vmm", self.base / "libexec/banger-vmm")
