@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import subprocess
+import termios
 import time
 import unittest
 from pathlib import Path
@@ -134,7 +135,9 @@ class Agent(Case):
                 readable, _, _ = select.select([tty], [], [], 0.05)
                 if readable:
                     text += os.read(tty, 4096)
-                if not answered and b"assword:" in text:
+                # It drops what was typed before it had the terminal's echo off.
+                if (not answered and b"assword:" in text
+                        and not termios.tcgetattr(tty)[3] & termios.ECHO):
                     os.write(tty, password.encode() + b"\n")
                     answered = True
                 try:
