@@ -114,6 +114,17 @@ is_unreachable (const GError *cause)
   return FALSE;
 }
 
+/* Has the object gone since its path was told? Each has this interface while it is there. */
+static gboolean
+is_gone (const char *path, const char *interface, const GError *cause)
+{
+  return g_str_has_prefix (path, BANGER_ROOT_PATH "/")
+         && strcmp (interface, "org.freedesktop.DBus.Properties") == 0
+         && (g_error_matches (cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD)
+             || g_error_matches (cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT)
+             || g_error_matches (cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE));
+}
+
 /* Takes @cause, an error of a call, and makes it one of ours. */
 static void
 take_error (BangerClient *client, GError *cause, GError **error)
@@ -262,6 +273,12 @@ banger_client_call (BangerClient *client, const char *path, const char *interfac
                                             flags, G_MAXINT, fds, cancellable, on_reply, &call);
   wait_for_reply (client, &call, cancellable);
   received = call.fds;
+  if (call.reply == NULL && is_gone (path, interface, call.error)) {
+    g_error_free (call.error);
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
+                      _ ("%s is not there any more"), path + strlen (BANGER_ROOT_PATH "/"));
+    return NULL;
+  }
   if (call.reply == NULL) {
     take_error (client, call.error, error);
     return NULL;

@@ -4,6 +4,7 @@
  * told. What is asked of it is a line of output each. Its argument:
  * away: the agent cannot be reached when it is first asked; then its stream breaks off; then it
  *       answers that the port is listened on;
+ * gone: the VM is found, and is not there any more when anything else is asked;
  * busy: the agent has a command that says "up" and never ends;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
@@ -23,6 +24,8 @@
 #define JOB ROOT "/job/bbbbbbbbbbbb"
 
 static const char *mode;
+static const char *const paths[] = { ROOT, VM, JOB };
+static guint registrations[G_N_ELEMENTS (paths)];
 
 static const char introspection[]
     = "<node>"
@@ -96,6 +99,8 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
 {
   g_print ("%s\n", method);
   if (g_str_equal (method, "FindVM")) {
+    if (g_str_equal (mode, "gone"))
+      g_dbus_connection_unregister_object (bus, registrations[1]);
     g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", VM));
   } else if (g_str_equal (method, "CreateVM")) {
     g_dbus_method_invocation_return_value (call, g_variant_new ("(oo)", VM, JOB));
@@ -125,12 +130,11 @@ static void
 on_bus (GDBusConnection *bus, const char *bus_name, gpointer data)
 {
   static const GDBusInterfaceVTable vtable = { .method_call = on_call, .get_property = on_get };
-  static const char *const paths[] = { ROOT, VM, JOB };
   GDBusNodeInfo *node = g_dbus_node_info_new_for_xml (introspection, NULL);
 
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
-    g_dbus_connection_register_object (bus, paths[i], node->interfaces[i], &vtable, NULL, NULL,
-                                       NULL);
+    registrations[i] = g_dbus_connection_register_object (bus, paths[i], node->interfaces[i],
+                                                          &vtable, NULL, NULL, NULL);
   g_dbus_node_info_unref (node);
 }
 

@@ -51,6 +51,12 @@ class OneVm(CliTest):
         self.assertEqual(self.asked(service),
                          ["FindVM", "State", "OpenAgent", "OpenAgent", "OpenAgent"])
 
+    def test_deleted_once_it_was_found(self):
+        self.service("gone")
+        for words in (["wait"], ["show"]):
+            said = self.session.banger("vm", *words, "a" * 12, status=3).stderr
+            self.assertIn("vm/%s is not there any more" % ("a" * 12), said)
+
     def test_run_is_ended_while_the_vm_is_made(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(number=number):
