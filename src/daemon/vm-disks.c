@@ -167,6 +167,20 @@ on_changed (GObject *source, GAsyncResult *result, gpointer data)
     end_change (task, error);
 }
 
+/* The file may have grown, and its file system not yet. */
+static void
+take_file_sizes (Change *change, GUnixFDList *fds)
+{
+  const int *disks = g_unix_fd_list_peek_fds (fds, NULL); /* in the order of open_disks */
+  guint64 *const bytes[] = { &change->change.disk_bytes, &change->change.work_bytes };
+
+  for (guint i = 0; i < G_N_ELEMENTS (bytes); i++) {
+    struct stat info;
+
+    *bytes[i] = fstat (disks[i], &info) == 0 ? (guint64)info.st_size : 0;
+  }
+}
+
 static void
 on_marked (GObject *source, GAsyncResult *result, gpointer data)
 {
@@ -186,6 +200,8 @@ on_marked (GObject *source, GAsyncResult *result, gpointer data)
     end_change (task, error);
     return;
   }
+  if (change->only_settle)
+    take_file_sizes (change, fds);
   g_variant_dict_insert (&args, "bytes", "t", change->change.disk_bytes);
   g_variant_dict_insert (&args, "work-bytes", "t", change->change.work_bytes);
   if (change->keys != NULL)
@@ -263,9 +279,6 @@ banger_vm_disks_settle_async (BangerVm *vm, BangerJob *job, GAsyncReadyCallback 
   Change *change = g_task_get_task_data (task);
 
   change->only_settle = TRUE;
-  /* The file may have grown, and its file system not yet. */
-  change->change.disk_bytes = vm->record->disk_bytes;
-  change->change.work_bytes = vm->record->work_bytes;
   begin (task);
 }
 

@@ -18,12 +18,20 @@ void banger_ext4_set_error (GError **error, errcode_t code, const char *what);
 /* Opens the file system in @fd (which stays the caller's). NULL with BadImage. */
 ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
 
+/* Opens for reading, and is not after the superblock's checksum; @fs becomes NULL where there is no
+ * file system of the kind. FALSE if that cannot be found out. */
+gboolean banger_ext4_peek (int fd, ext2_filsys *fs, GError **error);
+
 /* Where whoever wrote the superblock was killed amid it, as e2fsck and resize2fs can be, gives it a
- * checksum that holds and marks the file system as faulty, to be repaired. */
+ * checksum that holds and marks the file system as faulty, to be repaired. BadImage without one. */
 gboolean banger_ext4_seal (int fd, GError **error);
 
-/* image.c: replays the journal and mends what e2fsck can. */
+/* image.c: replays the journal and mends what e2fsck can. Never by a backup of the superblock:
+ * where the first one is gone, something else has the disk's place. */
 gboolean banger_ext4_repair (int fd, GError **error);
+/* Replays the journal, reads it all and mends what is mended without a loss; BadImage where that is
+ * not enough. */
+gboolean banger_ext4_preen (int fd, GError **error);
 /* As above, then grows the file and its file system to @size_bytes. */
 gboolean banger_ext4_resize (int fd, guint64 size_bytes, GError **error);
 

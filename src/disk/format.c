@@ -63,6 +63,14 @@ have_super_whole (ext2_filsys fs)
   ext2fs_free_mem (&fs->orig_super);
 }
 
+static void
+set_open_error (GError **error, errcode_t code)
+{
+  initialize_ext2_error_table ();
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code), NULL,
+                    "the image is not an ext4 file system that banger can open");
+}
+
 ext2_filsys
 banger_ext4_open (int fd, gboolean writable, GError **error)
 {
@@ -71,16 +79,28 @@ banger_ext4_open (int fd, gboolean writable, GError **error)
 
   if (code == 0 && writable)
     code = ext2fs_read_bitmaps (fs);
-  initialize_ext2_error_table ();
   if (code != 0) {
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code), NULL,
-                      "the image is not an ext4 file system that banger can open");
+    set_open_error (error, code);
     if (fs != NULL)
       ext2fs_free (fs);
     return NULL;
   }
   have_super_whole (fs);
   return fs;
+}
+
+gboolean
+banger_ext4_peek (int fd, ext2_filsys *fs, GError **error)
+{
+  errcode_t code = open_fs (fd, EXT2_FLAG_IGNORE_CSUM_ERRORS, fs);
+
+  if (code > 0 && code < EXT2_ET_BASE) { /* of the system, not of what is there */
+    banger_set_error_errno (error, (int)code, NULL, "the disk cannot be read");
+    return FALSE;
+  }
+  if (code != 0)
+    *fs = NULL;
+  return TRUE;
 }
 
 gboolean
@@ -91,8 +111,12 @@ banger_ext4_seal (int fd, GError **error)
 
   if (fs != NULL)
     ext2fs_free (fs);
-  if (code != EXT2_ET_SB_CSUM_INVALID)
+  if (code == 0)
     return TRUE;
+  if (code != EXT2_ET_SB_CSUM_INVALID) {
+    set_open_error (error, code);
+    return FALSE;
+  }
   fs = NULL;
   code = open_fs (fd, EXT2_FLAG_RW | EXT2_FLAG_IGNORE_CSUM_ERRORS, &fs);
   if (code == 0) {

@@ -27,7 +27,7 @@ run_tool (int image, const char *const *argv, char **output, GError **error)
     return -1;
   if (WIFEXITED (status))
     return WEXITSTATUS (status);
-  banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, "%s was ended by signal %d",
+  banger_set_error (error, BANGER_ERROR_INTERRUPTED, NULL, NULL, NULL, "%s was ended by signal %d",
                     argv[0], WTERMSIG (status));
   return -1;
 }
@@ -115,18 +115,29 @@ banger_disk_clone (int source, int copy, gboolean *shared, GError **error)
   return TRUE;
 }
 
-/* resize2fs refuses what e2fsck has not seen since it was last mounted. */
-gboolean
-banger_ext4_repair (int image, GError **error)
+static gboolean
+mend (int image, const char *how, const char *failure, GError **error)
 {
-  const char *const argv[] = { "e2fsck", "-fy", IMAGE_PATH, NULL };
+  const char *const argv[] = { "e2fsck", how, IMAGE_PATH, NULL };
   g_autofree char *output = NULL;
   int status = banger_ext4_seal (image, error) ? run_tool (image, argv, &output, error) : -1;
 
   if (status > 1)
-    set_tool_error (BANGER_ERROR_BAD_IMAGE, "the disk's file system cannot be repaired", output,
-                    error);
+    set_tool_error (BANGER_ERROR_BAD_IMAGE, failure, output, error);
   return status == 0 || status == 1;
+}
+
+/* resize2fs refuses what e2fsck has not seen since it was last mounted. */
+gboolean
+banger_ext4_repair (int image, GError **error)
+{
+  return mend (image, "-fy", "the disk's file system cannot be repaired", error);
+}
+
+gboolean
+banger_ext4_preen (int image, GError **error)
+{
+  return mend (image, "-fp", "the disk's file system has faults", error);
 }
 
 static gboolean

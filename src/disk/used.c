@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <string.h>
 #include <unistd.h>
 
 /* A gap that is smaller is not worth a hole. */
@@ -19,6 +20,12 @@
  */
 #define LET_GO_MS 1000
 #define LET_GO_STEP_MS 20
+/*
+ * What lies before the superblock. mke2fs(8) and banger leave it empty, and a file system never
+ * writes there. Partition tables and the labels of LVM and LUKS do: then the disk is theirs, even
+ * where the superblock of the former file system is still whole behind them.
+ */
+#define BOOT_BLOCK 1024
 
 /* The kernel gives a write lease only to the one who alone has the file open, and answers EAGAIN
  * else; where a file system has no leases, it cannot be found out. fcntl(2). */
@@ -53,18 +60,53 @@ needs_recovery (ext2_filsys fs)
          || (super->s_state & EXT2_ERROR_FS) != 0 || (super->s_state & EXT2_VALID_FS) == 0;
 }
 
-/* A guest can write what it likes into its superblock. */
+/* A guest can write what it likes into its superblock. Where group descriptors are none although
+ * the superblock says that all is well, something else was written over them. */
 static gboolean
-check_size (ext2_filsys fs, int disk, GError **error)
+is_sound (ext2_filsys fs, int disk)
 {
   struct stat st;
 
-  if (fs->blocksize == BANGER_BLOCK_SIZE && fstat (disk, &st) == 0
-      && ext2fs_blocks_count (fs->super) <= (guint64)st.st_size / BANGER_BLOCK_SIZE)
+  return fs->blocksize == BANGER_BLOCK_SIZE && fstat (disk, &st) == 0
+         && ext2fs_blocks_count (fs->super) <= (guint64)st.st_size / BANGER_BLOCK_SIZE
+         && (needs_recovery (fs) || ext2fs_check_desc (fs) == 0);
+}
+
+gboolean
+banger_disk_has_ext4 (int disk, gboolean *has, GError **error)
+{
+  static const char nothing[BOOT_BLOCK];
+  char boot[BOOT_BLOCK];
+  ssize_t n = pread (disk, boot, sizeof boot, 0);
+  ext2_filsys fs = NULL;
+
+  *has = FALSE;
+  if (n < 0) {
+    banger_set_error_errno (error, errno, NULL, "the disk cannot be read");
+    return FALSE;
+  }
+  if (n < BOOT_BLOCK || memcmp (boot, nothing, BOOT_BLOCK) != 0)
     return TRUE;
+  if (!banger_ext4_peek (disk, &fs, error))
+    return FALSE;
+  *has = fs != NULL && is_sound (fs, disk);
+  if (fs != NULL)
+    ext2fs_free (fs);
+  return TRUE;
+}
+
+static gboolean
+check_has_ext4 (int disk, GError **error)
+{
+  gboolean has = FALSE;
+
+  if (!banger_disk_has_ext4 (disk, &has, error) || has)
+    return has;
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL,
-                    "its file system is of another shape than the disk", NULL,
-                    "the disk cannot be used");
+                    "the guest has put something else there, which is left as it is",
+                    "leave the disk as it is, or have the guest make an ext4 of all of it: "
+                    "mkfs.ext4 -b 4096",
+                    "the disk does not hold the ext4 file system that banger made");
   return FALSE;
 }
 
@@ -74,23 +116,18 @@ banger_disk_open_used (int disk, GError **error)
   ext2_filsys fs = NULL;
   gboolean dirty = FALSE;
 
-  if (!check_unused (disk, error) || !banger_ext4_seal (disk, error))
+  if (!check_unused (disk, error) || !check_has_ext4 (disk, error)
+      || !banger_ext4_seal (disk, error))
     return NULL;
   fs = banger_ext4_open (disk, FALSE, error);
   if (fs == NULL)
     return NULL;
   dirty = needs_recovery (fs);
   ext2fs_free (fs);
-  if (dirty && !banger_ext4_repair (disk, error))
+  if (dirty && (!banger_ext4_repair (disk, error) || !check_has_ext4 (disk, error)))
     return NULL;
   fs = banger_ext4_open (disk, TRUE, error);
-  if (fs == NULL)
-    return NULL;
-  if (!check_size (fs, disk, error)) {
-    ext2fs_free (fs);
-    return NULL;
-  }
-  if (!needs_recovery (fs))
+  if (fs == NULL || !needs_recovery (fs))
     return fs;
   ext2fs_free (fs);
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "e2fsck leaves it marked as faulty", NULL,
@@ -156,10 +193,16 @@ banger_disk_trim (int disk, guint64 *freed_bytes, GError **error)
 {
   guint64 before = allocated (disk), after = 0;
   ext2_filsys fs = NULL;
-  gboolean ok = FALSE;
+  gboolean has = FALSE, ok = FALSE;
 
-  /* What its bitmaps wrongly call free would be lost: all of it is checked first. */
-  if (!check_unused (disk, error) || !banger_ext4_repair (disk, error))
+  *freed_bytes = 0;
+  if (!check_unused (disk, error) || !banger_disk_has_ext4 (disk, &has, error))
+    return FALSE;
+  if (!has)
+    return TRUE;
+  /* What its bitmaps wrongly call free would be lost: all of it is checked first. Nobody has asked
+   * for that, so where it is not sound it is left to its guest. */
+  if (!banger_ext4_preen (disk, error))
     return FALSE;
   fs = banger_disk_open_used (disk, error);
   if (fs == NULL)
@@ -190,10 +233,17 @@ finish_growth (int disk, dgrp_t first, GError **error)
 gboolean
 banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
 {
-  ext2_filsys fs = banger_disk_open_used (disk, error);
+  ext2_filsys fs = NULL;
+  gboolean has = FALSE;
   guint64 now = 0;
   dgrp_t groups = 0;
+  struct stat st;
 
+  if (!check_unused (disk, error) || !banger_disk_has_ext4 (disk, &has, error))
+    return FALSE;
+  if (!has && fstat (disk, &st) == 0 && size_bytes <= (guint64)st.st_size)
+    return TRUE;
+  fs = banger_disk_open_used (disk, error);
   if (fs == NULL)
     return FALSE;
   now = ext2fs_blocks_count (fs->super) * fs->blocksize;

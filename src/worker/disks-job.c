@@ -113,7 +113,12 @@ change_keys (BangerMessage *message, GError **error)
 {
   banger_autofd int work = banger_message_get_fd (message, "work", error);
 
-  return work >= 0 && write_keys (work, message->args, error);
+  if (work < 0)
+    return FALSE;
+  if (write_keys (work, message->args, error))
+    return TRUE;
+  g_prefix_error (error, "disk 'work': ");
+  return FALSE;
 }
 
 GVariant *

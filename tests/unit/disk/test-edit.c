@@ -453,6 +453,199 @@ test_trim_checks_first (void)
   g_assert_cmpuint (strlen (read), >, 60000); /* what the runner keeps of it */
 }
 
+/* Nobody asked for the check: what it cannot mend without a loss is left to the guest. */
+static void
+test_trim_mends_no_faults (void)
+{
+  banger_autofd int disk = new_disk ("faulty", 256 * MIB);
+  g_autofree char *large = g_strnfill (32 * MIB, 'x');
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  guint64 before = 0, freed = 0;
+
+  make_folder (edit, "/d");
+  write_file (edit, "/d/large", large, 32 * MIB);
+  finish (edit);
+  guest_does (disk, "clri <2>"); /* the root */
+  before = used_bytes (disk);
+  g_assert_false (banger_disk_trim (disk, &freed, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_cmpuint (used_bytes (disk), >=, before);
+}
+
+/* ── What a guest puts in the place of its ext4 ──────────────────────────────────────────────── */
+
+#define FOREIGN_SIZE (512 * MIB) /* mkfs.xfs makes none that is much smaller */
+
+/* Where its data are, and what they are. */
+static char *
+digest (int disk)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autofree guchar *data = g_malloc (1 * MIB);
+  off_t start = 0, end = 0;
+
+  while ((start = lseek (disk, end, SEEK_DATA)) >= 0) {
+    g_checksum_update (checksum, (const guchar *)&start, sizeof start);
+    end = lseek (disk, start, SEEK_HOLE);
+    while (start < end) {
+      ssize_t n = pread (disk, data, MIN ((gsize)(end - start), 1 * MIB), start);
+
+      g_assert_cmpint (n, >, 0);
+      g_checksum_update (checksum, data, n);
+      start += n;
+    }
+  }
+  return g_strdup (g_checksum_get_string (checksum));
+}
+
+static void
+put (int disk, const void *data, gsize length, off_t offset)
+{
+  g_assert_cmpint (pwrite (disk, data, length, offset), ==, length);
+}
+
+static void
+run_mkfs (int disk, const char *const *argv)
+{
+  const BangerRunFd fd = { disk, 3 };
+  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
+  if (status != 0)
+    g_error ("%s: %s", argv[0], output);
+}
+
+static void
+put_xfs (int disk)
+{
+  const char *const argv[] = { "mkfs.xfs", "-q", "-f", "/proc/self/fd/3", NULL };
+
+  run_mkfs (disk, argv);
+}
+
+static void
+put_small_blocks (int disk)
+{
+  const char *const argv[]
+      = { "mke2fs", "-q", "-F", "-t", "ext4", "-b", "1024", "/proc/self/fd/3", NULL };
+
+  run_mkfs (disk, argv);
+}
+
+static void
+put_zeros (int disk)
+{
+  g_autofree char *zeros = g_malloc0 (1 * MIB);
+
+  put (disk, zeros, 1 * MIB, 0);
+}
+
+static void
+put_luks (int disk)
+{
+  g_autofree char *keys = g_strnfill (16 * MIB, 'k');
+
+  put (disk, keys, 16 * MIB, 0);
+  put (disk, "LUKS\xba\xbe\0\2", 8, 0);
+}
+
+/* The first page, but what a boot loader may have before it: mkswap(8). */
+static void
+put_swap (int disk)
+{
+  guint32 header[768] = { 1, FOREIGN_SIZE / 4096 - 1 };
+
+  put (disk, header, sizeof header, 1024);
+  put (disk, "SWAPSPACE2", 10, 4086);
+}
+
+/* These leave the former superblock as it was. */
+
+static void
+put_partitions (int disk)
+{
+  const guint8 linux_all[16] = { [4] = 0x83, [9] = 8, [14] = 0x10 };
+
+  put (disk, linux_all, sizeof linux_all, 446);
+  put (disk, "\x55\xaa", 2, 510);
+}
+
+static void
+put_lvm (int disk)
+{
+  put (disk, "LABELONE\1", 9, 512);
+}
+
+/* Version 1.2 of its superblock, where the group descriptors were: md(4). */
+static void
+put_md (int disk)
+{
+  guint32 header[64] = { GUINT32_TO_LE (0xa92b4efc), GUINT32_TO_LE (1) };
+
+  put (disk, header, sizeof header, 4096);
+}
+
+static void
+test_foreign (gconstpointer data)
+{
+  void (*put_foreign) (int) = (void (*) (int))data;
+  banger_autofd int disk = new_disk ("foreign", FOREIGN_SIZE);
+  g_autofree char *large = g_strnfill (32 * MIB, 'x'), *before = NULL, *after = NULL;
+  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+  guint64 freed = 1;
+  struct stat st;
+
+  make_folder (edit, "/d");
+  write_file (edit, "/d/large", large, 32 * MIB);
+  finish (edit);
+  put_foreign (disk);
+  /* Of the old file system's blocks, this one is free. */
+  put (disk, large, 1 * MIB, 300 * MIB);
+  before = digest (disk);
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (freed, ==, 0);
+  g_assert_true (banger_disk_enlarge (disk, 0, &error));
+  g_assert_true (banger_disk_enlarge (disk, FOREIGN_SIZE, &error));
+  g_assert_no_error (error);
+  g_assert_false (banger_disk_enlarge (disk, FOREIGN_SIZE * 2, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_nonnull (strstr (error->message, "does not hold the ext4 file system"));
+  g_assert_nonnull (banger_error_hint (error));
+  g_clear_error (&error);
+  g_assert_false (banger_disk_recover (disk, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_clear_error (&error);
+  g_assert_null (banger_disk_edit_open (disk, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  after = digest (disk);
+  g_assert_cmpstr (after, ==, before);
+  g_assert_cmpint (fstat (disk, &st), ==, 0);
+  g_assert_cmpint (st.st_size, ==, FOREIGN_SIZE);
+}
+
+/* What the hint says is so. */
+static void
+test_remade (void)
+{
+  const char *const argv[]
+      = { "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "/proc/self/fd/3", NULL };
+  banger_autofd int disk = new_disk ("remade", 128 * MIB);
+  g_autoptr (GError) error = NULL;
+
+  put_partitions (disk);
+  run_mkfs (disk, argv);
+  g_assert_true (banger_disk_enlarge (disk, 256 * MIB, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+  assert_says (disk, "show_super_stats -h", "Block count:              65536");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -474,6 +667,16 @@ main (int argc, char **argv)
   g_test_add_func ("/edit/enlarges", test_enlarges);
   g_test_add_func ("/edit/trims", test_trims);
   g_test_add_func ("/edit/trim-checks-first", test_trim_checks_first);
+  g_test_add_func ("/edit/trim-mends-no-faults", test_trim_mends_no_faults);
+  g_test_add_data_func ("/edit/foreign/xfs", put_xfs, test_foreign);
+  g_test_add_data_func ("/edit/foreign/small-blocks", put_small_blocks, test_foreign);
+  g_test_add_data_func ("/edit/foreign/zeros", put_zeros, test_foreign);
+  g_test_add_data_func ("/edit/foreign/luks", put_luks, test_foreign);
+  g_test_add_data_func ("/edit/foreign/swap", put_swap, test_foreign);
+  g_test_add_data_func ("/edit/foreign/partitions", put_partitions, test_foreign);
+  g_test_add_data_func ("/edit/foreign/lvm", put_lvm, test_foreign);
+  g_test_add_data_func ("/edit/foreign/md", put_md, test_foreign);
+  g_test_add_func ("/edit/foreign/remade", test_remade);
   result = g_test_run ();
   banger_remove_tree_at (AT_FDCWD, folder, NULL);
   g_free (folder);
