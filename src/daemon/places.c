@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "places.h"
 
+BangerPlaceSort
+banger_places_sort (const char *verb)
+{
+  if (g_str_has_prefix (verb, "import-"))
+    return BANGER_PLACE_IMPORT;
+  return g_str_equal (verb, "trim-disks") ? BANGER_PLACE_TRIM : BANGER_PLACE_QUICK;
+}
+
 gboolean
 banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean shared)
 {
@@ -9,11 +17,13 @@ banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean shared)
   for (guint i = 0; i < taken->len; i++) {
     const BangerPlace *place = &g_array_index (taken, BangerPlace, i);
 
-    if (place->import != wanted->import)
+    if (place->sort != wanted->sort)
       continue;
     all++;
     own += place->uid == wanted->uid;
   }
+  if (wanted->sort == BANGER_PLACE_TRIM)
+    return all < BANGER_PLACES_TRIM;
   return all < BANGER_PLACES_ALL && (!shared || own < BANGER_PLACES_UID);
 }
 
@@ -23,7 +33,7 @@ banger_places_leave (GArray *taken, const BangerPlace *place)
   for (guint i = 0; i < taken->len; i++) {
     const BangerPlace *other = &g_array_index (taken, BangerPlace, i);
 
-    if (other->import == place->import && other->uid == place->uid) {
+    if (other->sort == place->sort && other->uid == place->uid) {
       g_array_remove_index_fast (taken, i);
       return;
     }

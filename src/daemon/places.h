@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How many workers run at once. What reads bytes that somebody sends can last as long as they
  * please, so imports have places of their own, and where users share a service none of them can
- * hold all. */
+ * hold all. Trims read whole disks and nobody waits for them: they have one place, one after the
+ * other. */
 #pragma once
 
 #include <glib.h>
 #include <sys/types.h>
 
-/* Of each sort, for all and for one uid of a system's service. */
+/* Of each sort but trims, for all and for one uid of a system's service. */
 #define BANGER_PLACES_ALL 4
 #define BANGER_PLACES_UID 2
+#define BANGER_PLACES_TRIM 1
+
+typedef enum {
+  BANGER_PLACE_QUICK, /* a job that nobody's slowness can stop */
+  BANGER_PLACE_IMPORT,
+  BANGER_PLACE_TRIM,
+} BangerPlaceSort;
 
 typedef struct {
-  gboolean import; /* else a job that nobody's slowness can stop */
+  BangerPlaceSort sort;
   uid_t uid;
 } BangerPlace;
+
+/* What a worker with the job @verb takes. */
+BangerPlaceSort banger_places_sort (const char *verb);
 
 /* Whether @wanted may start beside @taken (GArray of BangerPlace). @shared: several users may call
  * this service. */

@@ -108,7 +108,7 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
     complete (task);
   } else if (g_str_equal (message->verb, "progress")) {
     if (g_variant_lookup (message->args, "stage", "&s", &stage)) {
-      run->receiving = run->place.import && g_str_equal (stage, "receiving");
+      run->receiving = run->place.sort == BANGER_PLACE_IMPORT && g_str_equal (stage, "receiving");
       banger_job_stage (run->job, stage);
     }
     if (g_variant_lookup (message->args, "fraction", "d", &fraction))
@@ -158,7 +158,7 @@ start (GTask *task)
   Run *run = g_task_get_task_data (task);
 
   run->running = TRUE;
-  run->receiving = run->place.import;
+  run->receiving = run->place.sort == BANGER_PLACE_IMPORT;
   run->heard = g_get_monotonic_time ();
   g_array_append_val (run->service->workers_running, run->place);
   g_ptr_array_add (run->service->workers, task);
@@ -212,7 +212,8 @@ is_in_the_way (BangerService *service, const Run *run)
   for (GList *link = service->workers_waiting->head; link != NULL; link = link->next) {
     const Run *waiting = g_task_get_task_data (link->data);
 
-    if (waiting->place.import && banger_places_free (others, &waiting->place, shared))
+    if (waiting->place.sort == BANGER_PLACE_IMPORT
+        && banger_places_free (others, &waiting->place, shared))
       return TRUE;
   }
   return FALSE;
@@ -296,7 +297,7 @@ banger_worker_run_async (BangerService *service, BangerJob *job, const char *ver
   BangerAuthObject owner = { 0 };
 
   banger_job_describe (job, &owner);
-  run->place.import = g_str_has_prefix (verb, "import-");
+  run->place.sort = banger_places_sort (verb);
   run->place.uid = owner.owner_uid;
   run->service = service;
   run->job = job;

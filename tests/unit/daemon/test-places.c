@@ -2,8 +2,11 @@
 /* Who may start a worker beside those that run. */
 #include "daemon/places.h"
 
-static const BangerPlace alice_import = { TRUE, 1000 }, bob_import = { TRUE, 1001 },
-                         carol_import = { TRUE, 1002 }, alice_quick = { FALSE, 1000 };
+static const BangerPlace alice_import
+    = { BANGER_PLACE_IMPORT, 1000 },
+    bob_import = { BANGER_PLACE_IMPORT, 1001 }, carol_import = { BANGER_PLACE_IMPORT, 1002 },
+    alice_quick = { BANGER_PLACE_QUICK, 1000 }, alice_trim = { BANGER_PLACE_TRIM, 1000 },
+    bob_trim = { BANGER_PLACE_TRIM, 1001 };
 
 static void
 take (GArray *taken, const BangerPlace *place, guint n)
@@ -50,6 +53,28 @@ test_quick_beside_imports (void)
   g_assert_false (banger_places_free (taken, &alice_quick, FALSE));
 }
 
+/* Trims wait for each other, and nobody waits for a trim. */
+static void
+test_trim_alone (void)
+{
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  g_assert_cmpint (banger_places_sort ("import-image"), ==, BANGER_PLACE_IMPORT);
+  g_assert_cmpint (banger_places_sort ("import-kernel"), ==, BANGER_PLACE_IMPORT);
+  g_assert_cmpint (banger_places_sort ("make-disks"), ==, BANGER_PLACE_QUICK);
+  g_assert_cmpint (banger_places_sort ("change-disks"), ==, BANGER_PLACE_QUICK);
+  g_assert_cmpint (banger_places_sort ("trim-disks"), ==, BANGER_PLACE_TRIM);
+  take (taken, &alice_quick, BANGER_PLACES_ALL);
+  g_assert_true (banger_places_free (taken, &alice_trim, TRUE));
+  take (taken, &alice_trim, BANGER_PLACES_TRIM);
+  g_assert_false (banger_places_free (taken, &bob_trim, TRUE));
+  g_assert_false (banger_places_free (taken, &alice_trim, FALSE));
+  for (guint i = 0; i < BANGER_PLACES_ALL; i++)
+    banger_places_leave (taken, &alice_quick);
+  take (taken, &alice_quick, BANGER_PLACES_UID - 1);
+  g_assert_true (banger_places_free (taken, &alice_quick, TRUE));
+}
+
 static void
 test_leave (void)
 {
@@ -86,6 +111,7 @@ main (int argc, char **argv)
   g_test_add_func ("/places/share", test_share);
   g_test_add_func ("/places/own-service", test_own_service);
   g_test_add_func ("/places/quick-beside-imports", test_quick_beside_imports);
+  g_test_add_func ("/places/trim-alone", test_trim_alone);
   g_test_add_func ("/places/leave", test_leave);
   g_test_add_func ("/places/stall", test_stall);
   return g_test_run ();
