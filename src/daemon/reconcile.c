@@ -231,6 +231,7 @@ note_end (BangerVm *vm)
   banger_vm_release_run (vm);
   if (before == BANGER_VM_STOPPED || before == BANGER_VM_FAILED)
     return;
+  banger_vm_disks_trim_later (vm);
   if (before == BANGER_VM_STARTING) {
     fail_interrupted (vm);
     return;

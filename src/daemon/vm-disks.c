@@ -306,6 +306,7 @@ typedef struct {
   BangerService *service;
   char *vm_id;
   BangerJob *job;
+  GError *failure; /* the worker's */
 } Trim;
 
 static guint64
@@ -324,12 +325,13 @@ allocated (BangerVm *vm)
   return bytes;
 }
 
-/* Takes @error; NULL: it is done. */
+/* Takes @error; with neither that nor the worker's it is done. */
 static void
 end_trim (Trim *trim, GError *error)
 {
   BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
-  g_autoptr (GError) why = error;
+  g_autoptr (GError) after = error, failure = trim->failure;
+  const GError *why = failure != NULL ? failure : after;
   g_autoptr (GPtrArray) tasks = NULL;
 
   if (vm != NULL) { /* else it was deleted meanwhile */
@@ -365,23 +367,26 @@ on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
 {
   Trim *trim = data;
   BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
-  GError *error = NULL;
-  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+  g_autoptr (GVariant) done = banger_worker_run_finish (result, &trim->failure);
+  /* e2fsck can be killed where its worker is not. */
+  gboolean cut = done == NULL
+                 && (banger_worker_run_was_cut (result)
+                     || g_error_matches (trim->failure, BANGER_ERROR, BANGER_ERROR_INTERRUPTED));
 
-  if (done != NULL && vm != NULL)
+  /* What a worker could not do leaves nothing that a start would have to recover. */
+  if (!cut && vm != NULL)
     sync_folder (vm, on_trim_synced, trim);
   else
-    end_trim (trim, error);
+    end_trim (trim, NULL);
 }
 
-/* Somebody may want to use the disks by now, and nothing has been done to them. */
+/* Somebody may want to use the disks by now. */
 static gboolean
-goes_on (Trim *trim, BangerVm *vm, GError **error)
+goes_on (Trim *trim, GError **error)
 {
   if (!banger_job_is_cancelled (trim->job))
     return TRUE;
-  if (unmark (vm, error))
-    banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "was cancelled");
+  banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "was cancelled");
   return FALSE;
 }
 
@@ -392,7 +397,7 @@ on_marked_for_trim (GObject *source, GAsyncResult *result, gpointer data)
   BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
   GError *error = NULL;
   gboolean marked = banger_files_finish (result, NULL, &error) && vm != NULL;
-  banger_autofd int dirfd = marked && goes_on (trim, vm, &error) ? open_folder (vm, &error) : -1;
+  banger_autofd int dirfd = marked && goes_on (trim, &error) ? open_folder (vm, &error) : -1;
   g_autoptr (GUnixFDList) fds = NULL;
   GVariantDict args;
 
@@ -401,6 +406,8 @@ on_marked_for_trim (GObject *source, GAsyncResult *result, gpointer data)
     fds = open_disks (vm, dirfd, &args, &error);
   if (fds == NULL) {
     g_variant_dict_clear (&args);
+    if (vm != NULL) /* nothing has been done to them */
+      unmark (vm, error == NULL ? &error : NULL);
     end_trim (trim, error);
     return;
   }
@@ -433,8 +440,9 @@ on_trim_timer (gpointer data)
   BangerVm *vm = data;
 
   vm->trim_timer = 0;
+  /* What was cut short is settled first, by who wants to use the disks. */
   if (vm->trim == NULL && vm->job == NULL && vm->monitor == NULL && vm->leaving == NULL
-      && allocated (vm) >= vm->trimmed_bytes + TRIM_STEP)
+      && allocated (vm) >= vm->trimmed_bytes + TRIM_STEP && !is_marked (vm))
     begin_trim (vm);
   return G_SOURCE_REMOVE;
 }

@@ -16,7 +16,9 @@ typedef struct {
   GPid pid;
   BangerPlace place;
   gboolean running; /* holds its place */
-  gboolean alive;   /* the process was started and not reaped */
+  gboolean began;   /* the process was started */
+  gboolean alive;   /* and not reaped */
+  gboolean said;    /* how its work came out */
   int wait_status;
   GVariant *done;  /* arguments of "done" */
   GError *failure; /* what the worker said, or why it could not run */
@@ -114,8 +116,10 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
     if (g_variant_lookup (message->args, "fraction", "d", &fraction))
       banger_job_progress (run->job, fraction);
   } else if (g_str_equal (message->verb, "done") && run->done == NULL) {
+    run->said = TRUE;
     run->done = g_variant_ref (message->args);
   } else if (g_str_equal (message->verb, "failed") && run->failure == NULL) {
+    run->said = TRUE;
     run->failure = banger_error_from_variant (message->args);
   }
 }
@@ -146,7 +150,7 @@ spawn (GTask *task, Run *run, GError **error)
   fds[0].source = child_fd;
   if (!banger_run_spawn (&spec, &run->pid, error))
     return FALSE;
-  run->alive = TRUE;
+  run->began = run->alive = TRUE;
   banger_channel_listen (run->channel, on_message, task);
   g_child_watch_add (run->pid, on_worker_exit, task);
   return TRUE;
@@ -315,4 +319,12 @@ GVariant *
 banger_worker_run_finish (GAsyncResult *result, GError **error)
 {
   return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+gboolean
+banger_worker_run_was_cut (GAsyncResult *result)
+{
+  const Run *run = g_task_get_task_data (G_TASK (result));
+
+  return run->began && !run->said;
 }

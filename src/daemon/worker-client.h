@@ -15,3 +15,5 @@ banger_worker_run_async (BangerService *service, BangerJob *job, const char *ver
                          GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data);
 /* The arguments of "done": nothing in them has been checked but their shape. */
 GVariant *banger_worker_run_finish (GAsyncResult *result, GError **error);
+/* Whether it was ended before it could say how its work came out: that may be half done. */
+gboolean banger_worker_run_was_cut (GAsyncResult *result);
