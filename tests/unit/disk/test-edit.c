@@ -2,6 +2,7 @@
 /* Disks that were in use: recovered, edited, grown, trimmed; and left alone where they are in use
  * or past mending. */
 #include "disk/disk.h"
+#include "disk-tools.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -32,54 +33,10 @@ new_disk (const char *name, guint64 size)
   return disk;
 }
 
-/* Runs debugfs as a guest would write: @writable. */
-static char *
-debugfs (int disk, gboolean writable, const char *command)
-{
-  const char *const argv[]
-      = { "debugfs", writable ? "-wR" : "-R", command, "/proc/self/fd/3", NULL };
-  const BangerRunFd fd = { disk, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  return output;
-}
-
-static void
-assert_says (int disk, const char *command, const char *word)
-{
-  g_autofree char *output = debugfs (disk, FALSE, command);
-
-  if (strstr (output, word) == NULL)
-    g_error ("debugfs '%s' does not say '%s': %s", command, word, output);
-}
-
 static void
 guest_does (int disk, const char *command)
 {
   g_free (debugfs (disk, TRUE, command));
-}
-
-static void
-assert_clean (int disk)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_check (disk, &error);
-  if (error != NULL)
-    g_error ("%s: %s", error->message, banger_error_cause (error));
-}
-
-static guint64
-used_bytes (int fd)
-{
-  struct stat st;
-
-  g_assert_cmpint (fstat (fd, &st), ==, 0);
-  return (guint64)st.st_blocks * 512;
 }
 
 static const BangerDiskRights folder_rights = { 0700, 0, 0 }, file_rights = { 0640, 70000, 5 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whole disks: empty, copied, grown; and used by the kernel where it lets us. */
 #include "disk/disk.h"
+#include "disk-tools.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -32,25 +33,6 @@ run (const char *const *argv, char **output)
   return status;
 }
 
-static void
-assert_clean (int image)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_check (image, &error);
-  if (error != NULL)
-    g_error ("%s: %s", error->message, banger_error_cause (error));
-}
-
-static guint64
-used_bytes (int fd)
-{
-  struct stat st;
-
-  g_assert_cmpint (fstat (fd, &st), ==, 0);
-  return (guint64)st.st_blocks * 512;
-}
-
 /* A tree of a few entries, in the image @name. */
 static int
 small_image (const char *name)
@@ -74,21 +56,6 @@ small_image (const char *name)
   g_assert_no_error (error);
   assert_clean (image);
   return image;
-}
-
-static void
-assert_says (int image, const char *command, const char *word)
-{
-  const char *const argv[] = { "debugfs", "-R", command, "/proc/self/fd/3", NULL };
-  const BangerRunFd fd = { image, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  g_autofree char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  if (strstr (output, word) == NULL)
-    g_error ("debugfs '%s' does not say '%s': %s", command, word, output);
 }
 
 static void

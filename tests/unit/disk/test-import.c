@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Archives that are odd, hostile or broken: what comes of them, and that e2fsck agrees. */
 #include "disk/disk.h"
+#include "disk-tools.h"
 #include "tar-maker.h"
 
 #include <errno.h>
@@ -70,30 +71,6 @@ assert_maker_refused (TarMaker *maker, const char *word)
   banger_autofd int tar = tar_maker_finish (maker);
 
   assert_refused (tar, word);
-}
-
-/* What debugfs says to @command: it does not share our code. */
-static char *
-look_at (int image, const char *command)
-{
-  const char *const argv[] = { "debugfs", "-R", command, "/proc/self/fd/3", NULL };
-  const BangerRunFd fd = { image, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  return output;
-}
-
-static void
-assert_says (int image, const char *command, const char *word)
-{
-  g_autofree char *output = look_at (image, command);
-
-  if (strstr (output, word) == NULL)
-    g_error ("debugfs '%s' does not say '%s': %s", command, word, output);
 }
 
 static void
@@ -256,7 +233,7 @@ test_sparse (void)
   image = import_good (maker);
   assert_says (image, "stat /sparse", "Size: 16384000");
   assert_says (image, "ex /sparse", " 1/ 1");
-  output = look_at (image, "stat /sparse");
+  output = debugfs (image, FALSE, "stat /sparse");
   /* Its data and four blocks of its tree, in units of 512 bytes; tar keeps the last hole's data. */
   g_assert_nonnull (strstr (output, "Blockcount: 80"));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The program banger-worker as bangerd uses it: one job over a channel, in its sandbox. */
 #include "common/common.h"
+#include "disk-tools.h"
 #include "tar-maker.h"
 
 #include <errno.h>
@@ -168,36 +169,6 @@ digest_of (int fd)
   return g_strconcat ("sha256:", g_checksum_get_string (sum), NULL);
 }
 
-/* debugfs says what is at @path of the image, without help from what is tested. */
-static char *
-look_at (int image, const char *command)
-{
-  const char *const argv[] = { "debugfs", "-R", command, "/proc/self/fd/3", NULL };
-  const BangerRunFd fd = { image, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  return output;
-}
-
-static void
-assert_clean (int image)
-{
-  const char *const argv[] = { "e2fsck", "-fn", "/proc/self/fd/3", NULL };
-  const BangerRunFd fd = { image, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  g_autofree char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  if (status != 0)
-    g_error ("e2fsck: %s", output);
-}
-
 /* @owner: of the images, as programs open them anew. */
 static void
 check_import (PrepareFunc prepare, uid_t owner)
@@ -224,9 +195,9 @@ check_import (PrepareFunc prepare, uid_t owner)
   g_assert_cmpuint (size, ==, size_of (rootfs));
   assert_clean (rootfs);
   assert_clean (seed);
-  hostname = look_at (rootfs, "cat /etc/hostname");
+  hostname = debugfs (rootfs, FALSE, "cat /etc/hostname");
   g_assert_nonnull (strstr (hostname, "guest\n"));
-  profile = look_at (seed, "cat /.profile");
+  profile = debugfs (seed, FALSE, "cat /.profile");
   g_assert_nonnull (strstr (profile, "umask 022\n"));
 }
 
@@ -323,9 +294,9 @@ test_make_disks (void)
   g_assert_cmpint (size_of (work), ==, 2048 * MIB);
   assert_clean (upper);
   assert_clean (work);
-  profile = look_at (work, "cat /.profile");
+  profile = debugfs (work, FALSE, "cat /.profile");
   g_assert_nonnull (strstr (profile, "umask 022\n"));
-  features = look_at (work, "features");
+  features = debugfs (work, FALSE, "features");
   g_assert_nonnull (strstr (features, "has_journal"));
   g_assert_cmpint (fstat (upper, &st), ==, 0);
   g_assert_cmpint (st.st_blocks * 512, <, 4 * MIB);
@@ -419,15 +390,15 @@ test_make_clone (void)
   g_assert_cmpint (size_of (root), ==, 1024 * MIB);
   assert_clean (root);
   assert_clean (work);
-  features = look_at (root, "features");
+  features = debugfs (root, FALSE, "features");
   g_assert_nonnull (strstr (features, "has_journal"));
   g_assert_cmpint (fstat (root, &st), ==, 0);
   g_assert_cmpint (st.st_blocks * 512, <, 8 * MIB);
-  keys = look_at (work, "cat /.ssh/authorized_keys");
+  keys = debugfs (work, FALSE, "cat /.ssh/authorized_keys");
   g_assert_nonnull (strstr (keys, "ssh-ed25519 AAAA one\n"));
-  folder = look_at (work, "stat /.ssh");
+  folder = debugfs (work, FALSE, "stat /.ssh");
   g_assert_nonnull (strstr (folder, "Mode:  0700"));
-  file = look_at (work, "stat /.ssh/authorized_keys");
+  file = debugfs (work, FALSE, "stat /.ssh/authorized_keys");
   g_assert_nonnull (strstr (file, "Mode:  0600"));
   g_assert_nonnull (strstr (file, "User:     0"));
 }
@@ -467,7 +438,7 @@ test_change_and_trim_disks (void)
   g_assert_cmpint (size_of (work), ==, 64 * MIB);
   assert_clean (root);
   assert_clean (work);
-  keys = look_at (work, "cat /.ssh/authorized_keys");
+  keys = debugfs (work, FALSE, "cat /.ssh/authorized_keys");
   g_assert_nonnull (strstr (keys, "ssh-rsa BBBB two\n"));
   g_assert_null (strstr (keys, "AAAA"));
   work_on ("trim-disks", root, work, NULL, &trimmed);

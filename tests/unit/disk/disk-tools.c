@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "disk-tools.h"
+
+#include "common/common.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* What a program says that has the disk as descriptor 3. */
+static char *
+run_on (int disk, const char *const *argv, int *status)
+{
+  const BangerRunFd fd = { disk, 3 };
+  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
+  g_autoptr (GError) error = NULL;
+  char *output = NULL;
+
+  g_assert_true (banger_run_wait (&spec, &output, status, &error));
+  return output;
+}
+
+char *
+debugfs (int disk, gboolean writable, const char *command)
+{
+  const char *const argv[]
+      = { "debugfs", writable ? "-wR" : "-R", command, "/proc/self/fd/3", NULL };
+  int status = 0;
+
+  return run_on (disk, argv, &status);
+}
+
+void
+assert_says (int disk, const char *command, const char *word)
+{
+  g_autofree char *output = debugfs (disk, FALSE, command);
+
+  if (strstr (output, word) == NULL)
+    g_error ("debugfs '%s' does not say '%s': %s", command, word, output);
+}
+
+void
+assert_clean (int disk)
+{
+  const char *const argv[] = { "e2fsck", "-fn", "/proc/self/fd/3", NULL };
+  int status = 0;
+  g_autofree char *output = run_on (disk, argv, &status);
+
+  if (status != 0)
+    g_error ("e2fsck: %s", output);
+}
+
+guint64
+used_bytes (int fd)
+{
+  struct stat st;
+
+  g_assert_cmpint (fstat (fd, &st), ==, 0);
+  return (guint64)st.st_blocks * 512;
+}

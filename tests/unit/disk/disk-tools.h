@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What tests ask of a disk, or do to it, by e2fsprogs: they do not share our code. */
+#pragma once
+
+#include <glib.h>
+
+/* What debugfs says to @command; a guest's writes are made with @writable. */
+char *debugfs (int disk, gboolean writable, const char *command);
+void assert_says (int disk, const char *command, const char *word);
+/* By e2fsck, which changes nothing. */
+void assert_clean (int disk);
+/* Of the host's, under the file. */
+guint64 used_bytes (int fd);
