@@ -3,6 +3,7 @@
  * uid is ours: never root, who is not asked about. tests/bus has real users and the real polkit. */
 #include "daemon/auth.h"
 
+#include "bus-tools.h"
 #include "common/common.h"
 
 #include <string.h>
@@ -143,20 +144,6 @@ on_service_call (GDBusConnection *connection, const char *sender, const char *pa
   banger_auth_check_async (fixture->auth, invocation, banger_action_find (interface, method),
                            fixture->no_object ? NULL : &fixture->object, fixture->cancellable,
                            on_checked, invocation);
-}
-
-static GDBusConnection *
-connect_to (GTestDBus *bus)
-{
-  g_autoptr (GError) error = NULL;
-  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
-      g_test_dbus_get_bus_address (bus),
-      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT
-          | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-      NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return connection;
 }
 
 static void

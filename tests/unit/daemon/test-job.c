@@ -2,6 +2,8 @@
 /* Jobs as a client of the bus sees them. */
 #include "daemon/job.h"
 
+#include "bus-tools.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
@@ -47,20 +49,6 @@ on_finished (GDBusConnection *connection, const char *sender, const char *path,
   fixture->finished_signals++;
   g_clear_pointer (&fixture->finished, g_variant_unref);
   fixture->finished = g_variant_ref (params);
-}
-
-static GDBusConnection *
-connect_to (GTestDBus *bus)
-{
-  g_autoptr (GError) error = NULL;
-  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
-      g_test_dbus_get_bus_address (bus),
-      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT
-          | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-      NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return connection;
 }
 
 static void

@@ -3,6 +3,7 @@
 #include "daemon/properties.h"
 
 #include "banger-dbus.h"
+#include "bus-tools.h"
 #include "common/common.h"
 
 #define PATH BANGER_ROOT_PATH "/vm/abc"
@@ -15,20 +16,6 @@ typedef struct {
   BangerDbusVM *vm;
   BangerProperties *properties;
 } Fixture;
-
-static GDBusConnection *
-connect_to (GTestDBus *bus)
-{
-  g_autoptr (GError) error = NULL;
-  GDBusConnection *connection = g_dbus_connection_new_for_address_sync (
-      g_test_dbus_get_bus_address (bus),
-      G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT
-          | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
-      NULL, NULL, &error);
-
-  g_assert_no_error (error);
-  return connection;
-}
 
 static void
 set_up (Fixture *self, gconstpointer data)
