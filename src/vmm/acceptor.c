@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "acceptor.h"
 
+#include "timer.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -14,23 +15,16 @@ struct BangerAcceptor {
   gpointer data;
   BangerWatch *watch;
   gboolean wanted;
-  guint pause;
+  BangerTimer pause;
 };
 
 static void
-update (BangerAcceptor *self)
-{
-  banger_watch_want (self->watch, self->wanted && self->pause == 0 ? G_IO_IN : 0);
-}
-
-static gboolean
-on_pause_over (gpointer data)
+update (gpointer data)
 {
   BangerAcceptor *self = data;
 
-  self->pause = 0;
-  update (self);
-  return G_SOURCE_REMOVE;
+  banger_watch_want (self->watch,
+                     self->wanted && !banger_timer_is_set (&self->pause) ? G_IO_IN : 0);
 }
 
 static void
@@ -45,7 +39,7 @@ on_readable (gpointer data, GIOCondition ready)
     self->func (self->data, fd, &peer);
   } else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
     g_debug ("a connection cannot be accepted: %s", g_strerror (errno));
-    self->pause = g_timeout_add (PAUSE_MSEC, on_pause_over, self);
+    banger_timer_set (&self->pause, PAUSE_MSEC, update, self);
     update (self);
   }
 }
@@ -72,7 +66,7 @@ banger_acceptor_want (BangerAcceptor *self, gboolean wanted)
 void
 banger_acceptor_free (BangerAcceptor *self)
 {
-  g_clear_handle_id (&self->pause, g_source_remove);
+  banger_timer_clear (&self->pause);
   banger_watch_free (self->watch);
   g_free (self);
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "agent-client.h"
 
+#include "deadline.h"
+
 #include <gio/gunixinputstream.h>
 #include <gio/gunixoutputstream.h>
 #include <string.h>
 
 typedef struct {
   char *text;
-  guint seconds;
-  GSource *timer;    /* NULL: as long as it takes */
-  GCancellable *own; /* cancelled by the time, and with the caller's */
-  gulong chained;
-  gboolean late;
+  BangerDeadline *deadline;
   int fd;
   GInputStream *input;
   GOutputStream *output;
@@ -32,10 +30,7 @@ request_free (gpointer data)
 {
   Request *request = data;
 
-  if (request->timer != NULL)
-    g_source_destroy (request->timer);
-  g_clear_pointer (&request->timer, g_source_unref);
-  g_object_unref (request->own);
+  banger_deadline_free (request->deadline);
   g_free (request->text);
   g_clear_object (&request->input);
   g_clear_object (&request->output);
@@ -50,9 +45,9 @@ explain (const Request *request, GError *error)
 {
   GError *ours = NULL;
 
-  if (request->late)
+  if (request->deadline->late)
     banger_set_error (&ours, BANGER_ERROR_TIMEOUT, NULL, NULL, NULL,
-                      "the guest did not answer within %u s", request->seconds);
+                      "the guest did not answer within %u s", request->deadline->seconds);
   else if (error != NULL
            && (error->domain == BANGER_ERROR
                || g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED)))
@@ -69,10 +64,7 @@ explain (const Request *request, GError *error)
 static void
 fail (GTask *task, GError *error)
 {
-  Request *request = g_task_get_task_data (task);
-
-  g_cancellable_disconnect (g_task_get_cancellable (task), request->chained);
-  g_task_return_error (task, explain (request, error));
+  g_task_return_error (task, explain (g_task_get_task_data (task), error));
   g_object_unref (task);
 }
 
@@ -84,7 +76,6 @@ succeed (GTask *task)
   Request *request = g_task_get_task_data (task);
   BangerAgentAnswer *answer = g_new0 (BangerAgentAnswer, 1);
 
-  g_cancellable_disconnect (g_task_get_cancellable (task), request->chained);
   answer->http = g_steal_pointer (&request->http);
   answer->stream
       = banger_http_reader_status (answer->http) == 101 ? banger_steal_fd (&request->fd) : -1;
@@ -113,7 +104,7 @@ read_more (GTask *task)
   Request *request = g_task_get_task_data (task);
 
   g_input_stream_read_async (request->input, request->chunk, sizeof request->chunk,
-                             G_PRIORITY_DEFAULT, request->own, on_read, task);
+                             G_PRIORITY_DEFAULT, request->deadline->cancellable, on_read, task);
 }
 
 static void
@@ -143,23 +134,8 @@ on_stream (GObject *source, GAsyncResult *result, gpointer data)
   request->output = g_unix_output_stream_new (request->fd, FALSE);
   request->http = banger_http_reader_new ();
   g_output_stream_write_all_async (request->output, request->text, strlen (request->text),
-                                   G_PRIORITY_DEFAULT, request->own, on_written, data);
-}
-
-static gboolean
-on_late (gpointer data)
-{
-  Request *request = data;
-
-  request->late = TRUE;
-  g_cancellable_cancel (request->own);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-on_cancelled (GCancellable *cancellable, gpointer data)
-{
-  g_cancellable_cancel (data);
+                                   G_PRIORITY_DEFAULT, request->deadline->cancellable, on_written,
+                                   data);
 }
 
 void
@@ -176,17 +152,10 @@ banger_agent_ask_async (BangerDriver *driver, const guint8 *key,
   self->fd = -1;
   self->text = g_strdup_printf ("%s HTTP/1.1\r\nHost: guest\r\nContent-Length: %zu\r\n%s\r\n%s",
                                 question->line, strlen (body), fields, body);
-  self->own = g_cancellable_new ();
-  self->seconds = question->seconds;
+  self->deadline = banger_deadline_new (question->seconds, cancellable);
   g_task_set_task_data (task, self, request_free);
-  if (self->seconds > 0) {
-    self->timer = g_timeout_source_new_seconds (self->seconds);
-    g_source_set_callback (self->timer, on_late, self, NULL);
-    g_source_attach (self->timer, g_main_context_get_thread_default ());
-  }
-  if (cancellable != NULL)
-    self->chained = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self->own, NULL);
-  banger_stream_open_async (driver, key, BANGER_AGENT_PORT, self->own, on_stream, task);
+  banger_stream_open_async (driver, key, BANGER_AGENT_PORT, self->deadline->cancellable, on_stream,
+                            task);
 }
 
 BangerAgentAnswer *

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "exec.h"
 
+#include "deadline.h"
+
 #include <gio/gunixinputstream.h>
 #include <gio/gunixoutputstream.h>
 
@@ -9,11 +11,7 @@
 
 typedef struct {
   GByteArray *request;
-  guint seconds;
-  GCancellable *own; /* cancelled by the time, and with the caller's */
-  gulong chained;
-  GSource *timeout;
-  gboolean timed_out;
+  BangerDeadline *deadline;
   int fd;
   GInputStream *input;
   GOutputStream *output;
@@ -26,14 +24,12 @@ exec_free (gpointer data)
 {
   Exec *self = data;
 
-  g_source_destroy (self->timeout);
-  g_source_unref (self->timeout);
+  banger_deadline_free (self->deadline);
   g_byte_array_unref (self->request);
   g_clear_object (&self->input);
   g_clear_object (&self->output);
   banger_clear_fd (&self->fd);
   banger_exec_reader_free (self->reader);
-  g_object_unref (self->own);
   g_free (self);
 }
 
@@ -44,21 +40,20 @@ finish (GTask *task, GError *error)
   Exec *self = g_task_get_task_data (task);
   GError *timeout = NULL;
 
-  g_cancellable_disconnect (g_task_get_cancellable (task), self->chained);
   if (error == NULL) {
     g_task_return_pointer (task, g_steal_pointer (&self->reader->result),
                            (GDestroyNotify)banger_exec_result_free);
-  } else if (self->timed_out) {
+  } else if (self->deadline->late) {
     banger_set_error (&timeout, BANGER_ERROR_TIMEOUT, "exec", NULL,
                       "option 'timeout' gives it more", "the command did not end within %u s",
-                      self->seconds);
+                      self->deadline->seconds);
     g_task_return_error (task, timeout);
     g_error_free (error);
   } else {
     g_task_return_error (task, error);
   }
   /* What is still to be written goes nowhere now. */
-  g_cancellable_cancel (self->own);
+  g_cancellable_cancel (self->deadline->cancellable);
   g_object_unref (task);
 }
 
@@ -88,7 +83,7 @@ read_more (GTask *task)
   Exec *self = g_task_get_task_data (task);
 
   g_input_stream_read_async (self->input, self->chunk, sizeof self->chunk, G_PRIORITY_DEFAULT,
-                             self->own, on_read, task);
+                             self->deadline->cancellable, on_read, task);
 }
 
 /* A command that ends without reading its input breaks the writing; the reading says how it ended.
@@ -124,28 +119,13 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   self->input = g_unix_input_stream_new (self->fd, FALSE);
   self->output = g_unix_output_stream_new (self->fd, FALSE);
   g_output_stream_write_all_async (self->output, self->request->data, self->request->len,
-                                   G_PRIORITY_DEFAULT, self->own, on_written, g_object_ref (data));
+                                   G_PRIORITY_DEFAULT, self->deadline->cancellable, on_written,
+                                   g_object_ref (data));
   first = banger_http_reader_body (answer->http, &n);
   if (!banger_exec_reader_feed (self->reader, first, n, &error) || self->reader->done)
     finish (data, error);
   else
     read_more (data);
-}
-
-static gboolean
-on_timeout (gpointer data)
-{
-  Exec *self = data;
-
-  self->timed_out = TRUE;
-  g_cancellable_cancel (self->own);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-on_cancelled (GCancellable *cancellable, gpointer data)
-{
-  g_cancellable_cancel (data);
 }
 
 void
@@ -157,6 +137,7 @@ banger_exec_async (BangerDriver *driver, const guint8 *key, const char *const *a
   GTask *task = g_task_new (NULL, cancellable, callback, data);
   GError *error = NULL;
   GByteArray *request = banger_exec_request_new (argv, options, &error);
+  guint seconds = DEFAULT_SECONDS;
   Exec *self = NULL;
 
   g_task_set_check_cancellable (task, FALSE);
@@ -168,17 +149,11 @@ banger_exec_async (BangerDriver *driver, const guint8 *key, const char *const *a
   self = g_new0 (Exec, 1);
   self->request = request;
   self->fd = -1;
-  self->seconds = DEFAULT_SECONDS;
-  g_variant_lookup (options, "timeout", "u", &self->seconds);
-  self->own = g_cancellable_new ();
+  g_variant_lookup (options, "timeout", "u", &seconds);
+  self->deadline = banger_deadline_new (seconds, cancellable);
   self->reader = banger_exec_reader_new ();
-  self->timeout = g_timeout_source_new_seconds (self->seconds);
-  g_source_set_callback (self->timeout, on_timeout, self, NULL);
-  g_source_attach (self->timeout, g_main_context_get_thread_default ());
   g_task_set_task_data (task, self, exec_free);
-  if (cancellable != NULL)
-    self->chained = g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), self->own, NULL);
-  banger_agent_ask_async (driver, key, &question, self->own, on_answer, task);
+  banger_agent_ask_async (driver, key, &question, self->deadline->cancellable, on_answer, task);
 }
 
 BangerExecResult *

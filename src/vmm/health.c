@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "health.h"
 
+#include "timer.h"
+
 /* A request waits at the agent this long; then a plain one shows whether the agent lives. */
-#define WAIT_SECONDS 60
-#define PLAIN_SECONDS 30
+#define WAIT_MSEC 60000
+#define PLAIN_MSEC 30000
 /* Between a request that failed and the next. */
 #define RETRY_MIN_MSEC 200
 #define RETRY_MAX_MSEC 5000
@@ -19,8 +21,8 @@ struct BangerHealthWatch {
   BangerHealthFunc func;
   gpointer data;
   GCancellable *cancellable; /* of the request that is under way, else NULL */
-  guint timer;
-  guint retry;
+  BangerTimer timer;
+  BangerTimer retry;
   guint failures;
   gint64 second; /* the one in which it was asked last, and how often */
   guint asks;
@@ -37,17 +39,7 @@ typedef struct {
   GCancellable *cancellable;
 } Asked;
 
-static void ask (BangerHealthWatch *self);
-
-static gboolean
-on_retry (gpointer data)
-{
-  BangerHealthWatch *self = data;
-
-  self->retry = 0;
-  ask (self);
-  return G_SOURCE_REMOVE;
-}
+static void ask (gpointer data);
 
 static void
 note_failure (BangerHealthWatch *self)
@@ -64,7 +56,7 @@ note_failure (BangerHealthWatch *self)
                            banger_health_to_string (BANGER_HEALTH_UNREACHABLE));
     self->func (self->data, BANGER_HEALTH_UNREACHABLE, g_variant_dict_end (&dict));
   }
-  self->retry = g_timeout_add (delay, on_retry, self);
+  banger_timer_set (&self->retry, delay, ask, self);
 }
 
 static void
@@ -105,7 +97,7 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   if (self == NULL)
     return;
   g_object_set_data (G_OBJECT (cancellable), "asked", NULL);
-  g_clear_handle_id (&self->timer, g_source_remove);
+  banger_timer_clear (&self->timer);
   self->cancellable = NULL;
   if (answer != NULL) {
     take_answer (self, answer);
@@ -118,14 +110,10 @@ on_answer (GObject *source, GAsyncResult *result, gpointer data)
   }
 }
 
-static gboolean
+static void
 on_timer (gpointer data)
 {
-  BangerHealthWatch *self = data;
-
-  self->timer = 0;
-  g_cancellable_cancel (self->cancellable);
-  return G_SOURCE_REMOVE;
+  g_cancellable_cancel (((BangerHealthWatch *)data)->cancellable);
 }
 
 /* TRUE if this second has seen enough of it: it is asked in the next. */
@@ -139,14 +127,15 @@ is_too_often (BangerHealthWatch *self)
   self->second = now / G_USEC_PER_SEC;
   if (++self->asks <= ASKS_PER_SECOND)
     return FALSE;
-  if (self->retry == 0)
-    self->retry = g_timeout_add (1000 - now / 1000 % 1000, on_retry, self);
+  if (!banger_timer_is_set (&self->retry))
+    banger_timer_set (&self->retry, 1000 - now / 1000 % 1000, ask, self);
   return TRUE;
 }
 
 static void
-ask (BangerHealthWatch *self)
+ask (gpointer data)
 {
+  BangerHealthWatch *self = data;
   gboolean wait = self->answered && !self->ask_plain;
   g_autofree char *line
       = wait ? g_strdup_printf ("GET /healthz?wait=1&after=%" G_GINT64_FORMAT, self->serial)
@@ -160,7 +149,7 @@ ask (BangerHealthWatch *self)
   asked->watch = self;
   asked->cancellable = self->cancellable = g_cancellable_new ();
   g_object_set_data (G_OBJECT (self->cancellable), "asked", asked);
-  self->timer = g_timeout_add_seconds (wait ? WAIT_SECONDS : PLAIN_SECONDS, on_timer, self);
+  banger_timer_set (&self->timer, wait ? WAIT_MSEC : PLAIN_MSEC, on_timer, self);
   banger_agent_ask_async (self->driver, self->key, &question, self->cancellable, on_answer, asked);
 }
 
@@ -180,7 +169,7 @@ banger_health_watch_new (BangerDriver *driver, const guint8 *key, BangerHealthFu
 void
 banger_health_watch_reachable (BangerHealthWatch *self)
 {
-  g_clear_handle_id (&self->retry, g_source_remove);
+  banger_timer_clear (&self->retry);
   self->begun = TRUE;
   if (self->cancellable == NULL)
     ask (self);
@@ -191,8 +180,8 @@ void
 banger_health_watch_pause (BangerHealthWatch *self)
 {
   self->paused = TRUE;
-  g_clear_handle_id (&self->timer, g_source_remove);
-  g_clear_handle_id (&self->retry, g_source_remove);
+  banger_timer_clear (&self->timer);
+  banger_timer_clear (&self->retry);
 }
 
 void
@@ -205,14 +194,14 @@ banger_health_watch_resume (BangerHealthWatch *self)
   if (self->cancellable == NULL && self->begun)
     ask (self);
   else if (self->cancellable != NULL)
-    self->timer = g_timeout_add_seconds (PLAIN_SECONDS, on_timer, self);
+    banger_timer_set (&self->timer, PLAIN_MSEC, on_timer, self);
 }
 
 void
 banger_health_watch_free (BangerHealthWatch *self)
 {
-  g_clear_handle_id (&self->timer, g_source_remove);
-  g_clear_handle_id (&self->retry, g_source_remove);
+  banger_timer_clear (&self->timer);
+  banger_timer_clear (&self->retry);
   if (self->cancellable != NULL) {
     Asked *asked = g_object_get_data (G_OBJECT (self->cancellable), "asked");
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ladder.h"
 
+#include "timer.h"
+
 /* An agent that has not said yes by then does not answer; nor has it longer than a third of all the
  * time. */
 #define ASK_MSEC 5000
@@ -24,10 +26,10 @@ struct BangerLadder {
   Step step;
   const char *by; /* what the guest's end will be due to */
   GCancellable *asked;
-  gboolean agreed; /* the agent has said that it powers off */
-  guint patience;  /* with the agent, until it agrees */
-  guint button;
-  guint end; /* then until it is killed */
+  gboolean agreed;      /* the agent has said that it powers off */
+  BangerTimer patience; /* with the agent, until it agrees */
+  BangerTimer button;
+  BangerTimer end; /* then until it is killed */
 };
 
 static void
@@ -42,9 +44,9 @@ take_step (BangerLadder *self, Step step)
 static void
 clear_timers (BangerLadder *self)
 {
-  g_clear_handle_id (&self->patience, g_source_remove);
-  g_clear_handle_id (&self->button, g_source_remove);
-  g_clear_handle_id (&self->end, g_source_remove);
+  banger_timer_clear (&self->patience);
+  banger_timer_clear (&self->button);
+  banger_timer_clear (&self->end);
 }
 
 static void
@@ -56,35 +58,17 @@ forget_question (BangerLadder *self)
 }
 
 static void
-press_button (BangerLadder *self)
+press_button (gpointer data)
 {
-  g_clear_handle_id (&self->patience, g_source_remove);
-  g_clear_handle_id (&self->button, g_source_remove);
+  BangerLadder *self = data;
+
+  banger_timer_clear (&self->patience);
+  banger_timer_clear (&self->button);
   if (self->step != ASKING)
     return;
   self->by = "button";
   take_step (self, BUTTON);
   self->driver->klass->press_power_button (self->driver);
-}
-
-static gboolean
-on_patience_over (gpointer data)
-{
-  BangerLadder *self = data;
-
-  self->patience = 0;
-  press_button (self);
-  return G_SOURCE_REMOVE;
-}
-
-static gboolean
-on_button_time (gpointer data)
-{
-  BangerLadder *self = data;
-
-  self->button = 0;
-  press_button (self);
-  return G_SOURCE_REMOVE;
 }
 
 /* @data is the ladder, unless the question was forgotten. */
@@ -99,7 +83,7 @@ on_asked (GObject *source, GAsyncResult *result, gpointer data)
     return;
   g_clear_object (&self->asked);
   if (answer != NULL && banger_http_reader_status (answer->http) == 202) {
-    g_clear_handle_id (&self->patience, g_source_remove);
+    banger_timer_clear (&self->patience);
     self->agreed = TRUE;
     return;
   }
@@ -116,15 +100,13 @@ ask_agent (BangerLadder *self)
   banger_agent_ask_async (self->driver, self->key, &question, self->asked, on_asked, self);
 }
 
-static gboolean
-on_quit_ignored (gpointer data)
+static void
+kill_now (gpointer data)
 {
   BangerLadder *self = data;
 
-  self->end = 0;
   take_step (self, KILLING);
   self->driver->klass->kill (self->driver);
-  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -134,19 +116,15 @@ end_within (BangerLadder *self, guint msec)
   forget_question (self);
   take_step (self, ENDING);
   if (self->driver->klass->quit (self->driver))
-    self->end = g_timeout_add (msec, on_quit_ignored, self);
+    banger_timer_set (&self->end, msec, kill_now, self);
   else
-    on_quit_ignored (self);
+    kill_now (self);
 }
 
-static gboolean
+static void
 on_time_over (gpointer data)
 {
-  BangerLadder *self = data;
-
-  self->end = 0;
-  end_within (self, QUIT_MSEC);
-  return G_SOURCE_REMOVE;
+  end_within (data, QUIT_MSEC);
 }
 
 void
@@ -156,17 +134,15 @@ banger_ladder_begin (BangerLadder *self, guint seconds)
 
   if (self->step >= ENDING)
     return;
-  g_clear_handle_id (&self->end, g_source_remove);
-  self->end = g_timeout_add (msec, on_time_over, self);
+  banger_timer_set (&self->end, msec, on_time_over, self);
   if (self->step == BUTTON)
     return;
-  g_clear_handle_id (&self->button, g_source_remove);
-  self->button = g_timeout_add (msec / 3 * 2, on_button_time, self);
+  banger_timer_set (&self->button, msec / 3 * 2, press_button, self);
   if (self->step == ASKING)
     return;
   self->by = "guest";
   take_step (self, ASKING);
-  self->patience = g_timeout_add (MIN (ASK_MSEC, msec / 3), on_patience_over, self);
+  banger_timer_set (&self->patience, MIN (ASK_MSEC, msec / 3), press_button, self);
   ask_agent (self);
 }
 

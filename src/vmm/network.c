@@ -4,6 +4,7 @@
 #include "child.h"
 #include "complaints.h"
 #include "frames.h"
+#include "timer.h"
 #include "watch.h"
 
 #include <arpa/inet.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 #define PASST_FD 3
-#define READY_SECONDS 10
+#define READY_MSEC 10000
 #define HINT "a VM does without a network: --network none"
 
 struct BangerNetworkLink {
@@ -25,7 +26,7 @@ struct BangerNetworkLink {
   gpointer data;
   GPid pid;
   guint child_source;
-  guint timer;
+  BangerTimer timer;
   int passt; /* our end, until it answers */
   int guest; /* likewise: QEMU has the other one */
   BangerWatch *watch;
@@ -61,7 +62,7 @@ lose (BangerNetworkLink *self, const char *cause)
 {
   g_autoptr (GError) error = NULL;
 
-  g_clear_handle_id (&self->timer, g_source_remove);
+  banger_timer_clear (&self->timer);
   banger_set_error (&error, BANGER_ERROR_HOST_NOT_READY, "vmm", cause, HINT,
                     "passt, which is the guest's network, has failed");
   self->events->lost (self->data, error);
@@ -80,14 +81,10 @@ on_child_ended (GPid pid, int status, gpointer data)
   lose (self, *words != '\0' ? words : end);
 }
 
-static gboolean
+static void
 on_late (gpointer data)
 {
-  BangerNetworkLink *self = data;
-
-  self->timer = 0;
-  lose (self, "it does not answer");
-  return G_SOURCE_REMOVE;
+  lose (data, "it does not answer");
 }
 
 /* Its end follows, and says more. */
@@ -130,7 +127,7 @@ on_answer (gpointer data, GIOCondition ready)
     lose (self, "its answer is no frame");
     return;
   }
-  g_clear_handle_id (&self->timer, g_source_remove);
+  banger_timer_clear (&self->timer);
   self->frames = banger_frames_new (banger_steal_fd (&self->guest), banger_steal_fd (&self->passt),
                                     on_lost, self);
   self->events->ready (self->data);
@@ -207,7 +204,7 @@ banger_network_new (int *guest_fd, const BangerNetworkEvents *events, gpointer d
     return NULL;
   }
   self->child_source = g_child_watch_add (self->pid, on_child_ended, self);
-  self->timer = g_timeout_add_seconds (READY_SECONDS, on_late, self);
+  banger_timer_set (&self->timer, READY_MSEC, on_late, self);
   self->watch = banger_watch_new (self->passt, on_answer, self);
   banger_watch_want (self->watch, G_IO_IN);
   return self;
@@ -217,7 +214,7 @@ void
 banger_network_free (BangerNetworkLink *self)
 {
   g_clear_handle_id (&self->child_source, g_source_remove);
-  g_clear_handle_id (&self->timer, g_source_remove);
+  banger_timer_clear (&self->timer);
   g_clear_pointer (&self->watch, banger_watch_free);
   g_clear_pointer (&self->frames, banger_frames_free);
   banger_clear_fd (&self->passt);

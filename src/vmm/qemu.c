@@ -9,6 +9,7 @@
 #include "probe.h"
 #include "qemu-args.h"
 #include "qmp-commands.h"
+#include "timer.h"
 #include "transport.h"
 #include "watch.h"
 
@@ -37,7 +38,7 @@ typedef struct {
   BangerQemuFacts facts;
   GPid pid;
   guint child_source;
-  guint start_source; /* until the CPUs run */
+  BangerTimer start; /* until the CPUs run */
   BangerQmp *qmp;
   BangerVsock *vsock; /* one of these two */
   BangerMuxLine *line;
@@ -147,18 +148,16 @@ fail (Qemu *self, const GError *error)
     kill (self->pid, SIGKILL);
 }
 
-static gboolean
+static void
 on_start_timeout (gpointer data)
 {
   Qemu *self = data;
   g_autoptr (GError) error = NULL;
 
-  self->start_source = 0;
   banger_set_error (&error, BANGER_ERROR_TIMEOUT, "vmm", "it does not answer",
                     "the host may be short of memory or have slow disks: banger doctor",
                     "vm '%s': QEMU did not start within %u s", self->machine->name, START_SECONDS);
   fail (self, error);
-  return G_SOURCE_REMOVE;
 }
 
 static void
@@ -166,7 +165,7 @@ on_continued (gpointer data, JsonObject *line, const GError *error)
 {
   Qemu *self = data;
 
-  g_clear_handle_id (&self->start_source, g_source_remove);
+  banger_timer_clear (&self->start);
   if (error != NULL)
     fail (self, error);
   else
@@ -258,7 +257,7 @@ on_child_ended (GPid pid, int status, gpointer data)
 
   self->child_source = 0;
   self->pid = 0;
-  g_clear_handle_id (&self->start_source, g_source_remove);
+  banger_timer_clear (&self->start);
   /* Its last words may lie in the sockets still. */
   while (read_serial (self))
     ;
@@ -366,7 +365,7 @@ qemu_free (BangerDriver *driver)
   Qemu *self = (Qemu *)driver;
 
   g_clear_handle_id (&self->child_source, g_source_remove);
-  g_clear_handle_id (&self->start_source, g_source_remove);
+  banger_timer_clear (&self->start);
   g_clear_pointer (&self->qmp, banger_qmp_free);
   g_clear_pointer (&self->vsock, banger_vsock_free);
   g_clear_pointer (&self->line, banger_mux_line_free);
@@ -409,7 +408,7 @@ qemu_start (const BangerMachine *machine, const guint8 *key, const BangerDriverE
     return NULL;
   }
   self->child_source = g_child_watch_add (self->pid, on_child_ended, self);
-  self->start_source = g_timeout_add_seconds (START_SECONDS, on_start_timeout, self);
+  banger_timer_set (&self->start, START_SECONDS * 1000, on_start_timeout, self);
   return &self->parent;
 }
 
