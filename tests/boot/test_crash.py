@@ -46,14 +46,14 @@ KINDS = {
     "start": Kind("stopped", ["vm", "start", NAME], [
         Stage("-", "", "failed", "-"),
         Stage("admitted", "", "failed", "-")] + BOOT),
-    "stop": Kind("running", ["vm", "stop", NAME, "--timeout", "3"], [
+    "stop": Kind("running", ["vm", "stop", NAME, "--timeout", "1"], [
         Stage("-", "monitor vmm", "running", "stopped"),
         Stage("asking", "monitor vmm", "running", "stopped"),
         Stage("button", "monitor vmm", "stopped", "stopped"),
         Stage("ending", "monitor vmm", "stopped", "stopped"),
         Stage("killing", "monitor? vmm?", "stopped", "stopped"),
         Stage("released", "", "stopped", "-")]),
-    "restart": Kind("running", ["vm", "restart", NAME, "--timeout", "3"], [
+    "restart": Kind("running", ["vm", "restart", NAME, "--timeout", "1"], [
         Stage("-", "monitor vmm", "running", "running"),
         Stage("asking", "monitor vmm", "running", "running"),
         Stage("button", "monitor vmm", "stopped", "running"),
@@ -227,6 +227,8 @@ class CrashTest(BangerTest):
         self.wait_job_end(client)
         self.assertEqual(self.session.service_pid(), service)
         if word in there:
+            if stage.monitor == "failed":  # which is heard after the end of a job that was done
+                self.session.wait_for_state(NAME, "failed")
             self.check_after(stage.monitor)
 
     def kill_new_vmm(self, kind, stage):
