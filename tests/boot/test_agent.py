@@ -155,7 +155,7 @@ class AgentTest(VmTest):
     def test_rates(self):
         """Archives are not much slower than bytes that nobody looks at."""
         self.boot("rates", "tiny", "--work", "1G")
-        size = 192 * MIB
+        size = 96 * MIB
         self.ask("rates", "head -c %d /dev/urandom > /root/large" % size)
         seconds, counts = {}, {}
         self.send_port("rates", 9000, "/root/large")
