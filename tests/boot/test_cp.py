@@ -225,27 +225,6 @@ class CpTest(BangerTest):
         self.interrupt(process)
         self.guest("while [ -n \"$(find . -type f)\" ]; do sleep 0.1; done")
 
-    def test_rate(self):
-        """Copies at least at 0.7 of what the stream gives to who only passes bytes on."""
-        mib = 128
-        self.session.banger("exec", "one", "--", "/bin/dd", "if=/dev/urandom", "bs=1048576",
-                            "count=%d" % mib, "of=%s/big" % self.there,
-                            seconds=SECONDS["exec"])
-
-        def seconds(*command):
-            started = time.monotonic()
-            with open(os.devnull, "wb") as nowhere:
-                subprocess.run(command, env=self.session.env, stdout=nowhere, check=True,
-                               stdin=subprocess.DEVNULL, timeout=SECONDS["exec"] * 4)
-            return time.monotonic() - started
-
-        raw = min(seconds("banger", "exec", "one", "--", "/bin/cat", self.there + "/big")
-                  for _ in range(3))
-        copied = min(seconds("banger", "cp", "one:%s/big" % self.there, str(self.here / "big"))
-                     for _ in range(3))
-        print("# %d MiB: raw %.2f s, copied %.2f s" % (mib, raw, copied))
-        self.assertGreaterEqual(raw / copied, 0.7)
-
 
 if __name__ == "__main__":
     unittest.main()
