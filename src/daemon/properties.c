@@ -134,19 +134,31 @@ learn (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* The body of the answer, to be unreferenced. Without one GDBus gives it, and the next finds it
- * here. */
-static GVariant *
-find_answer (BangerProperties *self, const char *path, const char *interface)
+static void
+send_answer (GDBusConnection *connection, GDBusMessage *message, GVariant *body)
 {
+  g_autoptr (GDBusMessage) reply = g_dbus_message_new_method_reply (message);
+
+  g_dbus_message_set_body (reply, body);
+  g_dbus_connection_send_message (connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+/* FALSE if there is no answer here: then GDBus gives it, and the next is found here. What is sent
+ * is queued before on_notify() can go on, or the change would be announced before what it makes
+ * old; to queue it waits for nobody who wants our mutex. */
+static gboolean
+give_answer (BangerProperties *self, GDBusConnection *connection, GDBusMessage *message,
+             const char *interface)
+{
+  const char *path = g_dbus_message_get_path (message);
   Answer *answer = NULL;
-  GVariant *body = NULL;
-  gboolean ask = FALSE;
+  gboolean ask = FALSE, given = FALSE;
 
   g_mutex_lock (&self->mutex);
   answer = g_hash_table_lookup (self->answers, path);
-  if (answer != NULL && answer->body != NULL && g_str_equal (answer->interface, interface))
-    body = g_variant_ref (answer->body);
+  given = answer != NULL && answer->body != NULL && g_str_equal (answer->interface, interface);
+  if (given)
+    send_answer (connection, message, answer->body);
   ask = answer == NULL && g_str_has_prefix (interface, BANGER_BUS_NAME ".");
   if (ask)
     g_hash_table_insert (self->answers, g_strdup (path), answer_new (interface, NULL));
@@ -154,7 +166,7 @@ find_answer (BangerProperties *self, const char *path, const char *interface)
   if (ask)
     g_main_context_invoke_full (NULL, G_PRIORITY_DEFAULT, learn, watch_new (self, path, interface),
                                 watch_free);
-  return body;
+  return given;
 }
 
 /* The interface that it asks for, of a message that lives on; NULL if it is another call. */
@@ -180,17 +192,10 @@ on_message (GDBusConnection *connection, GDBusMessage *message, gboolean incomin
 {
   BangerProperties *self = data;
   g_autoptr (GVariant) interface = incoming ? get_all_interface (message) : NULL;
-  g_autoptr (GVariant) body = NULL;
-  g_autoptr (GDBusMessage) reply = NULL;
 
-  if (interface != NULL)
-    body = find_answer (self, g_dbus_message_get_path (message),
-                        g_variant_get_string (interface, NULL));
-  if (body == NULL)
+  if (interface == NULL
+      || !give_answer (self, connection, message, g_variant_get_string (interface, NULL)))
     return message;
-  reply = g_dbus_message_new_method_reply (message);
-  g_dbus_message_set_body (reply, body);
-  g_dbus_connection_send_message (connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
   g_object_unref (message);
   return NULL;
 }

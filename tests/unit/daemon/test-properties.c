@@ -6,6 +6,8 @@
 #include "bus-tools.h"
 #include "common/common.h"
 
+#include <string.h>
+
 #define PATH BANGER_ROOT_PATH "/vm/abc"
 
 typedef struct {
@@ -154,6 +156,100 @@ test_gone (Fixture *self, gconstpointer data)
   g_assert_nonnull (error);
 }
 
+/* How long a thread that is held up waits for one that may be waiting for it. */
+#define HELD_USEC (300 * G_TIME_SPAN_MILLISECOND)
+
+/* The one that is to send an answer, between finding and sending it. */
+static struct {
+  GMutex mutex;
+  GCond changed;
+  gboolean wanted;  /* an answer is to be held up */
+  gboolean holds;   /* it is */
+  gboolean flushed; /* what was changed meanwhile is announced */
+} held;
+
+gboolean __real_g_dbus_connection_send_message (GDBusConnection *connection, GDBusMessage *message,
+                                                GDBusSendMessageFlags flags,
+                                                volatile guint32 *serial, GError **error);
+gboolean __wrap_g_dbus_connection_send_message (GDBusConnection *connection, GDBusMessage *message,
+                                                GDBusSendMessageFlags flags,
+                                                volatile guint32 *serial, GError **error);
+
+/* In place of GDBus' own where properties.c calls it (the linker's --wrap). */
+gboolean
+__wrap_g_dbus_connection_send_message (GDBusConnection *connection, GDBusMessage *message,
+                                       GDBusSendMessageFlags flags, volatile guint32 *serial,
+                                       GError **error)
+{
+  gint64 until = g_get_monotonic_time () + HELD_USEC;
+
+  g_mutex_lock (&held.mutex);
+  held.holds = held.wanted;
+  g_cond_broadcast (&held.changed);
+  while (held.wanted && !held.flushed && g_cond_wait_until (&held.changed, &held.mutex, until))
+    ;
+  held.wanted = FALSE;
+  g_mutex_unlock (&held.mutex);
+  return __real_g_dbus_connection_send_message (connection, message, flags, serial, error);
+}
+
+static void
+on_seen_answer (GObject *source, GAsyncResult *result, gpointer data)
+{
+  GString *order = data;
+  g_autoptr (GVariant) answer
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, NULL);
+  g_autoptr (GVariant) values = NULL;
+  const char *state = NULL;
+
+  g_assert_nonnull (answer);
+  values = g_variant_get_child_value (answer, 0);
+  g_assert_true (g_variant_lookup (values, "State", "&s", &state));
+  g_string_append_printf (order, "answer %s\n", state);
+}
+
+static void
+on_seen_change (GDBusConnection *connection, const char *sender, const char *path,
+                const char *interface, const char *signal, GVariant *args, gpointer data)
+{
+  g_string_append (data, "change\n");
+}
+
+/* Nobody who was told of a change is given what was before it. */
+static void
+test_order (Fixture *self, gconstpointer data)
+{
+  g_autoptr (GString) order = g_string_new (NULL);
+  guint watch = 0;
+
+  for (guint i = 0; i < 3; i++)
+    assert_state (self, "stopped");
+  watch = g_dbus_connection_signal_subscribe (
+      self->client, NULL, "org.freedesktop.DBus.Properties", "PropertiesChanged", PATH, NULL,
+      G_DBUS_SIGNAL_FLAGS_NONE, on_seen_change, order, NULL);
+  /* The bus knows of it once it has answered the next call. */
+  assert_state (self, "stopped");
+  held.wanted = TRUE;
+  g_dbus_connection_call (self->client, g_dbus_connection_get_unique_name (self->service), PATH,
+                          "org.freedesktop.DBus.Properties", "GetAll",
+                          g_variant_new ("(s)", BANGER_IFACE_VM), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                          NULL, on_seen_answer, order);
+  g_mutex_lock (&held.mutex);
+  while (!held.holds)
+    g_cond_wait (&held.changed, &held.mutex);
+  g_mutex_unlock (&held.mutex);
+  banger_dbus_vm_set_state (self->vm, "running");
+  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (self->vm));
+  g_mutex_lock (&held.mutex);
+  held.flushed = TRUE;
+  g_cond_broadcast (&held.changed);
+  g_mutex_unlock (&held.mutex);
+  while (strstr (order->str, "answer") == NULL || strstr (order->str, "change") == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_dbus_connection_signal_unsubscribe (self->client, watch);
+  g_assert_cmpstr (order->str, ==, "answer stopped\nchange\n");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -164,7 +260,8 @@ main (int argc, char **argv)
   } tests[] = { { "/properties/change", test_change },
                 { "/properties/same", test_same },
                 { "/properties/others", test_others },
-                { "/properties/gone", test_gone } };
+                { "/properties/gone", test_gone },
+                { "/properties/order", test_order } };
 
   if (daemon == NULL) {
     g_print ("1..0 # SKIP dbus-daemon is not installed\n");
