@@ -90,6 +90,11 @@ banger_files_create (int dirfd, const char *name, GError **error)
 gboolean
 banger_files_rotate (int dirfd, const char *name, guint keep, GError **error)
 {
+  struct stat info = { 0 };
+
+  /* Nothing that is to be kept pushes nothing out. */
+  if (fstatat (dirfd, name, &info, AT_SYMLINK_NOFOLLOW) == 0 ? info.st_size == 0 : errno == ENOENT)
+    return TRUE;
   for (guint i = keep; i > 0; i--) {
     g_autofree char *from = i > 1 ? g_strdup_printf ("%s.%u", name, i - 1) : g_strdup (name);
     g_autofree char *to = g_strdup_printf ("%s.%u", name, i);

@@ -115,7 +115,19 @@ test_rotate (void)
     g_assert_cmpint (is_there (fd, "log.2"), ==, expected[boot][2]);
     g_assert_cmpint (is_there (fd, "log.3"), ==, expected[boot][3]);
   }
+  /* A start that wrote nothing pushes out no boot, whether or not it came to opening its log. */
+  for (guint failed = 0; failed < 3; failed++) {
+    banger_autofd int log = -1;
+
+    g_assert_true (banger_files_rotate (fd, "log", 2, &error));
+    g_assert_no_error (error);
+    g_assert_cmpint (is_there (fd, "log"), ==, failed > 1);
+    g_assert_true (is_there (fd, "log.1") && is_there (fd, "log.2"));
+    log = failed > 0 ? banger_files_create (fd, "log", &error) : -1;
+    g_assert_no_error (error);
+  }
   /* What stands in the way is said. */
+  write_file (fd, "log");
   g_assert_cmpint (unlinkat (fd, "log.1", 0), ==, 0);
   g_assert_cmpint (mkdirat (fd, "log.1", 0700), ==, 0);
   g_assert_false (banger_files_rotate (fd, "log", 1, &error));
