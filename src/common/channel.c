@@ -162,6 +162,16 @@ banger_channel_new (int fd)
   return self;
 }
 
+static void
+set_not_connected (const char *path, int errnum, GError **error)
+{
+  if (errnum == ENOENT || errnum == ECONNREFUSED)
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, g_strerror (errnum), NULL,
+                      "%s: nobody listens there", path);
+  else
+    banger_set_error_errno (error, errnum, NULL, "%s: cannot connect", path);
+}
+
 BangerChannel *
 banger_channel_connect (const char *path, GError **error)
 {
@@ -169,16 +179,20 @@ banger_channel_connect (const char *path, GError **error)
   g_autofree char *dirname = g_path_get_dirname (path);
   g_autofree char *basename = g_path_get_basename (path);
   struct sockaddr_un address = { .sun_family = AF_UNIX };
-  int length = 0;
+  int length = 0, errnum = 0;
 
   /* sun_path holds 108 bytes (unix(7)); going through the directory's descriptor lifts that. */
   dir = open (dirname, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  fd = socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  fd = dir >= 0 ? socket (AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0) : -1;
+  errnum = fd < 0 ? errno : 0;
   length = g_snprintf (address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir,
                        basename);
-  if (dir < 0 || fd < 0 || length >= (int)sizeof address.sun_path
-      || connect (fd, (struct sockaddr *)&address, sizeof address) < 0) {
-    banger_set_error_errno (error, errno, NULL, "%s: cannot connect", path);
+  if (errnum == 0 && length >= (int)sizeof address.sun_path)
+    errnum = ENAMETOOLONG;
+  if (errnum == 0 && connect (fd, (struct sockaddr *)&address, sizeof address) < 0)
+    errnum = errno;
+  if (errnum != 0) {
+    set_not_connected (path, errnum, error);
     return NULL;
   }
   return banger_channel_new (banger_steal_fd (&fd));

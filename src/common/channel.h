@@ -43,7 +43,7 @@ typedef void (*BangerChannelFunc) (BangerChannel *channel, BangerMessage *messag
 
 /* Takes @fd, a connected SOCK_SEQPACKET socket. */
 BangerChannel *banger_channel_new (int fd);
-/* Connects to the socket at @path, of any length. */
+/* Connects to the socket at @path, of any length. NotFound if there is none, or nobody listens. */
 BangerChannel *banger_channel_connect (const char *path, GError **error);
 /* A connected pair: one end as a channel, the other as a descriptor for a child. */
 BangerChannel *banger_channel_pair (int *child_fd, GError **error);

@@ -22,7 +22,17 @@
 typedef struct {
   BangerService *service;
   guint pending;
+  GError *failure; /* of what the start fails for */
 } Reconcile;
+
+static void
+reconcile_free (gpointer data)
+{
+  Reconcile *reconcile = data;
+
+  g_clear_error (&reconcile->failure);
+  g_free (reconcile);
+}
 
 static gboolean
 remove_folder (BangerService *service, BangerObjectKind kind, const char *id, GError **error)
@@ -251,7 +261,9 @@ end_one (GTask *task)
 {
   Reconcile *reconcile = g_task_get_task_data (task);
 
-  if (--reconcile->pending == 0)
+  if (--reconcile->pending == 0 && reconcile->failure != NULL)
+    g_task_return_error (task, g_steal_pointer (&reconcile->failure));
+  else if (reconcile->pending == 0)
     g_task_return_boolean (task, TRUE);
   g_object_unref (task);
 }
@@ -411,16 +423,24 @@ on_slow (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-static void
-probe_vm (BangerVm *vm, GTask *task)
+/* FALSE where it cannot be told whether its monitor lives: a VM that runs must not be ended for
+ * want of a descriptor. */
+static gboolean
+probe_vm (BangerVm *vm, GTask *task, GError **error)
 {
   Reconcile *reconcile = g_task_get_task_data (task);
-  BangerMonitor *monitor = banger_monitor_connect (vm->service, vm->record->id, NULL);
+  g_autoptr (GError) cause = NULL;
+  BangerMonitor *monitor = banger_monitor_connect (vm->service, vm->record->id, &cause);
   Probe *probe = NULL;
 
-  if (monitor == NULL) {
+  if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_NOT_FOUND)) {
     note_end (vm);
-    return;
+    return TRUE;
+  }
+  if (monitor == NULL) {
+    g_propagate_prefixed_error (error, g_steal_pointer (&cause),
+                                "vm '%s': its monitor cannot be reached: ", vm->record->name);
+    return FALSE;
   }
   probe = g_new0 (Probe, 1);
   probe->service = vm->service;
@@ -431,6 +451,7 @@ probe_vm (BangerVm *vm, GTask *task)
   banger_vm_attach (vm, monitor);
   banger_channel_call_async (banger_monitor_channel (monitor), "hello", NULL, NULL, 0, NULL,
                              on_hello, probe);
+  return TRUE;
 }
 
 static gboolean
@@ -455,7 +476,7 @@ banger_reconcile_async (BangerService *service, GAsyncReadyCallback callback, gp
 
   reconcile->service = service;
   reconcile->pending = 1;
-  g_task_set_task_data (task, reconcile, g_free);
+  g_task_set_task_data (task, reconcile, reconcile_free);
   if (!load_all (service, &error)) {
     g_task_return_error (task, error);
     g_object_unref (task);
@@ -463,8 +484,8 @@ banger_reconcile_async (BangerService *service, GAsyncReadyCallback callback, gp
   }
   banger_service_announce_defaults (service);
   g_hash_table_iter_init (&iter, service->vms);
-  while (g_hash_table_iter_next (&iter, NULL, &vm))
-    probe_vm (vm, task);
+  while (g_hash_table_iter_next (&iter, NULL, &vm) && probe_vm (vm, task, &reconcile->failure))
+    ;
   end_one (task);
 }
 

@@ -133,6 +133,22 @@ class MonitorTest(VmCase):
             self.ended(self.alice, self.change(vm, changes), ["set", vm, "done"])
             self.assertEqual(looked.exists(), looks, changes)
 
+    def test_monitor_that_cannot_be_reached(self):
+        """That is no word of its end: no service begins that would end its VM for it."""
+        vm = self.started("'restart': <'always'>")
+        control = self.base / "runtime/vms" / vm.rsplit("/", 1)[1] / "control"
+        self.restart()
+        control.symlink_to(control)
+        answer = self.root.call(ROOT, "Manager.Check")
+        self.assertIsNotNone(answer.error)
+        log = (self.base / "bus.log").read_text(encoding="utf-8", errors="replace")
+        self.assertIn(": its monitor cannot be reached: %s: cannot connect" % control, log)
+        with sqlite3.connect(self.base / "state/state.db") as db:
+            self.assertEqual(db.execute("SELECT state FROM vms").fetchall(), [("running",)])
+        control.unlink()
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.assertNotEqual(self.property(vm, "NextStartAt"), "uint64 0")
+
     def test_undo_that_fails(self):
         """A create says what it failed for, and its VM can be deleted."""
         os.replace(self.base / "tests/lying-vmm", self.base / "libexec/banger-vmm")

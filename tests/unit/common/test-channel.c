@@ -287,7 +287,38 @@ test_long_path (void)
   g_assert_cmpint (banger_channel_peer_pid (channel), ==, 0);
   g_clear_object (&channel);
   channel = banger_channel_connect (path, &error);
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
+}
+
+static void
+assert_not_connected (const char *folder, const char *name, int code, const char *cause)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (banger_channel_connect (path, &error));
+  g_assert_error (error, BANGER_ERROR, code);
+  g_assert_cmpstr (banger_error_cause (error), ==, cause);
+}
+
+/* That nobody listens is told from what keeps us from those who do. */
+static void
+test_not_connected (void)
+{
+  g_autofree char *top = g_dir_make_tmp ("banger-test-XXXXXX", NULL);
+  g_autofree char *loop = g_build_filename (top, "loop", NULL);
+  g_autofree char *file = g_build_filename (top, "file", NULL);
+  g_autofree char *long_name = g_strnfill (120, 'x');
+
+  g_assert_cmpint (symlink ("loop", loop), ==, 0);
+  g_assert_true (g_file_set_contents (file, "", 0, NULL));
+  assert_not_connected (top, "none", BANGER_ERROR_NOT_FOUND, g_strerror (ENOENT));
+  assert_not_connected (top, "none/control", BANGER_ERROR_NOT_FOUND, g_strerror (ENOENT));
+  assert_not_connected (top, "file", BANGER_ERROR_NOT_FOUND, g_strerror (ECONNREFUSED));
+  assert_not_connected (top, "loop", BANGER_ERROR_FAILED, g_strerror (ELOOP));
+  assert_not_connected (top, "file/control", BANGER_ERROR_FAILED, g_strerror (ENOTDIR));
+  assert_not_connected (top, long_name, BANGER_ERROR_FAILED, g_strerror (ENAMETOOLONG));
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, top, NULL));
 }
 
 int
@@ -307,5 +338,6 @@ main (int argc, char **argv)
   g_test_add_func ("/channel/garbage-closes", test_garbage_closes);
   g_test_add_func ("/channel/receive-end", test_receive_end);
   g_test_add_func ("/channel/long-path", test_long_path);
+  g_test_add_func ("/channel/not-connected", test_not_connected);
   return g_test_run ();
 }
