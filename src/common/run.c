@@ -6,9 +6,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,21 +106,54 @@ banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
   return TRUE;
 }
 
-/* What the program writes until it closes its output; past OUTPUT_MAX it is read and dropped. */
+/* For poll(2), of a monotonic time; 0 is never. */
+static int
+remaining_ms (gint64 deadline)
+{
+  gint64 left = deadline - g_get_monotonic_time ();
+
+  return deadline == 0 ? -1 : (int)(MAX (left + 999, 0) / 1000);
+}
+
+/* FALSE if that was not so in time. */
+static gboolean
+wait_readable (int fd, gint64 deadline)
+{
+  struct pollfd input = { .fd = fd, .events = POLLIN };
+
+  /* Nor is one that always has something ever too late. */
+  return remaining_ms (deadline) != 0
+         && TEMP_FAILURE_RETRY (poll (&input, 1, remaining_ms (deadline))) > 0;
+}
+
+/* What the program writes until it closes its output; past OUTPUT_MAX it is read and dropped. NULL
+ * if it does not come to that in time. */
 static char *
-read_output (int fd)
+read_output (int fd, gint64 deadline)
 {
   g_autoptr (GString) text = g_string_new (NULL);
   char chunk[4096];
 
   for (;;) {
-    ssize_t n = TEMP_FAILURE_RETRY (read (fd, chunk, sizeof chunk));
+    ssize_t n = 0;
 
+    if (!wait_readable (fd, deadline))
+      return NULL;
+    n = TEMP_FAILURE_RETRY (read (fd, chunk, sizeof chunk));
     if (n <= 0)
       break;
     g_string_append_len (text, chunk, MIN ((gsize)n, OUTPUT_MAX - text->len));
   }
   return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* Without a pidfd it is taken to end, as it has closed its output. */
+static gboolean
+ends_in_time (GPid pid, gint64 deadline)
+{
+  banger_autofd int pidfd = deadline != 0 ? (int)syscall (SYS_pidfd_open, pid, 0) : -1;
+
+  return pidfd < 0 || wait_readable (pidfd, deadline);
 }
 
 gboolean
@@ -128,6 +163,8 @@ banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GEr
   g_autofree char *text = NULL;
   banger_autofd int read_end = -1, write_end = -1;
   BangerRunSpec with_output = *spec;
+  gint64 deadline = 0;
+  gboolean in_time = FALSE;
   int pipe_fds[2];
   GPid pid = 0;
 
@@ -146,8 +183,19 @@ banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GEr
   if (!banger_run_spawn (&with_output, &pid, error))
     return FALSE;
   banger_clear_fd (&write_end);
-  text = read_output (read_end);
+  if (spec->timeout_ms != 0)
+    deadline = g_get_monotonic_time () + spec->timeout_ms * (gint64)G_TIME_SPAN_MILLISECOND;
+  text = read_output (read_end, deadline);
+  in_time = text != NULL && ends_in_time (pid, deadline);
+  if (!in_time)
+    kill (spec->own_session ? -pid : pid, SIGKILL);
   TEMP_FAILURE_RETRY (waitpid (pid, wait_status, 0));
+  if (!in_time) {
+    banger_set_error (error, BANGER_ERROR_TIMEOUT, NULL, NULL, NULL,
+                      "%s took longer than %.1f s and was ended", spec->argv[0],
+                      spec->timeout_ms / 1000.0);
+    return FALSE;
+  }
   if (output != NULL)
     *output = g_steal_pointer (&text);
   return TRUE;

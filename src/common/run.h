@@ -18,13 +18,15 @@ typedef struct {
   gboolean die_with_us; /* SIGKILL when the calling thread ends: call from one that lives on */
   gboolean our_env;     /* all of our own environment instead: for what people see and steer */
   gboolean own_session; /* setsid: out of reach of our terminal's and session's signals */
+  guint timeout_ms;     /* of banger_run_wait(): how long it may take; 0: as long as it does */
 } BangerRunSpec;
 
 /* Starts a program; the caller watches and reaps @pid (g_child_watch_add). */
 gboolean banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error);
 
 /* Starts a program and waits for its end. @output (may be NULL) receives what it wrote to standard
- * output and error, at most 64 KiB. @wait_status as of waitpid(2). */
+ * output and error, at most 64 KiB. @wait_status as of waitpid(2). Timeout if it takes too long: it
+ * has been killed then, of one with a session of its own all that is in there. */
 gboolean
 banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error);
 

@@ -23,15 +23,48 @@ look (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 }
 
 static void
+forget_cancellable (GTask *task)
+{
+  GSource *cancelled = g_task_get_task_data (task);
+
+  if (cancelled != NULL)
+    g_source_destroy (cancelled);
+}
+
+static void
 on_looked (GObject *source, GAsyncResult *result, gpointer data)
 {
   BangerMode mode = (BangerMode)GPOINTER_TO_INT (data);
   g_autoptr (GPtrArray) tasks = g_steal_pointer (&waiting[mode]);
   g_autoptr (GVariant) findings = g_task_propagate_pointer (G_TASK (result), NULL);
 
-  for (guint i = 0; i < tasks->len; i++)
+  for (guint i = 0; i < tasks->len; i++) {
+    forget_cancellable (tasks->pdata[i]);
     g_task_return_pointer (tasks->pdata[i], g_variant_ref (findings),
                            (GDestroyNotify)g_variant_unref);
+  }
+}
+
+/* The look goes on without it. */
+static gboolean
+on_cancelled (GCancellable *cancellable, gpointer data)
+{
+  g_autoptr (GTask) task = g_object_ref (G_TASK (data));
+
+  for (guint mode = 0; mode < G_N_ELEMENTS (waiting); mode++) {
+    if (waiting[mode] != NULL && g_ptr_array_remove (waiting[mode], task))
+      g_task_return_error_if_cancelled (task);
+  }
+  return G_SOURCE_REMOVE;
+}
+
+static void
+watch_cancellable (GTask *task, GCancellable *cancellable)
+{
+  GSource *cancelled = g_cancellable_source_new (cancellable);
+
+  g_task_set_task_data (task, cancelled, (GDestroyNotify)g_source_unref);
+  g_task_attach_source (task, cancelled, G_SOURCE_FUNC (on_cancelled));
 }
 
 void
@@ -42,6 +75,8 @@ banger_doctor_check_async (BangerMode mode, GCancellable *cancellable, GAsyncRea
   g_autoptr (GTask) looking = NULL;
 
   g_task_set_source_tag (task, banger_doctor_check_async);
+  if (cancellable != NULL)
+    watch_cancellable (task, cancellable);
   if (waiting[mode] != NULL) {
     g_ptr_array_add (waiting[mode], g_steal_pointer (&task));
     return;

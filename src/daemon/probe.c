@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #define GROUP "probe"
+/* More than banger-vmm gives QEMU to say its version. */
+#define PROBE_MS 15000
 #define QEMU "qemu-system-x86_64"
 #define KVM_WHY "runs guests on the host's processor; without it they run about ten times slower"
 #define QEMU_WHY "runs the guests"
@@ -35,7 +37,8 @@ run_probe (const char *program, BangerMode mode, GError **error)
 {
   const char *const argv[]
       = { program, "--probe", mode == BANGER_MODE_SESSION ? "network" : NULL, NULL };
-  const BangerRunSpec spec = { .argv = argv };
+  /* What it runs is ended with it. */
+  const BangerRunSpec spec = { .argv = argv, .own_session = TRUE, .timeout_ms = PROBE_MS };
   g_autofree char *output = NULL;
   int status = 0;
 
@@ -203,6 +206,7 @@ add_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
 {
   g_autofree char *path = value_of (probe, "qemu");
   g_autofree char *installed = banger_run_find (QEMU);
+  g_autofree char *reason = value_of (probe, "qemu-reason");
   g_autofree char *found = NULL;
   g_autofree char *fix = NULL;
 
@@ -214,8 +218,9 @@ add_qemu (GVariantBuilder *findings, GKeyFile *probe, const char *failure)
     fix = banger_fix_install (QEMU);
     found = g_strdup ("not installed");
   } else {
-    found = g_strdup_printf ("%s cannot be used: %s", installed,
-                             failure != NULL ? failure : "banger-vmm refuses it");
+    if (reason == NULL)
+      reason = g_strdup (failure != NULL ? failure : "banger-vmm refuses it");
+    found = g_strdup_printf ("%s cannot be used: %s", installed, reason);
   }
   banger_finding_add (findings, "qemu", BANGER_FINDING_ERROR, found, QEMU_WHY, fix);
 }

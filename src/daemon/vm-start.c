@@ -342,7 +342,8 @@ on_settled (GObject *source, GAsyncResult *result, gpointer data)
   GError *error = NULL;
 
   if (banger_vm_disks_finish (result, &error))
-    banger_doctor_check_async (start->vm->service->mode, NULL, on_preflight, start);
+    banger_doctor_check_async (start->vm->service->mode, banger_job_cancellable (start->job),
+                               on_preflight, start);
   else
     fail (start, error);
 }

@@ -16,6 +16,8 @@
 
 #define MEASURE_NSEC (20 * 1000 * 1000)
 #define QEMU "qemu-system-x86_64"
+/* It takes some 30 ms; one that hangs is none. */
+#define QEMU_MS 10000
 #define QEMU_GREETING "QEMU emulator version "
 #define GROUP "probe"
 
@@ -108,19 +110,23 @@ add_capabilities (GKeyFile *file)
   g_key_file_set_string_list (file, GROUP, "qemu-capabilities", found, n);
 }
 
-/* Nothing is said of a QEMU that does not run. */
+/* Of a QEMU that does not run nothing is said but why. */
 static void
 add_qemu (GKeyFile *file)
 {
   g_autofree char *path = banger_run_find (QEMU);
   const char *argv[] = { path, "--version", NULL };
-  const BangerRunSpec spec = { .argv = argv, .die_with_us = TRUE };
+  const BangerRunSpec spec = { .argv = argv, .die_with_us = TRUE, .timeout_ms = QEMU_MS };
+  g_autoptr (GError) error = NULL;
   g_autofree char *output = NULL, *version = NULL;
   const char *text = NULL;
   int status = 0;
 
-  if (path == NULL || !banger_run_wait (&spec, &output, &status, NULL) || status != 0
-      || !g_str_has_prefix (output, QEMU_GREETING))
+  if (path == NULL)
+    return;
+  if (!banger_run_wait (&spec, &output, &status, &error))
+    g_key_file_set_string (file, GROUP, "qemu-reason", error->message);
+  if (error != NULL || status != 0 || !g_str_has_prefix (output, QEMU_GREETING))
     return;
   text = output + strlen (QEMU_GREETING);
   version = g_strndup (text, strspn (text, "0123456789."));

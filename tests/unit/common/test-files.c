@@ -185,6 +185,59 @@ test_run_own_session (void)
 }
 
 static void
+assert_too_long (const char *script, gboolean own_session)
+{
+  const char *const argv[] = { "sh", "-c", script, NULL };
+  BangerRunSpec spec = { .argv = argv, .own_session = own_session, .timeout_ms = 300 };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  g_assert_false (banger_run_wait (&spec, &output, &status, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_TIMEOUT);
+  g_assert_nonnull (strstr (error->message, "0.3 s"));
+  g_assert_null (output);
+  g_assert_true (WIFSIGNALED (status) && WTERMSIG (status) == SIGKILL);
+  g_assert_cmpint (waitpid (-1, NULL, WNOHANG), ==, -1); /* it was reaped */
+}
+
+/* One that says nothing, one that never ends to, one that has closed its output, and one whose
+ * child keeps it open: its session ends with it. */
+static void
+test_run_time_limit (void)
+{
+  banger_autofd int ours = -1, theirs = -1;
+  g_autofree char *script = NULL;
+  int ends[2];
+  char byte = 0;
+
+  assert_too_long ("exec sleep 600", FALSE);
+  assert_too_long ("exec yes", FALSE);
+  assert_too_long ("exec sleep 600 >&- 2>&-", FALSE);
+  g_assert_cmpint (pipe (ends), ==, 0);
+  ours = ends[0];
+  theirs = ends[1];
+  script = g_strdup_printf ("sleep 600 >/proc/%d/fd/%d & wait", (int)getpid (), theirs);
+  assert_too_long (script, TRUE);
+  banger_clear_fd (&theirs);
+  g_assert_cmpint (read (ours, &byte, 1), ==, 0);
+}
+
+/* Nobody is hurried who needs no more than it may. */
+static void
+test_run_in_time (void)
+{
+  const char *const argv[] = { "sh", "-c", "echo out; exec >&- 2>&-; exit 3", NULL };
+  BangerRunSpec spec = { .argv = argv, .timeout_ms = 60000 };
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  g_assert_true (banger_run_wait (&spec, &output, &status, NULL));
+  g_assert_cmpstr (output, ==, "out\n");
+  g_assert_cmpint (WEXITSTATUS (status), ==, 3);
+}
+
+static void
 test_program_path (void)
 {
   g_autofree char *path = NULL;
@@ -207,6 +260,8 @@ main (int argc, char **argv)
   g_test_add_func ("/run/descriptors", test_run_descriptors);
   g_test_add_func ("/run/missing", test_run_missing);
   g_test_add_func ("/run/own-session", test_run_own_session);
+  g_test_add_func ("/run/time-limit", test_run_time_limit);
+  g_test_add_func ("/run/in-time", test_run_in_time);
   g_test_add_func ("/paths/program-path", test_program_path);
   return g_test_run ();
 }

@@ -265,6 +265,59 @@ test_probe_that_fails (Fixture *fixture, gconstpointer data)
   expect_probe_failure ("guests are emulated");
 }
 
+/* How long a probe may take here, where not as long as ever. */
+static guint limit_ms;
+
+gboolean
+__real_banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error);
+gboolean
+__wrap_banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error);
+
+/* In place of the one that the probe calls (the linker's --wrap): nobody waits for its limit. */
+gboolean
+__wrap_banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error)
+{
+  BangerRunSpec ours = *spec;
+
+  g_assert_cmpuint (spec->timeout_ms, >, 0);
+  if (limit_ms > 0)
+    ours.timeout_ms = limit_ms;
+  return __real_banger_run_wait (&ours, output, wait_status, error);
+}
+
+/* A QEMU that never says its version, say: nobody waits for ever, and who cancels not even so long.
+ */
+static void
+test_probe_that_hangs (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GAsyncResult) cancelled = NULL, result = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GVariant) findings = NULL;
+  g_autofree char *installed = banger_run_find ("qemu-system-x86_64");
+  g_autoptr (GError) error = NULL;
+
+  limit_ms = 1500;
+  play (fixture, "sleep 600 & wait");
+  banger_doctor_check_async (BANGER_MODE_SESSION, cancellable, on_checked, &cancelled);
+  banger_doctor_check_async (BANGER_MODE_SESSION, NULL, on_checked, &result);
+  g_cancellable_cancel (cancellable);
+  while (cancelled == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_null (banger_doctor_check_finish (cancelled, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_null (result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  findings = banger_doctor_check_finish (result, NULL);
+  assert_text (findings, "kvm", "found", "took longer than 1.5 s");
+  assert_text (findings, "qemu", "status", "error");
+  limit_ms = 0;
+  play (fixture, "printf '[probe]\\naccelerator=tcg\\nqemu-reason=it hangs\\n'");
+  g_clear_pointer (&findings, g_variant_unref);
+  findings = check ();
+  assert_text (findings, "qemu", "found", installed != NULL ? "it hangs" : "not installed");
+}
+
 static void
 test_host (Fixture *fixture, gconstpointer data)
 {
@@ -383,6 +436,7 @@ main (int argc, char **argv)
   g_test_add ("/doctor/fleeting-probe", Fixture, NULL, set_up,
               test_fleeting_probe_is_not_remembered, tear_down);
   g_test_add ("/doctor/probe-fails", Fixture, NULL, set_up, test_probe_that_fails, tear_down);
+  g_test_add ("/doctor/probe-hangs", Fixture, NULL, set_up, test_probe_that_hangs, tear_down);
   g_test_add ("/doctor/host", Fixture, NULL, set_up, test_host, tear_down);
   g_test_add ("/doctor/system", Fixture, NULL, set_up, test_system_mode, tear_down);
   g_test_add ("/doctor/shared", Fixture, NULL, set_up, test_look_is_shared, tear_down);
