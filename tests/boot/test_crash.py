@@ -20,7 +20,8 @@ CREATE = ["vm", "create", NAME, "--image", "tiny", "--memory", "128M"]
 # begin only then; one with "?" is being ended and may be gone); what the VM is after bangerd, and
 # after the monitor or the VMM was killed there. With "-" nobody of the VM's is there to be killed.
 Stage = collections.namedtuple("Stage", "name programs service monitor")
-# A kind: what the VM is before, the command, and its stages.
+# A kind, and a word for how where there are several ways: what the VM is before, the command, and its
+# stages.
 Kind = collections.namedtuple("Kind", "before command stages")
 
 BOOT = [
@@ -70,6 +71,11 @@ KINDS = {
         Stage("checking", "", "stopped", "-"),
         Stage("growing", "worker", "stopped", "-"),
         Stage("applied", "", "stopped", "-")]),
+    "set, running": Kind("running", ["vm", "set", NAME, "disk=5G", "publish=18980:80"], [
+        Stage("-", "monitor vmm", "running", "failed"),
+        Stage("checking", "monitor vmm", "running", "failed"),
+        Stage("growing", "monitor vmm", "running", "failed"),
+        Stage("applied", "monitor vmm", "running", "failed")]),
     "kill": Kind("running", ["vm", "kill", NAME], [
         Stage("-", "monitor vmm", "running", "stopped"),
         Stage("ending", "monitor vmm", "running", "stopped"),
@@ -105,6 +111,11 @@ KINDS = {
 
 # What comes only where the VMM and its guest do not do what they are asked.
 DEAF = ("button", "ending", "killing")
+
+
+def job_of(kind):
+    return kind.split(",")[0]
+
 
 class CrashTest(BangerTest):
     session_class = FaultySession
@@ -150,7 +161,7 @@ class CrashTest(BangerTest):
     def begin(self, kind, verb, stage):
         """Starts the kind's command with the plan; returns the client and whom the plan befell."""
         self.prepare(kind, stage)
-        self.session.plan.set("%s %s %s" % (verb, kind, stage))
+        self.session.plan.set("%s %s %s" % (verb, job_of(kind), stage))
         client = self.session.popen(
             "banger", *[word() if callable(word) else word for word in KINDS[kind].command])
         self.addCleanup(client.stdout.close)
@@ -190,7 +201,8 @@ class CrashTest(BangerTest):
         # The next call starts bangerd anew, which answers once it has cleaned up.
         jobs = list(self.session.managed("Job").values())
         self.assertNotEqual(self.session.service_pid(), pid)
-        self.assertEqual([(job["Kind"], job["State"]) for job in jobs], [(kind, "interrupted")])
+        self.assertEqual([(job["Kind"], job["State"]) for job in jobs],
+                         [(job_of(kind), "interrupted")])
         self.assertEqual(jobs[0]["Stage"], stage.name.replace("-", ""))
         self.assertEqual(jobs[0]["Error"]["name"]["data"], BUS_NAME + ".Error.Interrupted")
         self.check_after(stage.service)
@@ -206,7 +218,7 @@ class CrashTest(BangerTest):
         self.session.plan.set()
         self.session.kill(pid)
         self.wait_job_end(client)
-        job, = (job for job in self.session.managed("Job").values() if job["Kind"] == kind)
+        job, = (job for job in self.session.managed("Job").values() if job["Kind"] == job_of(kind))
         self.assertEqual((job["State"], job["Stage"]), ("failed", stage.name))
         self.assertIn("signal 9", job["Error"]["cause"]["data"])
         self.check_after(KINDS[kind].before)
@@ -263,8 +275,9 @@ class CrashTest(BangerTest):
 
     def test_every_stage_has_its_case(self):
         listed = self.session.stages()
-        self.assertEqual({kind: [s.name for s in KINDS[kind].stages if s.name != "-"]
-                          for kind in KINDS}, listed)
+        self.assertEqual({job_of(kind) for kind in KINDS}, set(listed))
+        for kind, (_, _, stages) in KINDS.items():
+            self.assertEqual([s.name for s in stages if s.name != "-"], listed[job_of(kind)], kind)
 
     def test_service_create(self):
         self.service_killed("create")
@@ -279,7 +292,7 @@ class CrashTest(BangerTest):
         self.service_killed("restart")
 
     def test_service_set(self):
-        self.service_killed("pause", "resume", "set")
+        self.service_killed("pause", "resume", "set", "set, running")
 
     def test_service_delete(self):
         self.service_killed("delete", "delete-image", "delete-kernel")
