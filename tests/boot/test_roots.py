@@ -13,6 +13,7 @@ import fixtures
 from disks import MIB, PATH, Disks, allocated
 from harness import ROOT_PATH, SECONDS, Banger, BangerTest
 
+FIND_WORK = "disk=/dev/$(grep -lx work /sys/block/vd*/serial | cut -d/ -f4)"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI test"
 
 
@@ -109,6 +110,23 @@ class RootsTest(Disks, BangerTest):
         # A start in the middle of it waits for it to be over.
         self.start("trims")
         self.assertEqual(self.sh("trims", "cat /root/kept"), "kept\n")
+
+    def test_work_disk_of_another_format(self):
+        """What the guest put in the place of our file system stays, whatever was cut short, and it
+        boots on: without a work disk, which it says."""
+        path = self.create("foreign", "overlay", "--work", "64M")
+        self.sh("foreign", "cd / && umount /root && echo kept > /kept && %s &&"
+                           " dd if=/dev/zero of=$disk bs=1M count=1 &&"
+                           " dd if=/kept of=$disk bs=1M seek=20 conv=sync && sync" % FIND_WORK)
+        self.stop("foreign")
+        (self.folder(path) / "changing").touch()
+        self.start("foreign")
+        self.assertEqual(self.session.property(path, "VM", "Health"), "degraded")
+        health = self.session.call(path, "VM.GetHealth", "a{sv}", "0")[0]
+        self.assertEqual(health["problems"]["data"], ["work-disk"])
+        self.assertEqual(self.sh("foreign", "%s && dd if=$disk bs=1M skip=20 count=1 | head -c 5"
+                                 % FIND_WORK), "kept\n")
+        self.assertFalse((self.folder(path) / "changing").exists())
 
 
 class SharedBlocksTest(Disks, BangerTest):
