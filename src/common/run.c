@@ -10,12 +10,17 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define OUTPUT_MAX 65536
 #define FIXED_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Before it was raised; not set where it was not. Written before there are threads. */
+static struct rlimit files_before;
+static gboolean files_raised;
 
 typedef struct {
   gboolean die_with_us;
@@ -29,6 +34,8 @@ set_up_child (gpointer data)
 {
   const ChildSetup *setup = data;
 
+  if (files_raised)
+    setrlimit (RLIMIT_NOFILE, &files_before);
   if (setup->own_session)
     setsid ();
   if (setup->die_with_us) {
@@ -36,6 +43,19 @@ set_up_child (gpointer data)
     if (getppid () != setup->parent)
       _exit (127);
   }
+}
+
+void
+banger_run_raise_files (void)
+{
+  struct rlimit raised;
+
+  if (getrlimit (RLIMIT_NOFILE, &files_before) < 0
+      || files_before.rlim_cur == files_before.rlim_max)
+    return;
+  raised = files_before;
+  raised.rlim_cur = raised.rlim_max;
+  files_raised = setrlimit (RLIMIT_NOFILE, &raised) == 0;
 }
 
 char *
@@ -97,8 +117,9 @@ banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
   argv[0] = g_steal_pointer (&path);
   if (!g_spawn_async_with_pipes_and_fds (
           NULL, (const char *const *)argv, (const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD,
-          setup.die_with_us || setup.own_session ? set_up_child : NULL, &setup, standard[0],
-          standard[1], standard[2], sources, targets, n, pid, NULL, NULL, NULL, &cause)) {
+          setup.die_with_us || setup.own_session || files_raised ? set_up_child : NULL, &setup,
+          standard[0], standard[1], standard[2], sources, targets, n, pid, NULL, NULL, NULL,
+          &cause)) {
     banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause->message, NULL, "cannot run %s",
                       argv[0]);
     return FALSE;

@@ -30,5 +30,9 @@ gboolean banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
 gboolean
 banger_run_wait (const BangerRunSpec *spec, char **output, int *wait_status, GError **error);
 
+/* Raises our soft limit of open descriptors to the hard one. Children get what it was before: one
+ * that uses select(2) must have none above 1023, and what it needs is its unit's to say. */
+void banger_run_raise_files (void);
+
 /* The full path of a program on the fixed PATH (/usr/local and /usr, sbin too), or NULL. */
 char *banger_run_find (const char *program);

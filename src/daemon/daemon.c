@@ -210,5 +210,9 @@ banger_daemon_run (int argc, char **argv)
     return EXIT_FAILURE;
   }
   mode = system ? BANGER_MODE_SYSTEM : BANGER_MODE_SESSION;
-  return check ? check_configuration (mode) : serve (mode);
+  if (check)
+    return check_configuration (mode);
+  /* A channel, pidfds and timers for each VM, and what clients bring: 1024 is soon too few. */
+  banger_run_raise_files ();
+  return serve (mode);
 }

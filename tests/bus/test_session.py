@@ -5,6 +5,7 @@ runs here; what needs a kernel is in tests/boot."""
 import io
 import os
 import re
+import resource
 import signal
 import sqlite3
 import sys
@@ -100,6 +101,16 @@ class SessionTest(unittest.TestCase):
                          "receiving mkfs writing seed checking stored".split())
         self.assertEqual(listed["create"],
                          "admitted disks kernel monitor vmm booting agent healthy".split())
+
+    def test_descriptors(self):
+        """It takes all that it may have, however little a login gives at first."""
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+        with Banger() as session:
+            session.call(ROOT_PATH, "Manager.GetCapacity", "a{sv}", "0")
+            text = Path("/proc/%d/limits" % session.service_pid()).read_text(encoding="utf-8")
+        self.assertRegex(text, r"\nMax open files +%d +%d " % (limits[1], limits[1]))
 
     # What it refuses
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -237,6 +238,25 @@ test_run_in_time (void)
   g_assert_cmpint (WEXITSTATUS (status), ==, 3);
 }
 
+/* Ours is raised, that of children is not. */
+static void
+test_run_raise_files (void)
+{
+  const char *const argv[] = { "sh", "-c", "ulimit -Sn; ulimit -Hn", NULL };
+  BangerRunSpec spec = { .argv = argv };
+  const struct rlimit low = { 200, 300 };
+  struct rlimit now;
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &low), ==, 0);
+  banger_run_raise_files ();
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &now), ==, 0);
+  g_assert_cmpint (now.rlim_cur, ==, 300);
+  g_assert_true (banger_run_wait (&spec, &output, &status, NULL));
+  g_assert_cmpstr (output, ==, "200\n300\n");
+}
+
 static void
 test_program_path (void)
 {
@@ -263,5 +283,6 @@ main (int argc, char **argv)
   g_test_add_func ("/run/time-limit", test_run_time_limit);
   g_test_add_func ("/run/in-time", test_run_in_time);
   g_test_add_func ("/paths/program-path", test_program_path);
+  g_test_add_func ("/run/raise-files", test_run_raise_files); /* for what is left of the process */
   return g_test_run ();
 }
