@@ -318,5 +318,26 @@ class SystemTest(unittest.TestCase):
         self.assertEqual(self.word(self.bob, image, "Image.Delete"), "NotAuthorizedCanObtain")
 
 
+class UnitTest(unittest.TestCase):
+    """What was installed for systemd: enabled, each service begins with what its VMs begin with."""
+
+    def test_enable(self):
+        base = Path(os.environ["PRIVBUS"])
+        for unit, folder, more, target in (
+                ("bangerd.service", "system", [], "multi-user.target"),
+                ("bangerd-session.service", "user", ["--global"], "default.target")):
+            with self.subTest(unit=unit):
+                installed, = (base / "stage").rglob("systemd/%s/%s" % (folder, unit))
+                units = base / "units" / "usr/lib/systemd" / folder
+                units.mkdir(parents=True, exist_ok=True)
+                shutil.copy(installed, units)
+                subprocess.run(["systemctl", "--root", base / "units", "--quiet", *more, "enable", unit],
+                               check=True, stdin=subprocess.DEVNULL)
+                links = [str(p.relative_to(base / "units/etc/systemd" / folder))
+                         for p in (base / "units/etc/systemd" / folder).rglob("*.service")]
+                self.assertEqual(links, ["%s.wants/%s" % (target, unit)])
+                self.assertIn("\nRestart=on-failure\n", installed.read_text(encoding="utf-8"))
+
+
 if __name__ == "__main__":
     unittest.main()
