@@ -22,8 +22,9 @@ banger_archive_copy_data (struct archive *from, struct archive *to, struct archi
 
     if (failed != NULL)
       *failed = result < ARCHIVE_WARN ? from : to;
+    /* libarchive writes a sparse file's map with the first byte, be it within a hole. */
     if (result == ARCHIVE_EOF)
-      return TRUE;
+      return done > 0 || archive_write_data (to, zeros, 1) >= 0;
     if (result < ARCHIVE_WARN)
       return FALSE;
     while (done < offset) {

@@ -508,6 +508,51 @@ test_pass_refuses (Fixture *f, gconstpointer data)
   }
 }
 
+/* An archive of a file that is all hole, of which a reader gets no data at all, and of another. */
+static void
+make_hole (GByteArray *to)
+{
+  g_autoptr (BangerArchiveWriter) made = writer (to);
+  g_autoptr (BangerArchiveEntry) entry = archive_entry_new ();
+
+  add (made, "dir x");
+  archive_entry_set_pathname (entry, "x/hole");
+  archive_entry_set_filetype (entry, AE_IFREG);
+  archive_entry_set_perm (entry, 0644);
+  archive_entry_set_size (entry, BIG);
+  archive_entry_sparse_add_entry (entry, BIG, 0);
+  g_assert_cmpint (archive_write_header (made, entry), ==, ARCHIVE_OK);
+  g_assert_cmpint (archive_write_data (made, "", 1), ==, 1);
+  add (made, "file x/after text");
+  g_assert_cmpint (archive_write_close (made), ==, ARCHIVE_OK);
+}
+
+static void
+test_pass_hole (Fixture *f, gconstpointer data)
+{
+  BangerArchiveSpec spec = { .name = "x", .note = on_note, .data = f };
+  g_autoptr (GByteArray) to = g_byte_array_new ();
+  g_autoptr (BangerArchiveWriter) passed = writer (to);
+  g_autoptr (BangerArchiveReader) back = NULL, again = NULL;
+  g_autoptr (GError) error = NULL;
+  struct stat st;
+
+  make_hole (f->tar);
+  back = reader (f->tar);
+  g_assert_true (banger_archive_pass (back, passed, &spec, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (archive_write_close (passed), ==, ARCHIVE_OK);
+  g_assert_cmpuint (to->len, <, 64 * 1024);
+  again = reader (to);
+  g_assert_true (banger_archive_extract (again, &spec, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (f->notes->str, ==, "");
+  g_assert_cmpint (stat ("x/hole", &st), ==, 0);
+  g_assert_cmpint (st.st_size, ==, BIG);
+  g_assert_cmpint (st.st_blocks, ==, 0);
+  assert_text ("x/after", "text");
+}
+
 /* Files that cannot be read are told; the others are in the archive. */
 static void
 test_not_there (Fixture *f, gconstpointer data)
@@ -535,6 +580,7 @@ main (int argc, char **argv)
     { "/tarball/round-trip", test_round_trip },
     { "/tarball/single-file", test_single_file },
     { "/tarball/pass-refuses", test_pass_refuses },
+    { "/tarball/pass-hole", test_pass_hole },
     { "/tarball/not-there", test_not_there },
   };
 
