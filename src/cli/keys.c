@@ -70,7 +70,6 @@ banger_keys_own (GError **error)
   g_autofree char *folder = g_path_get_dirname (identity);
   g_autofree char *public_key = g_strconcat (identity, ".pub", NULL);
   banger_autofd int lock = -1;
-  char *text = NULL;
 
   if (g_mkdir_with_parents (folder, 0700) != 0) {
     banger_set_error_errno (error, errno, NULL, _ ("cannot make the folder '%s'"), folder);
@@ -84,17 +83,48 @@ banger_keys_own (GError **error)
   }
   if (!g_file_test (identity, G_FILE_TEST_EXISTS) && !make_pair (identity, error))
     return NULL;
-  if (!g_file_get_contents (public_key, &text, NULL, error))
-    *error = banger_error_adopt (*error);
-  return text;
+  return banger_read_file_at (AT_FDCWD, public_key, KEYS_MAX, NULL, error);
 }
 
-/* Takes each line of @text that is a key, unless it is there. */
-static guint
-add_lines (GString *keys, const char *text)
+/* "keytype base64 comment" at @line, after blanks. */
+static gboolean
+is_plain_key (const char *line)
+{
+  static const char *const types[] = { "ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-" };
+  const char *type = line + strspn (line, " \t"), *data = type + strcspn (type, " \t");
+  gboolean known = FALSE;
+  gsize length = 0;
+
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++)
+    known |= g_str_has_prefix (type, types[i]);
+  data += strspn (data, " \t");
+  length = strspn (data, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "+/=");
+  return known && length > 0 && (data[length] == '\0' || strchr (" \t", data[length]) != NULL);
+}
+
+/* A line of authorized_keys as sshd(8) describes it: options, which may hold blanks in quotes, may
+ * stand before the key. */
+static gboolean
+is_key (const char *line)
+{
+  gboolean quoted = FALSE;
+
+  if (is_plain_key (line))
+    return TRUE;
+  for (; *line != '\0' && (quoted || strchr (" \t", *line) == NULL); line++) {
+    if (*line == '\\' && line[1] == '"')
+      line++;
+    else if (*line == '"')
+      quoted = !quoted;
+  }
+  return is_plain_key (line);
+}
+
+/* Takes each line of @text that is a key, unless it is there. FALSE at one that is none. */
+static gboolean
+add_lines (GString *keys, const char *text, guint *n)
 {
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  guint n = 0;
 
   for (guint i = 0; lines[i] != NULL; i++) {
     const char *line = g_strstrip (lines[i]);
@@ -103,55 +133,58 @@ add_lines (GString *keys, const char *text)
 
     if (*line == '\0' || *line == '#')
       continue;
-    n++;
+    if (!is_key (line))
+      return FALSE;
+    ++*n;
     there = strstr (keys->str, whole);
     if (there == NULL || (there != keys->str && there[-1] != '\n'))
       g_string_append (keys, whole);
   }
-  return n;
+  return TRUE;
 }
 
 static gboolean
-check_text (const char *path, const char *text, gsize length, GError **error)
+set_no_keys (const char *shown, const char *cause, const char *hint, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, cause, hint,
+                    _ ("'%s' is no file of public keys"), shown);
+  return FALSE;
+}
+
+static gboolean
+add_text (GString *keys, const char *path, const char *text, gsize length, GError **error)
 {
   g_autofree char *shown = banger_text_escape (path, -1);
   g_autofree char *hint = g_strconcat (path, ".pub", NULL);
+  guint n = 0;
 
   if (strstr (text, "PRIVATE KEY-----") != NULL) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
                       _ ("'%s' is a private key: its public one is meant"), shown);
     return FALSE;
   }
-  if (length > KEYS_MAX || memchr (text, '\0', length) != NULL
-      || !g_utf8_validate (text, (gssize)length, NULL)) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                      _ ("'%s' is no file of public keys"), shown);
-    return FALSE;
-  }
-  return TRUE;
+  if (memchr (text, '\0', length) != NULL || !g_utf8_validate (text, (gssize)length, NULL))
+    return set_no_keys (shown, _ ("it is no text"), NULL, error);
+  if (!add_lines (keys, text, &n))
+    return set_no_keys (shown, _ ("a line of it is no public key"),
+                        _ ("~/.ssh/id_ed25519.pub, for example"), error);
+  return n > 0 || set_no_keys (shown, _ ("it holds no key"), NULL, error);
 }
 
 static gboolean
 add_file (GString *keys, const char *path, GError **error)
 {
-  g_autofree char *text = NULL, *shown = banger_text_escape (path, -1);
+  g_autofree char *shown = banger_text_escape (path, -1), *text = NULL;
   g_autoptr (GError) cause = NULL;
   gsize length = 0;
 
-  if (!g_file_get_contents (path, &text, &length, &cause)) {
-    banger_set_error (error,
-                      g_error_matches (cause, G_FILE_ERROR, G_FILE_ERROR_NOENT)
-                          ? BANGER_ERROR_NOT_FOUND
-                          : BANGER_ERROR_FAILED,
-                      NULL, cause->message, NULL, _ ("cannot read the key '%s'"), shown);
-    return FALSE;
-  }
-  if (!check_text (path, text, length, error))
-    return FALSE;
-  if (add_lines (keys, text) > 0)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                    _ ("'%s' is no file of public keys"), shown);
+  text = banger_read_file_at (AT_FDCWD, path, KEYS_MAX, &length, &cause);
+  if (text != NULL)
+    return add_text (keys, path, text, length, error);
+  banger_set_error (error, cause->code, NULL,
+                    banger_error_cause (cause) != NULL ? banger_error_cause (cause)
+                                                       : cause->message,
+                    NULL, _ ("cannot read the key '%s'"), shown);
   return FALSE;
 }
 
@@ -221,9 +254,10 @@ banger_keys_collect (const char *const *files, GError **error)
   GString *keys = g_string_new (NULL);
   g_autoptr (GError) cause = NULL;
   g_autofree char *own = banger_keys_own (&cause);
+  guint n = 0;
 
   if (own != NULL)
-    add_lines (keys, own);
+    add_lines (keys, own, &n);
   else
     g_printerr ("%s %s\n", _ ("note:"), cause->message);
   add_users (keys);

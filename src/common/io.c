@@ -53,8 +53,10 @@ banger_write_all (int fd, const void *data, gsize length, GError **error)
 char *
 banger_read_file_at (int dirfd, const char *name, gsize limit, gsize *length, GError **error)
 {
-  banger_autofd int fd = openat (dirfd, name, O_RDONLY | O_CLOEXEC);
+  /* What somebody named may be a pipe without a writer, or a device without an end. */
+  banger_autofd int fd = openat (dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  struct stat info;
 
   if (fd < 0) {
     int errnum = errno;
@@ -63,6 +65,11 @@ banger_read_file_at (int dirfd, const char *name, gsize limit, gsize *length, GE
       banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL, "%s: no such file", name);
     else
       banger_set_error_errno (error, errnum, NULL, "%s: cannot open", name);
+    return NULL;
+  }
+  if (fstat (fd, &info) < 0 || !S_ISREG (info.st_mode)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, "it is no regular file", NULL,
+                      "%s: cannot read", name);
     return NULL;
   }
   while (bytes->len <= limit) {
@@ -78,7 +85,7 @@ banger_read_file_at (int dirfd, const char *name, gsize limit, gsize *length, GE
     g_byte_array_append (bytes, (const guint8 *)chunk, n);
   }
   if (bytes->len > limit) {
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                       "%s: larger than %" G_GSIZE_FORMAT " bytes", name, limit);
     return NULL;
   }

@@ -14,7 +14,8 @@ int banger_steal_fd (int *fd);
 
 /* Writes all of @data, through short writes and EINTR. */
 gboolean banger_write_all (int fd, const void *data, gsize length, GError **error);
-/* Reads a whole file of at most @limit bytes; more is an error. The result is NUL-terminated. */
+/* Reads a whole file of at most @limit bytes; more, or what is no regular file, is an error. The
+ * result is NUL-terminated. */
 char *banger_read_file_at (int dirfd, const char *name, gsize limit, gsize *length, GError **error);
 /* Replaces @name by @data as one step that a crash cannot halve (temporary file, fsync, rename). */
 gboolean banger_replace_file_at (int dirfd, const char *name, const void *data, gsize length,

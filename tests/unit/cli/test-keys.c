@@ -5,6 +5,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char *home;
 
@@ -101,6 +102,10 @@ test_refused (void)
       = write_file ("id", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END\n");
   g_autofree char *nothing = write_file ("nothing", "# no key\n\n");
   g_autofree char *bytes = write_file ("bytes", "\377\376");
+  g_autofree char *pipe = g_build_filename (home, "pipe", NULL);
+  static const char *const lines[]
+      = { "root:x:0:0:root:/root:/bin/bash\n", "ssh-ed25519\n", "ssh-ed25519 not!base64\n",
+          "ssh-rsa AAAA\nwhat is this\n", "no-pty,command=\"ssh-rsa AAAA\" nothing\n" };
   g_autofree char *much = g_strnfill (40000, 'x'), *long_file = write_file ("long", much);
 
   assert_refused (private_key, BANGER_ERROR_INVALID_ARGUMENT);
@@ -108,6 +113,30 @@ test_refused (void)
   assert_refused (bytes, BANGER_ERROR_INVALID_ARGUMENT);
   assert_refused (long_file, BANGER_ERROR_INVALID_ARGUMENT);
   assert_refused ("/nowhere/key.pub", BANGER_ERROR_NOT_FOUND);
+  /* Without an end, and without a writer. */
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  assert_refused ("/dev/zero", BANGER_ERROR_INVALID_ARGUMENT);
+  assert_refused (pipe, BANGER_ERROR_INVALID_ARGUMENT);
+  for (guint i = 0; i < G_N_ELEMENTS (lines); i++) {
+    g_autofree char *path = write_file ("line", lines[i]);
+
+    assert_refused (path, BANGER_ERROR_INVALID_ARGUMENT);
+  }
+}
+
+/* As sshd(8) has them in authorized_keys. */
+static void
+test_options (void)
+{
+  static const char text[] = "command=\"echo \\\"ssh-rsa\\\" x\",no-pty ssh-rsa AAAA= me\n"
+                             "restrict sk-ssh-ed25519@openssh.com BBBB\n";
+  g_autofree char *path = write_file ("options", text);
+  const char *files[] = { path, NULL };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *keys = banger_keys_read (files, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (keys, ==, text);
 }
 
 /* The user's public keys in the order of their names, then the files; private ones never. */
@@ -116,7 +145,8 @@ test_collect (void)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *rsa G_GNUC_UNUSED = write_file (".ssh/id_rsa.pub", "ssh-rsa RRRR\n");
-  g_autofree char *ecdsa G_GNUC_UNUSED = write_file (".ssh/id_ecdsa.pub", "ecdsa EEEE\n");
+  g_autofree char *ecdsa G_GNUC_UNUSED
+      = write_file (".ssh/id_ecdsa.pub", "ecdsa-sha2-nistp256 EEEE\n");
   g_autofree char *private_key G_GNUC_UNUSED = write_file (".ssh/id_rsa", "secret\n");
   g_autofree char *other G_GNUC_UNUSED = write_file (".ssh/known_hosts.pub", "other\n");
   g_autofree char *file = write_file ("file.pub", "ssh-rsa FFFF\nssh-rsa RRRR\n");
@@ -124,7 +154,7 @@ test_collect (void)
   g_autofree char *keys = banger_keys_collect (files, &error);
 
   g_assert_no_error (error);
-  g_assert_true (g_str_has_suffix (keys, "ecdsa EEEE\nssh-rsa RRRR\nssh-rsa FFFF\n"));
+  g_assert_true (g_str_has_suffix (keys, "ecdsa-sha2-nistp256 EEEE\nssh-rsa RRRR\nssh-rsa FFFF\n"));
   g_assert_null (strstr (keys, "secret"));
   g_assert_null (strstr (keys, "other"));
 }
@@ -146,6 +176,7 @@ main (int argc, char **argv)
   g_test_add_func ("/keys/half-made", test_half_made);
   g_test_add_func ("/keys/read", test_read);
   g_test_add_func ("/keys/refused", test_refused);
+  g_test_add_func ("/keys/options", test_options);
   g_test_add_func ("/keys/collect", test_collect);
   status = g_test_run ();
   g_autofree char *command = g_strdup_printf ("rm -rf '%s'", home);

@@ -86,7 +86,12 @@ test_replace_and_read (void)
   g_assert_cmpint (fstatat (dir, "f", &st, 0), ==, 0);
   g_assert_cmpint (st.st_mode & 0777, ==, 0600);
   g_assert_null (banger_read_file_at (dir, "f", 3, NULL, &error));
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  /* Nobody will ever write to it. */
+  g_assert_cmpint (mkfifoat (dir, "pipe", 0600), ==, 0);
+  g_assert_null (banger_read_file_at (dir, "pipe", 3, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
   g_clear_error (&error);
   g_assert_null (banger_read_file_at (dir, "none", 3, NULL, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
