@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MIB (1024ULL * 1024)
@@ -430,6 +431,27 @@ test_trim_mends_no_faults (void)
   g_assert_cmpuint (used_bytes (disk), >=, before);
 }
 
+/* A kill of e2fsck is told from a fault that it finds: only then may the disk be half written. */
+static void
+test_trim_killed (void)
+{
+  banger_autofd int disk = new_disk ("killed", 64 * MIB);
+  struct rlimit before, none;
+  g_autoptr (GError) error = NULL;
+  guint64 freed = 0;
+
+  guest_does (disk, "feature needs_recovery");
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &before), ==, 0);
+  none = (struct rlimit){ 0, before.rlim_max };
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &none), ==, 0); /* a write of its is SIGXFSZ */
+  g_assert_false (banger_disk_trim (disk, &freed, &error));
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &before), ==, 0);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INTERRUPTED);
+  g_clear_error (&error);
+  g_assert_true (banger_disk_trim (disk, &freed, &error));
+  g_assert_no_error (error);
+}
+
 /* ── What a guest puts in the place of its ext4 ──────────────────────────────────────────────── */
 
 #define FOREIGN_SIZE (512 * MIB) /* mkfs.xfs makes none that is much smaller */
@@ -625,6 +647,7 @@ main (int argc, char **argv)
   g_test_add_func ("/edit/trims", test_trims);
   g_test_add_func ("/edit/trim-checks-first", test_trim_checks_first);
   g_test_add_func ("/edit/trim-mends-no-faults", test_trim_mends_no_faults);
+  g_test_add_func ("/edit/trim-killed", test_trim_killed);
   g_test_add_data_func ("/edit/foreign/xfs", put_xfs, test_foreign);
   g_test_add_data_func ("/edit/foreign/small-blocks", put_small_blocks, test_foreign);
   g_test_add_data_func ("/edit/foreign/zeros", put_zeros, test_foreign);
