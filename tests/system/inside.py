@@ -2,11 +2,13 @@
 """banger as it is installed on a host with systemd, polkit, KVM and vhost-vsock. Runs as root in
 the host that machine.py boots; the users are its own."""
 
+import contextlib
 import json
 import os
 import pwd
 import re
 import signal
+import sqlite3
 import subprocess
 import unittest
 from pathlib import Path
@@ -265,6 +267,20 @@ class SystemTest(HostTest):
         os.kill(before, signal.SIGKILL)
         self.assertTrue(wait_for_end(before, SECONDS["command"]))
         self.assert_same_guest(running, before)
+
+    def test_32_starts_with_the_host(self):
+        """Enabled, it begins without a call, and starts what is to start after a boot."""
+        self.carol.banger("vm", "set", "t1", "--autostart")
+        self.carol.banger("vm", "stop", "t1", seconds=SECONDS["tiny"])
+        command("systemctl", "enable", "bangerd.service")
+        command("systemctl", "stop", "bangerd.service")
+        # Another boot, for all that it can know.
+        with contextlib.closing(sqlite3.connect("/var/lib/banger/state.db")) as db, db:
+            db.execute("DELETE FROM settings WHERE key = 'autostarted'")
+        command("systemctl", "start", "multi-user.target")
+        self.assertNotEqual(self.service(), 0)
+        self.carol.banger("vm", "wait", "t1", "--for", "healthy", seconds=SECONDS["tiny"])
+        self.assert_kvm_guest(self.carol, "t1")
 
     def test_40_root_may(self):
         self.root.banger("vm", "stop", "t1", seconds=SECONDS["tiny"])
