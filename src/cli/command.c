@@ -100,23 +100,63 @@ banger_command_words (const char *noun)
   return (GStrv)g_ptr_array_steal (words, NULL);
 }
 
+/* "banger vm ports" for the verb of a noun. NULL if no noun has it. */
+static char *
+suggest_noun (const char *verb)
+{
+  const BangerCommand *const *commands = banger_commands ();
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    if (commands[i]->noun != NULL && !commands[i]->hidden && strcmp (commands[i]->verb, verb) == 0)
+      return g_strdup_printf ("banger %s %s", commands[i]->noun, verb);
+  }
+  return NULL;
+}
+
+/* What somebody meant who wrote @word: a command below a noun, one that begins so, one near it. */
+static char *
+suggest (const char *noun, const char *word)
+{
+  g_auto (GStrv) known = banger_command_words (noun);
+  const char *const *words = (const char *const *)known;
+  g_auto (GStrv) begun = banger_text_begun (word, words);
+  g_autofree char *all = NULL;
+  char *hint = noun == NULL ? suggest_noun (word) : NULL;
+
+  if (hint == NULL)
+    hint = banger_text_suggest ((const char *const *)begun);
+  if (hint == NULL)
+    hint = banger_text_did_you_mean (word, words);
+  if (hint != NULL)
+    return hint;
+  if (noun == NULL)
+    return g_strdup ("banger help");
+  all = g_strjoinv (", ", known);
+  return g_strdup_printf (_ ("'%s' knows: %s"), noun, all);
+}
+
 static void
 set_unknown (GError **error, const char *noun, const char *word)
 {
-  g_auto (GStrv) known = banger_command_words (noun);
-  g_autofree char *hint = banger_text_did_you_mean (word, (const char *const *)known);
+  g_autofree char *hint = suggest (noun, word);
   g_autofree char *shown = banger_text_escape (word, -1);
-  g_autofree char *all = NULL;
 
-  if (hint == NULL && noun != NULL) {
-    all = g_strjoinv (", ", known);
-    hint = g_strdup_printf (_ ("'%s' knows: %s"), noun, all);
-  } else if (hint == NULL) {
-    hint = g_strdup ("banger help");
-  }
   banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint,
                     _ ("'%s%s%s' is not a command"), noun != NULL ? noun : "",
                     noun != NULL ? " " : "", shown);
+}
+
+/* The verb of @noun, which may have a shell's short word for it. */
+static const BangerCommand *
+find_verb (const char *noun, const char *word)
+{
+  const BangerCommand *command = find_pair (noun, word);
+
+  if (command == NULL && strcmp (word, "ls") == 0)
+    command = find_pair (noun, "list");
+  if (command == NULL && strcmp (word, "rm") == 0)
+    command = find_pair (noun, "delete");
+  return command;
 }
 
 const BangerCommand *
@@ -137,7 +177,7 @@ banger_command_find (const char *const *words, guint *used, GError **error)
     return NULL;
   }
   *used = 2;
-  command = words[1] != NULL ? find_pair (words[0], words[1]) : NULL;
+  command = words[1] != NULL ? find_verb (words[0], words[1]) : NULL;
   if (command == NULL)
     set_unknown (error, words[0], words[1] != NULL ? words[1] : "");
   return command;

@@ -161,6 +161,7 @@ banger_help_overview (void)
   append_commands (out, NULL);
   g_string_append_printf (out, "\n%s\n", _ ("Shorthands:"));
   append_shorthands (out);
+  g_string_append_printf (out, "  %s\n", _ ("After a noun, ls is list and rm is delete."));
   g_string_append_printf (out, "\n%s\n", _ ("Options of every command:"));
   append_options (out, banger_global_options ());
   g_string_append_printf (out, "\n%s\n", _ ("'banger help COMMAND' explains one; see banger(1)."));

@@ -174,6 +174,7 @@ banger_help_man (void)
   for (guint i = 0; shorthands[i].word != NULL; i++)
     g_string_append_printf (out, ".TP\n\\fBbanger %s\\fR\nis banger %s %s.\n", shorthands[i].word,
                             shorthands[i].noun, shorthands[i].verb);
+  g_string_append (out, ".PP\nAfter a noun, ls is list and rm is delete.\n");
   append_section (out, "SEVERAL OBJECTS", selection);
   append_section (out, "JSON", json_text);
   for (const BangerManJson *json = banger_help_man_json (); json->commands != NULL; json++) {
@@ -188,6 +189,7 @@ banger_help_man (void)
   append_section (out, "ENVIRONMENT", environment);
   append_section (out, "FILES", files);
   append_section (out, "SEE ALSO",
-                  "banger.conf(5), bangerd(8), banger-agent-protocol(7), polkit(8), busctl(1)");
+                  "banger.conf(5), org.banger.Banger1(5), banger-cookbook(7), "
+                  "banger-agent-protocol(7), bangerd(8), polkit(8), busctl(1)");
   return g_string_free (out, FALSE);
 }

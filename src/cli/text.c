@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NEAR_MAX 3
+#define SUGGESTED_MAX 4
 /* "ESC [" and as many digits and semicolons as a sensible colour has. */
 #define SGR_MAX 24
 
@@ -310,19 +311,45 @@ banger_text_near (const char *word, const char *const *known)
   return g_strv_builder_end (builder);
 }
 
+GStrv
+banger_text_begun (const char *word, const char *const *known)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  guint found = 0;
+
+  /* One letter begins too much to say anything. */
+  for (guint i = 0; strlen (word) > 1 && known[i] != NULL; i++) {
+    if (!g_str_has_prefix (known[i], word))
+      continue;
+    if (++found > SUGGESTED_MAX)
+      return g_new0 (char *, 1);
+    g_strv_builder_add (builder, known[i]);
+  }
+  return g_strv_builder_end (builder);
+}
+
+char *
+banger_text_suggest (const char *const *words)
+{
+  switch (g_strv_length ((GStrv)words)) {
+  case 0:
+    return NULL;
+  case 1:
+    return g_strdup_printf (_ ("did you mean '%s'?"), words[0]);
+  case 2:
+    return g_strdup_printf (_ ("did you mean '%s' or '%s'?"), words[0], words[1]);
+  case 3:
+    return g_strdup_printf (_ ("did you mean '%s', '%s' or '%s'?"), words[0], words[1], words[2]);
+  default:
+    return g_strdup_printf (_ ("did you mean '%s', '%s', '%s' or '%s'?"), words[0], words[1],
+                            words[2], words[3]);
+  }
+}
+
 char *
 banger_text_did_you_mean (const char *word, const char *const *known)
 {
   g_auto (GStrv) near = banger_text_near (word, known);
 
-  switch (g_strv_length (near)) {
-  case 0:
-    return NULL;
-  case 1:
-    return g_strdup_printf (_ ("did you mean '%s'?"), near[0]);
-  case 2:
-    return g_strdup_printf (_ ("did you mean '%s' or '%s'?"), near[0], near[1]);
-  default:
-    return g_strdup_printf (_ ("did you mean '%s', '%s' or '%s'?"), near[0], near[1], near[2]);
-  }
+  return banger_text_suggest ((const char *const *)near);
 }

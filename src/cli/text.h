@@ -35,5 +35,9 @@ char *banger_text_time_us (guint64 utc_usec); /* with six digits of fraction */
 guint banger_text_distance (const char *a, const char *b);
 /* Those of @known that @word may have meant, best first, at most three; empty if none. */
 GStrv banger_text_near (const char *word, const char *const *known);
-/* "did you mean 'a' or 'b'?", or NULL if none is near. */
+/* Those of @known that @word is the beginning of; empty if these are more than four. */
+GStrv banger_text_begun (const char *word, const char *const *known);
+/* "did you mean 'a' or 'b'?" of at most four words, NULL of none. */
+char *banger_text_suggest (const char *const *words);
+/* Likewise of those that are near, or NULL if none is. */
 char *banger_text_did_you_mean (const char *word, const char *const *known);

@@ -121,6 +121,14 @@ test_refused (void)
 {
   assert_refused ("vn list", "'vn' is not a command", "did you mean 'vm'?");
   assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list'?");
+  assert_refused ("ports web", "'ports' is not a command", "banger vm ports");
+  assert_refused ("show web", "'show' is not a command", "banger vm show");
+  assert_refused ("promote web", "'promote' is not a command", "banger image promote");
+  assert_refused ("cancel web", "'cancel' is not a command", "banger job cancel");
+  assert_refused ("vm st web", "'vm st' is not a command",
+                  "did you mean 'start', 'stop', 'status' or 'stats'?");
+  assert_refused ("vm sho web", "'vm sho' is not a command", "did you mean 'show'?");
+  assert_refused ("job rm x", "'job rm' is not a command", "'job' knows: list, show, cancel");
   assert_refused ("image frobnicate", "is not a command",
                   "'image' knows: import, list, show, delete, rename, share, unshare, promote");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");

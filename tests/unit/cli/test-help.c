@@ -71,6 +71,28 @@ test_shorthands (void)
 }
 
 static void
+test_short_verbs (void)
+{
+  static const struct {
+    const char *noun, *word, *verb;
+  } short_verbs[]
+      = { { "vm", "ls", "list" },      { "vm", "rm", "delete" },     { "image", "ls", "list" },
+          { "image", "rm", "delete" }, { "kernel", "rm", "delete" }, { "job", "ls", "list" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (short_verbs); i++) {
+    const char *words[] = { short_verbs[i].noun, short_verbs[i].word, NULL };
+    g_autoptr (GError) error = NULL;
+    guint used = 0;
+    const BangerCommand *command = banger_command_find (words, &used, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (used, ==, 2);
+    g_assert_cmpstr (command->noun, ==, short_verbs[i].noun);
+    g_assert_cmpstr (command->verb, ==, short_verbs[i].verb);
+  }
+}
+
+static void
 test_help (void)
 {
   const BangerCommand *const *commands = banger_commands ();
@@ -139,6 +161,8 @@ test_man (void)
   g_autofree char *man = banger_help_man ();
   g_autofree char *text = plain_roff (man);
 
+  assert_holds (text, "org.banger.Banger1(5)");
+  assert_holds (text, "banger-cookbook(7)");
   for (guint i = 0; commands[i] != NULL; i++) {
     g_autofree char *name = banger_command_name (commands[i]);
     g_autofree char *heading = g_strdup_printf ("\n.SS banger %s", name);
@@ -268,6 +292,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/help/table", test_table);
   g_test_add_func ("/help/shorthands", test_shorthands);
+  g_test_add_func ("/help/short-verbs", test_short_verbs);
   g_test_add_func ("/help/help", test_help);
   g_test_add_func ("/help/width", test_help_width);
   g_test_add_func ("/help/man", test_man);
