@@ -38,6 +38,8 @@ typedef struct {
   bool failed;
   char path[AGENT_TAR_PATH_MAX + 1]; /* in the archive */
   size_t length;
+  const char *named; /* what the user called the first component, of @path, ... */
+  int before;        /* ... and the length of what stands before it there */
   Name *names[1024];
   uint8_t small[SMALL];
   char xattr_names[XATTRS_SIZE];
@@ -58,10 +60,14 @@ agent_builtin_fault (const char *path, const char *why)
   dprintf (STDERR_FILENO, "%.*s: %s\n", (int)n, line, why);
 }
 
+/* Says it of the path as the user knows it. */
 static void
 fault (Pack *pack, const char *why)
 {
-  agent_builtin_fault (pack->path, why);
+  char path[PATH_MAX + sizeof pack->path];
+
+  snprintf (path, sizeof path, "%.*s%s", pack->before, pack->named, pack->path);
+  agent_builtin_fault (path, why);
   pack->failed = true;
 }
 
@@ -386,6 +392,8 @@ set_first_name (Pack *pack, const char *path)
   begin = end;
   while (begin > 0 && path[begin - 1] != '/')
     begin--;
+  pack->named = path;
+  pack->before = begin < PATH_MAX ? (int)begin : 0;
   if (end == begin || end - begin > NAME_MAX || strncmp (path + begin, "..", end - begin) == 0) {
     strcpy (pack->path, ".");
     pack->length = 1;

@@ -9,6 +9,7 @@
 
 #include "config.h"
 
+#include <errno.h>
 #include <glib/gi18n.h>
 #include <locale.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ static gboolean
 choose_bus (BangerArgs *args, const char *configured, gboolean *session, GError **error)
 {
   const char *word = g_getenv ("BANGER_BUS");
+  g_autofree char *shown = NULL;
 
   *session = banger_args_flag (args, "session");
   if (*session && banger_args_flag (args, "system")) {
@@ -64,8 +66,10 @@ choose_bus (BangerArgs *args, const char *configured, gboolean *session, GError 
   if (word != NULL && *word != '\0') {
     if (is_session (word, session))
       return TRUE;
+    shown = banger_text_escape (word, -1);
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
-                      "BANGER_BUS=session, BANGER_BUS=system", _ ("BANGER_BUS names no bus"));
+                      "BANGER_BUS=session, BANGER_BUS=system", _ ("BANGER_BUS: '%s' is no bus"),
+                      shown);
     return FALSE;
   }
   is_session (configured, session);
@@ -204,6 +208,22 @@ print_error (const GError *error, const char *note, BangerFormat format)
   }
 }
 
+/* What is not written is not done. */
+static int
+end_output (int status)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean flushed = fflush (stdout) == 0;
+  const char *cause = flushed ? NULL : g_strerror (errno);
+
+  if (flushed && !ferror (stdout))
+    return status;
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, cause, NULL,
+                    _ ("cannot write to standard output"));
+  banger_output_error (error);
+  return status != 0 ? status : BANGER_EXIT_FAILED;
+}
+
 int
 banger_cli_run (int argc, char **argv)
 {
@@ -229,9 +249,5 @@ banger_cli_run (int argc, char **argv)
       status = banger_output_status (error);
     print_error (error, note, format);
   }
-  if (fflush (stdout) != 0 || ferror (stdout)) {
-    g_printerr ("banger: %s\n", _ ("cannot write to standard output"));
-    return status != 0 ? status : BANGER_EXIT_FAILED;
-  }
-  return status;
+  return end_output (status);
 }

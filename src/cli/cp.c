@@ -284,6 +284,18 @@ set_nameless (const BangerCpPath *source, GError **error)
   return FALSE;
 }
 
+/* What the user called it, without slashes at its end. */
+static char *
+name_of (const BangerCpPath *source)
+{
+  char *name = g_strdup_printf ("%s:%s", source->vm, source->path);
+  gsize length = strlen (name);
+
+  while (length > 0 && name[length - 1] == '/')
+    name[--length] = '\0';
+  return name;
+}
+
 /* The guest's archive, into the current directory. */
 static gboolean
 extract_here (Guest *guest, const BangerArchiveSpec *spec, GError **error)
@@ -309,7 +321,9 @@ download (Copy *copy, const BangerCpPath *source, const BangerCpPath *target, gb
   g_auto (Guest) guest = { 0 };
   g_auto (Place) place = { 0 };
   g_autofree char *base = banger_cp_base (source->path);
-  BangerArchiveSpec spec = { .name = base, .keep = copy->keep, .note = on_note, .data = copy };
+  g_autofree char *from = name_of (source);
+  BangerArchiveSpec spec
+      = { .name = base, .from = from, .keep = copy->keep, .note = on_note, .data = copy };
   banger_autofd int here = open (".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   gboolean ok = FALSE;
 
@@ -362,7 +376,8 @@ between (Copy *copy, const BangerCpPath *source, const BangerCpPath *target, gbo
   g_auto (Guest) from = { 0 }, to = { 0 };
   g_auto (Place) place = { 0 };
   g_autofree char *base = banger_cp_base (source->path);
-  BangerArchiveSpec spec = { .name = base, .note = on_note, .data = copy };
+  g_autofree char *name = name_of (source);
+  BangerArchiveSpec spec = { .name = base, .from = name, .note = on_note, .data = copy };
 
   if (base == NULL)
     return set_nameless (source, error);
@@ -394,8 +409,11 @@ to_output (Copy *copy, const BangerCpPath *source, GError **error)
     return FALSE;
   while ((n = banger_exec_pipe_read (guest.pipe, &bytes, error)) > 0) {
     draw (&guest);
-    if (!banger_write_all (STDOUT_FILENO, bytes, (gsize)n, error))
+    if (!banger_write_all (STDOUT_FILENO, bytes, (gsize)n, NULL)) {
+      banger_set_error (error, BANGER_ERROR_FAILED, NULL, g_strerror (errno), NULL,
+                        _ ("cannot write to standard output"));
       return FALSE;
+    }
   }
   return n == 0 && guest_finish (&guest, error);
 }

@@ -155,7 +155,9 @@ take_frame (Relay *relay, BangerExecType type, const guint8 *payload, guint32 le
   if (type == BANGER_EXEC_STDOUT || type == BANGER_EXEC_STDERR) {
     if (!write_out (relay, relay->spec->ours[type == BANGER_EXEC_STDOUT ? 1 : 2], payload,
                     length)) {
-      banger_set_error_errno (&relay->error, errno, NULL, _ ("cannot write the command's output"));
+      /* It is not banger's own state that there is no room for. */
+      banger_set_error (&relay->error, BANGER_ERROR_FAILED, NULL, g_strerror (errno), NULL,
+                        _ ("cannot write the command's output"));
       relay->over = TRUE;
     }
   } else if (type == BANGER_EXEC_EXIT && length == sizeof status) {

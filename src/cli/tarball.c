@@ -68,12 +68,13 @@ add_entry (struct archive *disk, struct archive *to, BangerArchiveEntry *entry,
            struct archive_entry_linkresolver *links, const char *name, BangerArchiveNote note,
            gpointer data)
 {
+  g_autofree char *path = g_strdup (archive_entry_pathname (entry));
   struct archive_entry *linked = entry, *spare = NULL;
   struct archive *failed = NULL;
 
   archive_entry_set_pathname (entry, name);
   if (!is_carried (archive_entry_filetype (entry))) {
-    note (name, _ ("left out: it is no file, directory or link"), data);
+    note (path, _ ("left out: it is no file, directory or link"), data);
     return TRUE;
   }
   archive_entry_linkify (links, &linked, &spare);
@@ -82,7 +83,7 @@ add_entry (struct archive *disk, struct archive *to, BangerArchiveEntry *entry,
   if (archive_entry_size (linked) == 0 || banger_archive_copy_data (disk, to, &failed))
     return TRUE;
   if (failed == disk)
-    note (name, archive_error_string (disk), data);
+    note (path, archive_error_string (disk), data);
   return failed == disk;
 }
 
@@ -179,6 +180,18 @@ clean_entry (struct archive_entry *entry, const BangerArchiveSpec *spec, GError 
   return TRUE;
 }
 
+/* What the user knows as @name, of the archive. */
+static char *
+name_there (const BangerArchiveSpec *spec, const char *name)
+{
+  const char *rest = NULL;
+
+  while (g_str_has_prefix (name, "./"))
+    name += 2;
+  rest = strchr (name, '/');
+  return spec->from != NULL ? g_strconcat (spec->from, rest, NULL) : g_strdup (name);
+}
+
 /* The next entry with its names made clean; 0 at the end, -1 with an error. */
 static int
 next_entry (struct archive *from, const BangerArchiveSpec *spec, struct archive_entry **entry,
@@ -186,6 +199,7 @@ next_entry (struct archive *from, const BangerArchiveSpec *spec, struct archive_
 {
   for (;;) {
     int result = archive_read_next_header (from, entry);
+    g_autofree char *there = NULL, *shown = NULL;
 
     if (result == ARCHIVE_EOF)
       return 0;
@@ -193,12 +207,13 @@ next_entry (struct archive *from, const BangerArchiveSpec *spec, struct archive_
       set_unreadable (from, error);
       return -1;
     }
+    there = g_strdup (archive_entry_pathname (*entry));
     if (!clean_entry (*entry, spec, error))
       return -1;
     if (archive_entry_hardlink (*entry) != NULL || is_carried (archive_entry_filetype (*entry)))
       return 1;
-    spec->note (archive_entry_pathname (*entry), _ ("left out: it is no file, directory or link"),
-                spec->data);
+    shown = name_there (spec, there);
+    spec->note (shown, _ ("left out: it is no file, directory or link"), spec->data);
   }
 }
 

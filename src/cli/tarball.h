@@ -35,6 +35,7 @@ gboolean banger_archive_add_tree (struct archive *to, const char *path, const ch
 typedef struct {
   const char *name;   /* the only component that entries may begin with */
   const char *rename; /* to begin with instead; may be NULL */
+  const char *from;   /* what the user called it, which notes say; may be NULL */
   gboolean keep;      /* owners, and all bits of the modes */
   BangerArchiveNote note;
   gpointer data;

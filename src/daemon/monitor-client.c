@@ -108,11 +108,12 @@ default_message (BangerExitReason reason)
 static GError *
 make_failure (const char *name, BangerExitReason reason, const char *message, const char *cause)
 {
+  g_autofree char *hint = g_strdup_printf ("banger vm logs %s", name);
   GError *error = NULL;
 
   banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
-                    cause != NULL && *cause != '\0' ? cause : "see the console's last lines",
-                    "banger vm logs", "vm '%s': %s", name,
+                    cause != NULL && *cause != '\0' ? cause : "see the console's last lines", hint,
+                    "vm '%s': %s", name,
                     message != NULL && *message != '\0' ? message : default_message (reason));
   return error;
 }

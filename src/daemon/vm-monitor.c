@@ -119,18 +119,20 @@ end_waits (BangerVm *self)
 static GError *
 boot_error (BangerVm *self, const BangerEnd *end)
 {
-  const char *cause = "the guest switched itself off", *hint = "banger vm logs";
+  const char *cause = "the guest switched itself off", *command = "banger vm logs";
+  g_autofree char *hint = NULL;
   GError *error = NULL;
 
   if (self->end_wanted) {
     cause = "it was stopped";
-    hint = "banger vm start";
+    command = "banger vm start";
   } else if (end->failure != NULL) {
     return g_error_copy (end->failure);
   } else if (end->reason == BANGER_EXIT_REBOOT) {
     cause = "the guest rebooted itself";
-    hint = "it is started again: banger vm wait";
+    command = "it is started again: banger vm wait";
   }
+  hint = g_strdup_printf ("%s %s", command, self->record->name);
   if (banger_job_is_cancelled (self->booting))
     banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "vm '%s': was cancelled",
                       self->record->name);

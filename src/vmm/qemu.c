@@ -219,11 +219,12 @@ failure_of (Qemu *self, int status)
 static GError *
 panic_error (Qemu *self)
 {
+  g_autofree char *hint
+      = g_strdup_printf ("the console says why: banger vm logs %s", self->machine->name);
   GError *error = NULL;
 
-  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, "its kernel panicked",
-                    "the console says why: banger vm logs", "vm '%s': the guest has ended",
-                    self->machine->name);
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, "its kernel panicked", hint,
+                    "vm '%s': the guest has ended", self->machine->name);
   return error;
 }
 

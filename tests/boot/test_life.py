@@ -139,8 +139,9 @@ class LifeTest(BangerTest):
 
     def test_killed_monitor_takes_its_vmm_with_it(self):
         path = self.fail_by_killing("orphan", "banger-vmm")
-        self.assertEqual(self.ask("VM.GetFailureDetails", path)["message"],
-                         "vm 'orphan': its monitor ended without a word")
+        details = self.ask("VM.GetFailureDetails", path)
+        self.assertEqual(details["message"], "vm 'orphan': its monitor ended without a word")
+        self.assertEqual(details["hint"], "banger vm logs orphan")
         self.session.banger("vm", "start", "orphan", seconds=SECONDS["busybox"])
         self.assertEqual(len(self.session.processes("qemu", "banger-vmm")), 2)
         self.session.banger("vm", "delete", "--force", "orphan")

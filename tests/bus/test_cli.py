@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The command line against a real bangerd: statuses, JSON, progress, Ctrl-C, completion."""
 
+import errno
 import json
 import os
 import pty
@@ -79,6 +80,7 @@ class Statuses(CliTest):
         result = subprocess.run(["banger", "vm", "list"], env=env, check=False,
                                 capture_output=True, text=True)
         self.assertEqual(result.returncode, 2)
+        self.assertIn("BANGER_BUS: 'both'", result.stderr)
 
     def test_doctor(self):
         result = self.session.run("banger", "doctor", "--json")
@@ -133,8 +135,9 @@ class Statuses(CliTest):
     def test_closed_output(self):
         with open("/dev/full", "w") as full:
             result = subprocess.run(["banger", "help"], env=self.session.env, stdout=full,
-                                    stderr=subprocess.PIPE, check=False)
+                                    stderr=subprocess.PIPE, check=False, text=True)
         self.assertEqual(result.returncode, 1)
+        self.assertIn("cause: " + os.strerror(errno.ENOSPC), result.stderr)
 
     def test_reader_leaves(self):
         """As in "banger vm list | true": ended by the signal, without a word."""

@@ -303,6 +303,7 @@ class PlaceTest(Case):
         (self.top / "there").write_text("1")
         result = pack("missing", "there", cwd=self.top)
         self.assert_bad(result, "missing: No such file or directory\n")
+        self.assert_bad(pack("/no/such", cwd=self.top), "/no/such: No such file or directory\n")
         self.assert_good(unpack(self.out, result.stdout))
         self.assertEqual(os.listdir(self.out), ["there"])
 
@@ -321,7 +322,7 @@ class PlaceTest(Case):
         result = pack(tree, preexec_fn=without_rights)
         self.assert_bad(result)
         self.assertEqual(set(result.stderr.decode().splitlines()), {
-            "tree/%s: Permission denied" % name
+            "%s/%s: Permission denied" % (tree, name)
             for name in ("large", "large-again", "small", "small-again")})
         self.assert_good(unpack(self.out, result.stdout))
         self.assertEqual(os.listdir(self.out / "tree"), ["there"])

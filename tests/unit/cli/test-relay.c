@@ -5,6 +5,7 @@
 #include "common/common.h"
 #include "wire/exec.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <signal.h>
@@ -184,6 +185,32 @@ test_not_run (void)
   run_clear (&r);
 }
 
+/* Where our output goes there is no room: not banger's affair, and said without its hint. */
+static void
+test_full_output (void)
+{
+  g_autoptr (GByteArray) start = g_byte_array_new (), heard = g_byte_array_new ();
+  banger_autofd int in = banger_memfd_new ("in", "", 0, NULL);
+  banger_autofd int full = open ("/dev/full", O_WRONLY | O_CLOEXEC);
+  BangerRelaySpec spec = { .ours = { in, full, full } };
+  g_autoptr (GError) error = NULL;
+  BangerRelayEnd end = { 0 };
+  Agent agent = { .heard = heard, .script = "exit" };
+  GThread *thread = NULL;
+  int ends[2];
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  agent.fd = ends[1];
+  spec.fd = ends[0];
+  thread = g_thread_new ("agent", agent_thread, &agent);
+  g_assert_false (banger_relay_run (&spec, start, &end, &error));
+  g_thread_join (thread);
+  close (ends[0]);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_cmpstr (banger_error_cause (error), ==, g_strerror (ENOSPC));
+  g_assert_null (banger_error_hint (error));
+}
+
 /* The agent's word that a command goes on without us is an end, too. */
 static void
 test_started (void)
@@ -306,6 +333,7 @@ main (int argc, char **argv)
   g_test_add_func ("/relay/exit", test_exit);
   g_test_add_func ("/relay/much", test_much);
   g_test_add_func ("/relay/not-run", test_not_run);
+  g_test_add_func ("/relay/full-output", test_full_output);
   g_test_add_func ("/relay/started", test_started);
   g_test_add_func ("/relay/broken", test_broken);
   g_test_add_func ("/relay/terminal", test_terminal);

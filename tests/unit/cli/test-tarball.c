@@ -111,8 +111,9 @@ add (struct archive *tar, const char *line)
 static gboolean
 extract_as (Fixture *f, const char *const *lines, const char *rename, gboolean keep, GError **error)
 {
-  BangerArchiveSpec spec
-      = { .name = "x", .rename = rename, .keep = keep, .note = on_note, .data = f };
+  BangerArchiveSpec spec = {
+    .name = "x", .rename = rename, .from = "web:/srv/x", .keep = keep, .note = on_note, .data = f
+  };
   g_autoptr (BangerArchiveWriter) tar = writer (f->tar);
   g_autoptr (BangerArchiveReader) back = NULL;
 
@@ -320,9 +321,10 @@ test_left_out (Fixture *f, gconstpointer data)
       = { "dir x", "fifo x/fifo", "device x/disk", "file x/a one", NULL };
   g_autoptr (GError) error = NULL;
 
+  /* By the names that the user knows. */
   g_assert_true (extract (f, lines, NULL, &error));
-  g_assert_nonnull (strstr (f->notes->str, "x/fifo: left out"));
-  g_assert_nonnull (strstr (f->notes->str, "x/disk: left out"));
+  g_assert_nonnull (strstr (f->notes->str, "web:/srv/x/fifo: left out"));
+  g_assert_nonnull (strstr (f->notes->str, "web:/srv/x/disk: left out"));
   g_assert_cmpuint (count ("x"), ==, 1);
   assert_text ("x/a", "one");
 }
@@ -450,7 +452,7 @@ test_round_trip (Fixture *f, gconstpointer data)
 
   make_tree ();
   pack_tree (f, "tree/", "x");
-  g_assert_cmpstr (f->notes->str, ==, "x/fifo: left out: it is no file, directory or link\n");
+  g_assert_cmpstr (f->notes->str, ==, "tree/fifo: left out: it is no file, directory or link\n");
   /* Holes do not travel. */
   g_assert_cmpuint (f->tar->len, <, 2 * BIG);
   first_back = reader (f->tar);
