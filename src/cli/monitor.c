@@ -134,8 +134,9 @@ learn_name (Monitor *self, const char *path, GVariant *properties)
     g_hash_table_insert (self->names, g_strdup (path), g_strdup (name));
 }
 
+/* @is_news: nothing that is known is newer. */
 static void
-learn_names (Monitor *self, GVariant *objects)
+learn_names (Monitor *self, GVariant *objects, gboolean is_news)
 {
   for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
     g_autoptr (GPtrArray) list = banger_objects_select (objects, kinds[i].interface);
@@ -143,7 +144,8 @@ learn_names (Monitor *self, GVariant *objects)
     for (guint j = 0; j < list->len; j++) {
       BangerObject *object = g_ptr_array_index (list, j);
 
-      learn_name (self, object->path, object->properties);
+      if (is_news || !g_hash_table_contains (self->names, object->path))
+        learn_name (self, object->path, object->properties);
     }
   }
 }
@@ -320,7 +322,7 @@ on_objects (GObject *source, GAsyncResult *result, gpointer data)
   if (reply == NULL)
     return;
   objects = g_variant_get_child_value (reply, 0);
-  learn_names (data, objects);
+  learn_names (data, objects, TRUE);
 }
 
 static void
@@ -389,7 +391,8 @@ banger_host_monitor (BangerClient *client, BangerArgs *args, GError **error)
   subscribe (&self);
   objects = banger_client_objects (client, error);
   if (objects != NULL) {
-    learn_names (&self, objects);
+    /* Signals of what changed since the answer were dispatched before it is here. */
+    learn_names (&self, objects, FALSE);
     banger_client_catch_interrupts (client);
     /* From here on nothing is missed. */
     g_printerr ("%s\n", _ ("monitoring; Ctrl-C ends it"));

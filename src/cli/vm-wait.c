@@ -81,8 +81,10 @@ find_target (Wait *wait, const char *path)
   return NULL;
 }
 
+/* @is_news: a signal. An answer gives way to it: a signal of what changed since is dispatched
+ * before whoever waits for the answer has it. */
 static void
-merge (Target *target, GVariant *properties)
+merge (Target *target, GVariant *properties, gboolean is_news)
 {
   GVariantIter iter;
   const char *key = NULL;
@@ -90,7 +92,8 @@ merge (Target *target, GVariant *properties)
 
   g_variant_iter_init (&iter, properties);
   while (g_variant_iter_next (&iter, "{&sv}", &key, &value)) {
-    g_variant_dict_insert_value (&target->properties, key, value);
+    if (is_news || !g_variant_dict_contains (&target->properties, key))
+      g_variant_dict_insert_value (&target->properties, key, value);
     g_variant_unref (value);
   }
   target->is_stale = TRUE;
@@ -106,7 +109,7 @@ on_changed (GDBusConnection *bus, const char *sender, const char *path, const ch
   if (target == NULL || !g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(sa{sv}as)")))
     return;
   changed = g_variant_get_child_value (arguments, 1);
-  merge (target, changed);
+  merge (target, changed, TRUE);
 }
 
 static void
@@ -364,11 +367,10 @@ add_targets (Wait *wait, const char *const *names, GError **error)
     target->path = banger_client_find (wait->client, BANGER_OBJECT_VM, names[i], error);
     if (target->path == NULL)
       return FALSE;
-    /* Signals that come while this is asked tell what is newer, and are taken after it. */
     properties = banger_client_properties (wait->client, target->path, BANGER_IFACE_VM, error);
     if (properties == NULL)
       return FALSE;
-    merge (target, properties);
+    merge (target, properties, FALSE);
   }
   return TRUE;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takes the service's name on the session bus and has one VM that runs, of which no change is ever
- * told. What is asked of it is a line of output each. Its argument:
+ * Takes the service's name on the session bus and has one VM that runs, of which no change is told
+ * but where that is said. What is asked of it is a line of output each. Its argument:
  * away: the agent cannot be reached when it is first asked; then its stream breaks off; then it
  *       answers that the port is listened on;
  * gone: the VM is found, and is not there any more when anything else is asked;
  * busy: the agent has a command that says "up" and never ends;
+ * news: the VM is stopped, but runs right after that was told;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
  */
@@ -117,13 +118,29 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
   }
 }
 
+static gboolean
+tell_state (gpointer data)
+{
+  GVariantBuilder changed;
+
+  g_variant_builder_init (&changed, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&changed, "{sv}", "State", g_variant_new_string ("running"));
+  g_dbus_connection_emit_signal (data, NULL, VM, "org.freedesktop.DBus.Properties",
+                                 "PropertiesChanged",
+                                 g_variant_new ("(sa{sv}as)", IFACE "VM", &changed, NULL), NULL);
+  return G_SOURCE_REMOVE;
+}
+
 static GVariant *
 on_get (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
         const char *property, GError **error, gpointer data)
 {
   g_print ("%s\n", property);
-  return g_str_equal (property, "State") ? g_variant_new_string ("running")
-                                         : g_variant_new_boolean (TRUE);
+  if (!g_str_equal (property, "State"))
+    return g_variant_new_boolean (TRUE);
+  if (g_str_equal (mode, "news"))
+    g_idle_add_full (G_PRIORITY_HIGH, tell_state, bus, NULL);
+  return g_variant_new_string (g_str_equal (mode, "news") ? "stopped" : "running");
 }
 
 static void

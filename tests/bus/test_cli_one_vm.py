@@ -51,6 +51,13 @@ class OneVm(CliTest):
         self.assertEqual(self.asked(service),
                          ["FindVM", "State", "OpenAgent", "OpenAgent", "OpenAgent"])
 
+    def test_wait_takes_the_news(self):
+        """What changed right behind the answer is newer, however the two are dispatched."""
+        self.service("news")
+        for _ in range(200):
+            self.session.banger("vm", "wait", "a" * 12, "--for", "running", "--timeout",
+                                str(SECONDS["command"] // 2))
+
     def test_deleted_once_it_was_found(self):
         self.service("gone")
         for words in (["wait"], ["show"]):
