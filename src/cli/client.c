@@ -19,6 +19,7 @@ struct _BangerClient {
   char *owner;
   guint interrupts;
   guint signal_sources[2];
+  GCancellable *cancellable; /* of all calls; may be NULL */
 };
 
 BangerClient *
@@ -37,6 +38,7 @@ banger_client_free (BangerClient *client)
   for (guint i = 0; i < G_N_ELEMENTS (client->signal_sources); i++)
     g_clear_handle_id (&client->signal_sources[i], g_source_remove);
   g_clear_object (&client->bus);
+  g_clear_object (&client->cancellable);
   g_free (client->owner);
   g_free (client);
 }
@@ -209,6 +211,12 @@ banger_client_interrupts (BangerClient *client)
   return client->interrupts;
 }
 
+void
+banger_client_set_cancellable (BangerClient *client, GCancellable *cancellable)
+{
+  g_set_object (&client->cancellable, cancellable);
+}
+
 typedef struct {
   gboolean done;
   GVariant *reply;
@@ -236,14 +244,14 @@ on_grace_over (gpointer data)
 static void
 wait_for_reply (BangerClient *client, Call *call, GCancellable *cancellable)
 {
-  guint before = client->interrupts, grace = 0;
+  guint before = client->interrupts, grace = 0, patience = client->cancellable != NULL ? 0 : 1;
 
   while (!call->done) {
     g_main_context_iteration (NULL, TRUE);
     if (client->interrupts > before && grace == 0)
       grace = g_timeout_add_full (G_PRIORITY_DEFAULT, GRACE_MS, on_grace_over,
                                   g_object_ref (cancellable), g_object_unref);
-    if (client->interrupts > before + 1)
+    if (client->interrupts > before + patience)
       g_cancellable_cancel (cancellable);
   }
   if (grace != 0 && !g_cancellable_is_cancelled (cancellable))
@@ -256,7 +264,8 @@ banger_client_call (BangerClient *client, const char *path, const char *interfac
                     GUnixFDList **out_fds, GError **error)
 {
   g_autoptr (GVariant) held = args != NULL ? g_variant_ref_sink (args) : NULL;
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GCancellable) cancellable
+      = client->cancellable != NULL ? g_object_ref (client->cancellable) : g_cancellable_new ();
   g_autoptr (GUnixFDList) received = NULL;
   GDBusCallFlags flags = G_DBUS_CALL_FLAGS_NONE;
   Call call = { 0 };

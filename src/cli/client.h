@@ -50,6 +50,9 @@ char *banger_client_name_of (BangerClient *client, const char *path, const char 
 /* From now on SIGINT and SIGTERM are counted instead of ending the program. */
 void banger_client_catch_interrupts (BangerClient *client);
 guint banger_client_interrupts (BangerClient *client);
+/* Calls are given up once @cancellable is cancelled, and at the first interruption, which cancels
+ * it: for a command that begins nothing. */
+void banger_client_set_cancellable (BangerClient *client, GCancellable *cancellable);
 /* Counts one that came in another way; from the default main context. */
 void banger_client_interrupt (BangerClient *client);
 

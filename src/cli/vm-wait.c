@@ -39,6 +39,9 @@ typedef struct {
 
 typedef struct {
   BangerClient *client;
+  BangerArgs *args;
+  GCancellable *cancellable; /* what is asked when the time is over, or at Ctrl-C */
+  guint32 seconds;
   Condition condition;
   guint port;
   GPtrArray *targets;
@@ -137,7 +140,10 @@ on_owner_changed (GDBusConnection *bus, const char *sender, const char *path, co
 static gboolean
 on_timeout (gpointer data)
 {
-  ((Wait *)data)->timed_out = TRUE;
+  Wait *wait = data;
+
+  wait->timed_out = TRUE;
+  g_cancellable_cancel (wait->cancellable);
   return G_SOURCE_CONTINUE;
 }
 
@@ -199,6 +205,9 @@ ask_for_port (Wait *wait, Target *target, GError **error)
     target->http = banger_http_new (target->fd, method, "", on_answer, target);
     return TRUE;
   }
+  /* Whoever cancelled it ends the wait. */
+  if (g_cancellable_is_cancelled (wait->cancellable))
+    return TRUE;
   if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_GUEST_UNREACHABLE)
       || g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_WRONG_STATE)) {
     ask_again_later (target);
@@ -296,20 +305,38 @@ condition_word (BangerArgs *args)
   return word != NULL ? word : "healthy";
 }
 
-static gboolean
-set_timed_out (Target *target, BangerArgs *args, guint seconds, GError **error)
+static void
+set_timed_out (Wait *wait, Target *target, GError **error)
 {
-  g_autofree char *cause = g_strdup_printf (_ ("it is %s, its health %s"),
-                                            word_of (target, "State"), word_of (target, "Health"));
-  g_autofree char *hint = g_strdup_printf ("banger vm show %s", target->name);
+  const char *state = word_of (target, "State");
+  g_autofree char *hint = g_strdup_printf ("banger vm show %s", target->name), *cause = NULL;
 
+  /* The time may have been over before anything was told. */
+  if (*state != '\0')
+    cause = g_strdup_printf (_ ("it is %s, its health %s"), state, word_of (target, "Health"));
   banger_set_error (error, BANGER_ERROR_TIMEOUT, NULL, cause, hint, _ ("%s: not %s within %u s"),
-                    target->label, condition_word (args), seconds);
-  return FALSE;
+                    target->label, condition_word (wait->args), wait->seconds);
+}
+
+/* What ends the wait for @target, which is not there yet; FALSE without. */
+static gboolean
+set_over (Wait *wait, Target *target, GError **error)
+{
+  if (wait->timed_out)
+    set_timed_out (wait, target, error);
+  else if (banger_client_interrupts (wait->client) > 0)
+    banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, _ ("%s: interrupted"),
+                      target->label);
+  else if (wait->owner_lost)
+    banger_set_error (error, BANGER_ERROR_INTERRUPTED, BANGER_STAGE_CONNECT, NULL, NULL,
+                      _ ("%s: bangerd ended"), target->label);
+  else
+    return FALSE;
+  return TRUE;
 }
 
 static gboolean
-wait_for_all (Wait *wait, BangerArgs *args, guint seconds, GError **error)
+wait_for_all (Wait *wait, GError **error)
 {
   Target *open = NULL;
 
@@ -319,18 +346,8 @@ wait_for_all (Wait *wait, BangerArgs *args, guint seconds, GError **error)
     open = first_open (wait);
     if (open == NULL)
       return TRUE;
-    if (wait->timed_out)
-      return set_timed_out (open, args, seconds, error);
-    if (banger_client_interrupts (wait->client) > 0) {
-      banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, _ ("%s: interrupted"),
-                        open->label);
+    if (set_over (wait, open, error))
       return FALSE;
-    }
-    if (wait->owner_lost) {
-      banger_set_error (error, BANGER_ERROR_INTERRUPTED, BANGER_STAGE_CONNECT, NULL, NULL,
-                        _ ("%s: bangerd ended"), open->label);
-      return FALSE;
-    }
     g_main_context_iteration (NULL, TRUE);
   }
 }
@@ -357,6 +374,7 @@ add_targets (Wait *wait, const char *const *names, GError **error)
 {
   for (guint i = 0; names[i] != NULL; i++) {
     g_autoptr (GVariant) properties = NULL;
+    g_autoptr (GError) cause = NULL;
     Target *target = g_new0 (Target, 1);
 
     g_ptr_array_add (wait->targets, target);
@@ -364,12 +382,14 @@ add_targets (Wait *wait, const char *const *names, GError **error)
     target->fd = -1;
     target->name = g_strdup (names[i]);
     target->label = banger_label (BANGER_OBJECT_VM, names[i]);
-    target->path = banger_client_find (wait->client, BANGER_OBJECT_VM, names[i], error);
-    if (target->path == NULL)
+    target->path = banger_client_find (wait->client, BANGER_OBJECT_VM, names[i], &cause);
+    if (target->path != NULL)
+      properties = banger_client_properties (wait->client, target->path, BANGER_IFACE_VM, &cause);
+    if (properties == NULL) {
+      if (!set_over (wait, target, error))
+        g_propagate_error (error, g_steal_pointer (&cause));
       return FALSE;
-    properties = banger_client_properties (wait->client, target->path, BANGER_IFACE_VM, error);
-    if (properties == NULL)
-      return FALSE;
+    }
     merge (target, properties, FALSE);
   }
   return TRUE;
@@ -406,8 +426,8 @@ take_condition (Wait *wait, const char *word, GError **error)
 int
 banger_vm_wait (BangerClient *client, BangerArgs *args, GError **error)
 {
-  Wait wait = { .client = client };
-  guint32 seconds = 0;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  Wait wait = { .client = client, .args = args, .cancellable = cancellable };
   guint timer = 0;
 
   if (!take_condition (&wait, condition_word (args), error)
@@ -415,11 +435,12 @@ banger_vm_wait (BangerClient *client, BangerArgs *args, GError **error)
     return 0;
   wait.targets = g_ptr_array_new_with_free_func (target_free);
   banger_client_catch_interrupts (client);
+  banger_client_set_cancellable (client, cancellable);
   subscribe (&wait);
-  if (banger_args_count (args, "timeout", &seconds))
-    timer = g_timeout_add_seconds (seconds, on_timeout, &wait);
+  if (banger_args_count (args, "timeout", &wait.seconds))
+    timer = g_timeout_add_seconds (wait.seconds, on_timeout, &wait);
   if (add_targets (&wait, banger_args_words (args), error))
-    wait_for_all (&wait, args, seconds, error);
+    wait_for_all (&wait, error);
   g_clear_handle_id (&timer, g_source_remove);
   for (guint i = 0; i < G_N_ELEMENTS (wait.subscriptions); i++)
     g_dbus_connection_signal_unsubscribe (banger_client_bus (client), wait.subscriptions[i]);

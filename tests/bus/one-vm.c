@@ -7,6 +7,7 @@
  * gone: the VM is found, and is not there any more when anything else is asked;
  * busy: the agent has a command that says "up" and never ends;
  * news: the VM is stopped, but runs right after that was told;
+ * mute: whether the agent can be reached is never answered;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
  */
@@ -81,6 +82,8 @@ open_agent (GDBusMethodInvocation *call)
   guint8 header[BANGER_EXEC_HEADER_SIZE];
 
   asks++;
+  if (g_str_equal (mode, "mute"))
+    return;
   if (g_str_equal (mode, "busy")) {
     banger_exec_write_header (header, BANGER_EXEC_STDOUT, 3);
     g_byte_array_append (busy, (const guint8 *)frames, strlen (frames));

@@ -58,6 +58,24 @@ class OneVm(CliTest):
             self.session.banger("vm", "wait", "a" * 12, "--for", "running", "--timeout",
                                 str(SECONDS["command"] // 2))
 
+    def test_wait_is_over_while_it_asks(self):
+        """Neither --timeout nor Ctrl-C waits for an answer."""
+        service = self.service("mute")
+        said = self.session.banger("vm", "wait", "a" * 12, "--for", "port:80", "--timeout", "1",
+                                   seconds=SECONDS["command"] // 2, status=7).stderr
+        self.assertIn("vm '%s': not port:80 within 1 s" % ("a" * 12), said)
+        waiting = subprocess.Popen(["banger", "vm", "wait", "a" * 12, "--for", "port:80"],
+                                   env=self.session.env, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(waiting.stderr.close)
+        self.addCleanup(waiting.wait)
+        self.addCleanup(waiting.kill)
+        for _ in range(2):
+            while service.stdout.readline() != "OpenAgent\n":
+                self.assertIsNone(service.poll())
+        waiting.send_signal(signal.SIGINT)
+        self.assertEqual(waiting.wait(SECONDS["command"]), 9)
+        self.assertEqual(waiting.stderr.read(), "banger: vm '%s': interrupted\n" % ("a" * 12))
+
     def test_deleted_once_it_was_found(self):
         self.service("gone")
         for words in (["wait"], ["show"]):
