@@ -168,8 +168,10 @@ const BangerCommand banger_commands_stream[] = {
   { "vm", "wait", N_ ("NAME..."), 1, ANY, NAMES (VM), wait_options,
     N_ ("wait until VMs are healthy, or something else"),
     N_ ("Waits for all of them: until their guest runs, is healthy, is stopped, or has a program "
-        "listening on a port (ssh: 22). A VM that fails or is deleted meanwhile ends it with that "
-        "error, --timeout with exit status 7."),
+        "listening on a port (ssh: 22). A guest that is up but degraded is as good as a healthy "
+        "one, as for 'vm create' and 'vm start'; a line on standard error says that, and what its "
+        "problems are. A VM that fails or is deleted meanwhile ends the wait with that error, "
+        "--timeout with exit status 7."),
     .run = banger_vm_wait },
   { .verb = NULL },
 };

@@ -14,6 +14,7 @@
 #include <glib/gi18n.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define SSH_PORT 22
 #define RETRY_MS 1000
@@ -217,6 +218,45 @@ ask_for_port (Wait *wait, Target *target, GError **error)
   return FALSE;
 }
 
+/* Nothing makes a guest healthy again: to whoever waits it is as good as to who has started it, but
+ * is to be told of. Of another's VM we say no more: for that somebody would be asked to agree. */
+static void
+say_degraded (Wait *wait, Target *target)
+{
+  g_autoptr (GVariant) reply = NULL, health = NULL;
+  g_autofree const char **problems = NULL;
+  g_autofree char *list = NULL, *shown = NULL;
+  guint32 owner = getuid ();
+
+  g_variant_dict_lookup (&target->properties, "OwnerUid", "u", &owner);
+  if (owner == getuid ())
+    reply = banger_client_call (wait->client, target->path, BANGER_IFACE_VM, "GetHealth",
+                                g_variant_new ("(@a{sv})", banger_no_args ()), "(a{sv})", NULL,
+                                NULL, NULL);
+  if (reply != NULL) {
+    health = g_variant_get_child_value (reply, 0);
+    problems = banger_props_strings (health, "problems");
+  }
+  if (problems == NULL || problems[0] == NULL) {
+    g_printerr (_ ("%s is degraded\n"), target->label);
+    return;
+  }
+  list = g_strjoinv (", ", (char **)problems);
+  shown = banger_text_escape (list, -1);
+  g_printerr (_ ("%s is degraded: %s\n"), target->label, shown);
+}
+
+static void
+judge_health (Wait *wait, Target *target)
+{
+  const char *health = word_of (target, "Health");
+  gboolean degraded = strcmp (health, "degraded") == 0;
+
+  target->is_done = degraded || strcmp (health, "healthy") == 0;
+  if (degraded)
+    say_degraded (wait, target);
+}
+
 static gboolean
 set_failed (Wait *wait, Target *target, GError **error)
 {
@@ -260,10 +300,10 @@ judge (Wait *wait, Target *target, GError **error)
     return set_failed (wait, target, error);
   if (wait->condition == FOR_RUNNING)
     target->is_done = runs;
-  else if (wait->condition == FOR_HEALTHY)
-    target->is_done = runs && strcmp (word_of (target, "Health"), "healthy") == 0;
   else if (wait->condition == FOR_STOPPED)
     target->is_done = strcmp (state, "stopped") == 0;
+  else if (wait->condition == FOR_HEALTHY && runs)
+    judge_health (wait, target);
   else if (!runs)
     stop_asking (target);
   else if (!target->is_done && (target->http == NULL || !banger_http_is_pending (target->http)))

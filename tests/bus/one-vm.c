@@ -8,6 +8,8 @@
  * busy: the agent has a command that says "up" and never ends;
  * news: the VM is stopped, but runs right after that was told;
  * mute: whether the agent can be reached is never answered;
+ * sick: the guest is degraded;
+ * hers: likewise, and the VM is another user's;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
  */
@@ -40,9 +42,13 @@ static const char introspection[]
       "<interface name='org.banger.Banger1.VM'>"
       "<method name='OpenAgent'><arg type='u' direction='in'/><arg type='a{sv}' direction='in'/>"
       "<arg type='h' direction='out'/></method>"
+      "<method name='GetHealth'><arg type='a{sv}' direction='in'/>"
+      "<arg type='a{sv}' direction='out'/></method>"
       "<method name='Delete'><arg type='a{sv}' direction='in'/><arg type='o' direction='out'/>"
       "</method>"
-      "<property name='State' type='s' access='read'/></interface>"
+      "<property name='State' type='s' access='read'/>"
+      "<property name='Health' type='s' access='read'/>"
+      "<property name='OwnerUid' type='u' access='read'/></interface>"
       "<interface name='org.banger.Banger1.Job'>"
       "<method name='Cancel'><arg type='a{sv}' direction='in'/></method>"
       "<property name='Cancelable' type='b' access='read'/></interface>"
@@ -98,6 +104,17 @@ open_agent (GDBusMethodInvocation *call)
 }
 
 static void
+return_health (GDBusMethodInvocation *call)
+{
+  static const char *const problems[] = { "network", "units", NULL };
+  GVariantBuilder health;
+
+  g_variant_builder_init (&health, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&health, "{sv}", "problems", g_variant_new_strv (problems, -1));
+  g_dbus_method_invocation_return_value (call, g_variant_new ("(a{sv})", &health));
+}
+
+static void
 on_call (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
          const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
 {
@@ -116,6 +133,8 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
   } else if (g_str_equal (method, "Cancel")) {
     g_dbus_method_invocation_return_value (call, NULL);
     finish_job (bus, "create", g_str_equal (mode, "late") ? "done" : "cancelled");
+  } else if (g_str_equal (method, "GetHealth")) {
+    return_health (call);
   } else {
     open_agent (call);
   }
@@ -139,6 +158,10 @@ on_get (GDBusConnection *bus, const char *sender, const char *path, const char *
         const char *property, GError **error, gpointer data)
 {
   g_print ("%s\n", property);
+  if (g_str_equal (property, "OwnerUid"))
+    return g_variant_new_uint32 (getuid () + (g_str_equal (mode, "hers") ? 1 : 0));
+  if (g_str_equal (property, "Health"))
+    return g_variant_new_string ("degraded");
   if (!g_str_equal (property, "State"))
     return g_variant_new_boolean (TRUE);
   if (g_str_equal (mode, "news"))

@@ -14,6 +14,9 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
 from cli_case import CliTest
 from harness import SECONDS
 
+# What is asked of it before anything else: by its name, then for all properties.
+FOUND = ["FindVM", "State", "Health", "OwnerUid"]
+
 
 class OneVm(CliTest):
     def empty(self):
@@ -49,7 +52,7 @@ class OneVm(CliTest):
         self.session.banger("vm", "wait", "a" * 12, "--for", "port:80", "--timeout",
                             str(SECONDS["command"] // 2))
         self.assertEqual(self.asked(service),
-                         ["FindVM", "State", "OpenAgent", "OpenAgent", "OpenAgent"])
+                         [*FOUND, "OpenAgent", "OpenAgent", "OpenAgent"])
 
     def test_wait_takes_the_news(self):
         """What changed right behind the answer is newer, however the two are dispatched."""
@@ -57,6 +60,16 @@ class OneVm(CliTest):
         for _ in range(200):
             self.session.banger("vm", "wait", "a" * 12, "--for", "running", "--timeout",
                                 str(SECONDS["command"] // 2))
+
+    def test_wait_takes_a_degraded_guest(self):
+        """It never gets better. Of another's VM nothing is asked that needs to be allowed."""
+        for mode, said, asked in (("sick", ": network, units", ["GetHealth"]), ("hers", "", [])):
+            with self.subTest(mode=mode):
+                service = self.service(mode)
+                result = self.session.banger("vm", "wait", "a" * 12, "--timeout",
+                                             str(SECONDS["command"] // 2))
+                self.assertEqual(result.stderr, "vm '%s' is degraded%s\n" % ("a" * 12, said))
+                self.assertEqual(self.asked(service), FOUND + asked)
 
     def test_wait_is_over_while_it_asks(self):
         """Neither --timeout nor Ctrl-C waits for an answer."""
