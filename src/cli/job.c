@@ -159,7 +159,7 @@ add_row (BangerTable *table, const char *head, const char *text)
 }
 
 static void
-print_job (GVariant *properties)
+print_job (GVariant *properties, const char *object)
 {
   g_autofree const char **notes = banger_props_strings (properties, "Notes");
   g_autoptr (BangerTable) table = banger_table_new (NULL);
@@ -171,6 +171,7 @@ print_job (GVariant *properties)
 
   add_row (table, _ ("job:"), banger_props_string (properties, "Id"));
   add_row (table, _ ("kind:"), banger_props_string (properties, "Kind"));
+  add_row (table, _ ("object:"), object);
   add_row (table, _ ("state:"), banger_props_string (properties, "State"));
   for (gsize i = 0; timings != NULL && i < g_variant_n_children (timings); i++) {
     const char *stage = NULL;
@@ -200,6 +201,8 @@ banger_job_show (BangerClient *client, BangerArgs *args, GError **error)
   g_autoptr (GVariant) properties = NULL;
   g_autoptr (JsonBuilder) json = NULL;
   g_autoptr (JsonNode) document = NULL;
+  g_autoptr (GVariant) objects = NULL;
+  g_autofree char *object = NULL;
   gboolean for_people = FALSE;
 
   if (path == NULL)
@@ -210,8 +213,13 @@ banger_job_show (BangerClient *client, BangerArgs *args, GError **error)
   json = banger_json_new ();
   add_job (json, properties);
   document = banger_json_end (json);
-  if (banger_document_print (args, document, &for_people, error) && for_people)
-    print_job (properties);
+  if (!banger_document_print (args, document, &for_people, error) || !for_people)
+    return BANGER_EXIT_OK;
+  objects = banger_client_objects (client, error);
+  if (objects == NULL)
+    return 0;
+  object = object_words (objects, properties);
+  print_job (properties, object);
   return BANGER_EXIT_OK;
 }
 

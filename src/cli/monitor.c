@@ -11,7 +11,8 @@
 typedef struct {
   BangerClient *client;
   gboolean as_json;
-  GHashTable *names; /* path → name */
+  GHashTable *names; /* path → name; of what is gone until the job that took it has ended */
+  GHashTable *gone;  /* paths */
   guint subscriptions[5];
 } Monitor;
 
@@ -112,6 +113,22 @@ object_words (Monitor *self, const char *path, BangerObjectKind kind)
   return g_strdup_printf ("%s %s", banger_object_kind_to_string (kind), id != NULL ? id : "");
 }
 
+/* A job and what it works on, where that has a name. */
+static char *
+job_words (Monitor *self, const char *job, const char *object)
+{
+  g_autofree char *words = object_words (self, job, BANGER_OBJECT_JOB), *target = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    if (banger_object_path_id (object, kinds[i].kind) != NULL
+        && g_hash_table_contains (self->names, object))
+      target = object_words (self, object, kinds[i].kind);
+  }
+  if (target == NULL)
+    return g_steal_pointer (&words);
+  return g_strdup_printf ("%s, %s", words, target);
+}
+
 static void G_GNUC_PRINTF (1, 2) say (const char *format, ...)
 {
   g_autoptr (GDateTime) now = g_date_time_new_now_local ();
@@ -160,7 +177,9 @@ on_added (Monitor *self, const char *path, const char *interface, GVariant *prop
   if (!kind_of (interface, &kind))
     return;
   learn_name (self, path, properties);
-  words = object_words (self, path, kind);
+  words = kind == BANGER_OBJECT_JOB
+              ? job_words (self, path, banger_props_string (properties, "Object"))
+              : object_words (self, path, kind);
   if (!self->as_json && kind == BANGER_OBJECT_JOB)
     say (_ ("%s: %s began"), words, banger_props_string (properties, "Kind"));
   else if (!self->as_json)
@@ -220,7 +239,44 @@ on_interfaces_removed (GDBusConnection *bus, const char *sender, const char *man
     event_add_object (self, json, kind, path);
     event_print (json);
   }
-  g_hash_table_remove (self->names, path);
+  /* The end of the job that took it is announced later. */
+  if (g_hash_table_contains (self->names, path))
+    g_hash_table_add (self->gone, g_strdup (path));
+}
+
+/* A value for people: words, numbers and KEY=VALUE, with blanks between several. */
+static void
+append_value (GString *text, GVariant *value)
+{
+  g_autofree char *printed = NULL;
+
+  if (g_variant_is_of_type (value, G_VARIANT_TYPE_VARIANT)) {
+    g_autoptr (GVariant) inner = g_variant_get_variant (value);
+
+    append_value (text, inner);
+  } else if (g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)) {
+    g_string_append (text, g_variant_get_boolean (value) ? _ ("yes") : _ ("no"));
+  } else if (g_variant_is_of_type (value, G_VARIANT_TYPE_DICT_ENTRY)) {
+    g_autoptr (GVariant) key = g_variant_get_child_value (value, 0);
+    g_autoptr (GVariant) inner = g_variant_get_child_value (value, 1);
+
+    append_value (text, key);
+    g_string_append_c (text, '=');
+    append_value (text, inner);
+  } else if (g_variant_is_container (value)) {
+    for (gsize i = 0; i < g_variant_n_children (value); i++) {
+      g_autoptr (GVariant) child = g_variant_get_child_value (value, i);
+
+      if (i > 0)
+        g_string_append_c (text, ' ');
+      append_value (text, child);
+    }
+  } else {
+    printed = g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
+                  ? g_variant_dup_string (value, NULL)
+                  : g_variant_print (value, FALSE);
+    g_string_append (text, printed);
+  }
 }
 
 /* For people only what tells a story: a job's progress and timings do not. */
@@ -236,14 +292,13 @@ say_changes (const char *words, GVariant *changed)
 
   g_variant_iter_init (&iter, changed);
   while (g_variant_iter_loop (&iter, "{&sv}", &key, &value)) {
-    g_autofree char *name = snake_case (key), *printed = NULL, *shown = NULL;
+    g_autofree char *name = snake_case (key), *shown = NULL;
+    g_autoptr (GString) plain = g_string_new (NULL);
 
     if (g_strv_contains (quiet, key))
       continue;
-    printed = g_variant_is_of_type (value, G_VARIANT_TYPE_STRING)
-                  ? g_variant_dup_string (value, NULL)
-                  : g_variant_print (value, FALSE);
-    shown = banger_text_escape (printed, -1);
+    append_value (plain, value);
+    shown = banger_text_escape (plain->str, -1);
     g_string_append_printf (text, "%s%s %s", text->len > 0 ? ", " : "",
                             g_strdelimit (name, "_", ' '), *shown != '\0' ? shown : "-");
   }
@@ -292,6 +347,7 @@ on_finished (GDBusConnection *bus, const char *sender, const char *manager, cons
   if (!g_variant_is_of_type (arguments, G_VARIANT_TYPE ("(ososa{sv})")))
     return;
   g_variant_get (arguments, "(&o&s&o&s@a{sv})", &job, &kind, &object, &result, &error);
+  words = job_words (self, job, object);
   if (self->as_json) {
     json = event_new ("job-finished");
     event_add_object (self, json, BANGER_OBJECT_JOB, job);
@@ -300,16 +356,15 @@ on_finished (GDBusConnection *bus, const char *sender, const char *manager, cons
     banger_json_string (json, "result", result);
     banger_json_error (json, "error", error);
     event_print (json);
-    return;
-  }
-  words = object_words (self, job, BANGER_OBJECT_JOB);
-  if (g_variant_n_children (error) > 0) {
+  } else if (g_variant_n_children (error) > 0) {
     g_autofree char *shown = banger_text_escape (banger_props_string (error, "message"), -1);
 
     say ("%s: %s %s: %s", words, kind, result, shown);
   } else {
     say ("%s: %s %s", words, kind, result);
   }
+  if (g_hash_table_remove (self->gone, object))
+    g_hash_table_remove (self->names, object);
 }
 
 static void
@@ -388,6 +443,7 @@ banger_host_monitor (BangerClient *client, BangerArgs *args, GError **error)
     return 0;
   self.as_json = format == BANGER_FORMAT_JSON;
   self.names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  self.gone = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   subscribe (&self);
   objects = banger_client_objects (client, error);
   if (objects != NULL) {
@@ -401,5 +457,6 @@ banger_host_monitor (BangerClient *client, BangerArgs *args, GError **error)
   }
   unsubscribe (&self);
   g_hash_table_unref (self.names);
+  g_hash_table_unref (self.gone);
   return 0;
 }

@@ -48,13 +48,21 @@ class Monitor(CliTest):
         self.session.import_image("debian", self.tar)
         text = "\n".join(self.until(process, "import-image done"))
         self.assertRegex(text, r"(?m)^\d\d:\d\d:\d\d image 'debian': there is one, importing$")
-        self.assertRegex(text, r"(?m) job [a-z2-7]{12}: import-image began$")
+        self.assertRegex(text, r"(?m) job [a-z2-7]{12}, image 'debian': import-image began$")
+        self.assertRegex(text, r"(?m) job [a-z2-7]{12}, image 'debian': import-image done$")
         self.assertRegex(text, r"(?m) job [a-z2-7]{12}: .*stage stored")
         self.assertRegex(text, r"(?m) image 'debian': .*state ready")
         self.session.banger("image", "rename", "debian", "other")
         self.until(process, "image 'debian': name other")
+        self.session.import_kernel()
+        self.session.banger("vm", "create", "web", "--image", "other", "--no-start", "--no-ssh-key")
+        self.session.banger("vm", "set", "web", "label.a=b", "label.c=d")
+        self.until(process, "vm 'web': .*labels a=b c=d")
+        self.session.banger("vm", "delete", "web")
+        self.session.banger("kernel", "delete", "cloud")
         self.session.banger("image", "delete", "other")
         self.until(process, "image 'other': it is gone")
+        self.until(process, "job [a-z2-7]{12}, image 'other': delete-image done")
         self.end(process)
 
     def test_json(self):
@@ -91,6 +99,8 @@ class Monitor(CliTest):
         self.session.banger("image", "delete", "debian")
         lines = self.until(process, '"removed".*"image"')
         self.assertEqual(json.loads(lines[-1])["object_name"], "debian")
+        lines = self.until(process, '"job-finished".*"delete-image"')
+        self.assertEqual(json.loads(lines[-1])["target_name"], "debian")
         self.end(process)
 
 
