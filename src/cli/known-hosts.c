@@ -15,6 +15,20 @@ banger_known_hosts_alias (const char *id, gboolean session)
   return g_strdup_printf ("%s.%s.banger", id, session ? "session" : "system");
 }
 
+gboolean
+banger_known_hosts_has (const char *text, const char *alias)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL; i++) {
+    gsize length = strcspn (lines[i], " \t");
+
+    if (length == strlen (alias) && strncmp (lines[i], alias, length) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* Is the line an entry of a VM of this bus that is not there? */
 static gboolean
 is_gone (const char *line, const char *const *ids, const char *suffix)

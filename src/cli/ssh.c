@@ -146,6 +146,16 @@ login_of (const char *user)
   return quote (name, SPECIAL);
 }
 
+/* Will ssh say that it has added the key of this VM, which nobody needs to know? */
+static gboolean
+is_new (const char *alias)
+{
+  g_autofree char *path = banger_known_hosts_path ();
+  g_autofree char *text = banger_read_file_at (AT_FDCWD, path, KNOWN_HOSTS_MAX, NULL, NULL);
+
+  return text == NULL || !banger_known_hosts_has (text, alias);
+}
+
 static GStrv
 ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *image_user)
 {
@@ -172,6 +182,8 @@ ssh_words (BangerClient *client, BangerArgs *args, const char *vm, const char *i
   add_option (builder, "CheckHostIP", "no");
   /* The stream leads to this VM and no other: its first key is its own. */
   add_option (builder, "StrictHostKeyChecking", "accept-new");
+  if (is_new (alias))
+    add_option (builder, "LogLevel", "ERROR");
   if (user == NULL && !has_login (words + 1))
     user = login_of (image_user);
   if (user != NULL)

@@ -46,11 +46,24 @@ test_nothing_to_prune (void)
   g_assert_null (banger_known_hosts_prune ("gone.system.banger ssh-ed25519 A\n", ids, TRUE));
 }
 
+static void
+test_has (void)
+{
+  static const char text[] = "abc.session.banger ssh-ed25519 AAAA\n\ndef.session.banger ssh-rsa B";
+
+  g_assert_true (banger_known_hosts_has (text, "abc.session.banger"));
+  g_assert_true (banger_known_hosts_has (text, "def.session.banger"));
+  g_assert_false (banger_known_hosts_has (text, "ef.session.banger"));
+  g_assert_false (banger_known_hosts_has (text, "abc.session"));
+  g_assert_false (banger_known_hosts_has ("", "abc.session.banger"));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/known-hosts/alias", test_alias);
+  g_test_add_func ("/known-hosts/has", test_has);
   g_test_add_func ("/known-hosts/prune", test_prune);
   g_test_add_func ("/known-hosts/nothing-to-prune", test_nothing_to_prune);
   return g_test_run ();
