@@ -71,27 +71,32 @@ refuse_value (const Parse *parse, const BangerConfigKey *key, const char *rule, 
   return refuse (parse, error, "key '%s' of group [%s] must be %s", key->key, key->group, rule);
 }
 
-/* A whole number with K, M, G or T, which may be followed by iB. */
+/* A number such as 1.5 with K, M, G or T, which may be followed by iB. Whole MiB up to the largest
+ * bound are exact in a double. */
 static gboolean
 parse_size (const char *text, guint64 *bytes)
 {
   static const char units[] = "KMGT";
   char *end = NULL;
   const char *unit = NULL;
-  guint64 number = 0;
+  double number = 0;
   guint shift = 0;
 
-  if (!g_ascii_isdigit (*text))
+  if (!g_ascii_isdigit (*text) || g_ascii_tolower (text[1]) == 'x')
     return FALSE;
-  errno = 0;
-  number = g_ascii_strtoull (text, &end, 10);
+  number = g_ascii_strtod (text, &end);
+  if (end != text + strspn (text, "0123456789."))
+    return FALSE;
   unit = *end != '\0' ? strchr (units, *end) : NULL;
   if (unit != NULL) {
     shift = 10 * (guint)(unit - units + 1);
     end += g_str_equal (end + 1, "iB") ? 3 : 1;
   }
-  *bytes = number << shift;
-  return errno == 0 && *end == '\0' && *bytes >> shift == number;
+  number *= (double)((guint64)1 << shift);
+  if (*end != '\0' || number >= 0x1p63)
+    return FALSE;
+  *bytes = (guint64)number;
+  return TRUE;
 }
 
 static gboolean

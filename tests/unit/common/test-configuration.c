@@ -43,12 +43,12 @@ test_takes (void)
 
   take (config,
         "# what people write\n\n"
-        "[defaults]\nvcpus=2\nmemory = 1G \r\n  disk=8GiB\nwork=10G\nwork=100G\nroot=clone\n"
+        "[defaults]\nvcpus=2\nmemory = 1.5G \r\n  disk=8GiB\nwork=10G\nwork=100G\nroot=clone\n"
         "restart=on-failure\nnetwork=none\n"
         "[limits]\nvms=10\nvcpus=8\nmemory=16G\ndisk=1T\nreserve-memory=1024M\n"
         "reserve-disk=0\nimport-stall=7\npublish-any=true\n[client]\nbus=system\nprogress=plain");
   g_assert_cmpuint (config->vcpus, ==, 2);
-  g_assert_cmpuint (config->memory_bytes, ==, 1 * GIB);
+  g_assert_cmpuint (config->memory_bytes, ==, 3 * GIB / 2);
   g_assert_cmpuint (config->disk_bytes, ==, 8 * GIB);
   g_assert_cmpuint (config->work_bytes, ==, 100 * GIB);
   g_assert_cmpint (config->root, ==, BANGER_ROOT_CLONE);
@@ -84,7 +84,10 @@ test_refuses (void)
   refuse ("[defaults]\nmemory=512\n", "x.conf:2: key 'memory'");
   refuse ("[defaults]\nmemory=512m\n", "x.conf:2: key 'memory'");
   refuse ("[defaults]\nmemory=512MB\n", "x.conf:2: key 'memory'");
-  refuse ("[defaults]\nmemory=1.5G\n", "x.conf:2: key 'memory'");
+  refuse ("[defaults]\nmemory=1.00001G\n", "x.conf:2: key 'memory'");
+  refuse ("[defaults]\nmemory=1.5.5G\n", "x.conf:2: key 'memory'");
+  refuse ("[defaults]\nmemory=1e9G\n", "x.conf:2: key 'memory'");
+  refuse ("[defaults]\nmemory=0x4G\n", "x.conf:2: key 'memory'");
   refuse ("[defaults]\nmemory=65537K\n", "x.conf:2: key 'memory'");
   refuse ("[defaults]\nmemory=99999999999999999999T\n", "x.conf:2: key 'memory'");
   refuse ("[limits]\nmemory=17592186044417T\n", "x.conf:2: key 'memory'");
