@@ -187,6 +187,11 @@ def main():
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
         parser.error("no command")
+    if arguments.keep:
+        try:
+            Path(arguments.keep).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            parser.exit(1, "quickstart: %s: %s\n" % (arguments.keep, error.strerror))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Session(keep=arguments.keep) as session:
         try:

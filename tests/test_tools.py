@@ -2,6 +2,7 @@
 """The tools that judge the tests are judged too: counting, skips, leftovers, the private session."""
 
 import contextlib
+import errno
 import importlib.machinery
 import importlib.util
 import io
@@ -179,6 +180,9 @@ class SessionTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             self.run_session("--keep", folder + "/kept", "sh", "-c", 'echo x > "$XDG_STATE_HOME/x"')
             self.assertEqual(Path(folder, "kept/x").read_text(encoding="utf-8"), "x\n")
+        result = self.run_session("--keep", "/proc/x", "true")
+        self.assertEqual((result.returncode, result.stderr),
+                         (1, "quickstart: /proc/x: %s\n" % os.strerror(errno.ENOENT)))
 
     def test_command_that_is_not_there(self):
         self.assertEqual(self.run_session("/no/such/command").returncode, 127)
