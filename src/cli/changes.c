@@ -361,8 +361,11 @@ labels_text (GVariant *labels)
   GVariantIter iter;
 
   g_variant_iter_init (&iter, labels);
-  while (g_variant_iter_next (&iter, "{&s&s}", &key, &value))
-    g_string_append_printf (text, "%s%s=%s", text->len > 0 ? " " : "", key, value);
+  while (g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
+    g_autofree char *pair = banger_text_pair (key, value);
+
+    g_string_append_printf (text, "%s%s", text->len > 0 ? " " : "", pair);
+  }
   return g_string_free (text, FALSE);
 }
 

@@ -165,6 +165,11 @@ banger_listing_new (BangerArgs *args, GError **error)
       || !take_columns (self, banger_args_text (args, "columns"), error)
       || !take_sort (self, banger_args_text (args, "sort"), error))
     return NULL;
+  if (self->quiet && self->format != BANGER_FORMAT_TABLE) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--quiet prints names only: no --json and no --format"));
+    return NULL;
+  }
   for (guint i = 0; filters[i] != NULL; i++) {
     if (!take_filter (self, filters[i], error))
       return NULL;
@@ -199,9 +204,9 @@ value_text (JsonNode *node)
   return g_strdup ("");
 }
 
-/* The values in a member: several of an array, "key=value" of an object. */
+/* The values in a member: several of an array, "key=value" of an object, @quoted for people. */
 static GStrv
-value_texts (JsonNode *node)
+value_texts (JsonNode *node, gboolean quoted)
 {
   g_autoptr (GStrvBuilder) texts = g_strv_builder_new ();
 
@@ -220,7 +225,9 @@ value_texts (JsonNode *node)
 
     json_object_iter_init_ordered (&iter, json_node_get_object (node));
     while (json_object_iter_next_ordered (&iter, &key, &value)) {
-      g_autofree char *text = value_text (value), *pair = g_strconcat (key, "=", text, NULL);
+      g_autofree char *text = value_text (value);
+      g_autofree char *pair
+          = quoted ? banger_text_pair (key, text) : g_strconcat (key, "=", text, NULL);
 
       g_strv_builder_add (texts, pair);
     }
@@ -245,7 +252,7 @@ passes (const Filter *filter, JsonNode *row)
                : NULL;
   if (filter->part != NULL && node == NULL)
     return filter->negated;
-  texts = value_texts (node);
+  texts = value_texts (node, FALSE);
   for (guint i = 0; texts[i] != NULL && !found; i++)
     found = g_pattern_match_simple (filter->pattern, texts[i])
             || (filter->bytes != 0 && g_ascii_strtoull (texts[i], NULL, 10) == filter->bytes);
@@ -281,7 +288,7 @@ compare_rows (gconstpointer a, gconstpointer b, gpointer data)
 
     order = (x > y) - (x < y);
   } else {
-    g_auto (GStrv) left = value_texts (values[0]), right = value_texts (values[1]);
+    g_auto (GStrv) left = value_texts (values[0], FALSE), right = value_texts (values[1], FALSE);
 
     first = g_strjoinv (" ", left);
     second = g_strjoinv (" ", right);
@@ -294,7 +301,7 @@ static char *
 cell_text (const BangerColumn *column, JsonNode *row)
 {
   JsonNode *node = json_object_get_member (json_node_get_object (row), member_of (column));
-  g_auto (GStrv) texts = value_texts (node);
+  g_auto (GStrv) texts = value_texts (node, TRUE);
   char *joined = g_strjoinv (" ", texts);
   guint64 seconds = 0;
 
@@ -375,8 +382,10 @@ format_csv (BangerListing *self)
         append_csv_cell (text, column->key, last);
         continue;
       }
-      texts = value_texts (json_object_get_member (
-          json_node_get_object (g_ptr_array_index (self->rows, i - 1)), member_of (column)));
+      texts = value_texts (
+          json_object_get_member (json_node_get_object (g_ptr_array_index (self->rows, i - 1)),
+                                  member_of (column)),
+          FALSE);
       cell = g_strjoinv (" ", texts);
       append_csv_cell (text, cell, last);
     }

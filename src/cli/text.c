@@ -265,6 +265,16 @@ banger_text_time_us (guint64 utc_usec)
   return g_strdup_printf ("%s.%06dZ", whole, (int)(utc_usec % G_USEC_PER_SEC));
 }
 
+char *
+banger_text_pair (const char *key, const char *value)
+{
+  g_autofree char *pair = g_strdup_printf ("%s=%s", key, value);
+
+  if (strpbrk (pair, " \t\n'\"\\") == NULL)
+    return g_steal_pointer (&pair);
+  return g_shell_quote (pair);
+}
+
 guint
 banger_text_distance (const char *a, const char *b)
 {

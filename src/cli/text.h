@@ -31,6 +31,9 @@ char *banger_text_age (guint64 seconds);      /* "5 s", "3 min", "2 h", "9 d" */
 char *banger_text_time (guint64 utc_seconds); /* RFC 3339: "2026-01-02T03:04:05Z" */
 char *banger_text_time_us (guint64 utc_usec); /* with six digits of fraction */
 
+/* KEY=VALUE, quoted as in a shell where it could not be told from what stands beside it. */
+char *banger_text_pair (const char *key, const char *value);
+
 /* Number of edits (insert, remove, replace, swap neighbours) between two words. */
 guint banger_text_distance (const char *a, const char *b);
 /* Those of @known that @word may have meant, best first, at most three; empty if none. */

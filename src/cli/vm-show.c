@@ -80,10 +80,12 @@ labels_line (GVariant *properties)
   GVariantIter iter;
   const char *key = NULL, *value = NULL;
 
-  if (labels != NULL) {
+  if (labels != NULL)
     g_variant_iter_init (&iter, labels);
-    while (g_variant_iter_next (&iter, "{&s&s}", &key, &value))
-      g_string_append_printf (text, "%s%s=%s", text->len > 0 ? " " : "", key, value);
+  while (labels != NULL && g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
+    g_autofree char *pair = banger_text_pair (key, value);
+
+    g_string_append_printf (text, "%s%s", text->len > 0 ? " " : "", pair);
   }
   return g_string_free (text, FALSE);
 }

@@ -101,6 +101,30 @@ test_table (void)
   g_assert_cmpstr (bare, ==, "10  db\n2   web-1\n9   web-2\n");
 }
 
+/* Several in a cell are told apart, whatever they hold. */
+static void
+test_table_labels (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerListing) list = listing ("vm list --no-header -c labels", &error);
+  g_autofree char *text = NULL;
+
+  g_assert_no_error (error);
+  add (list, "{\"labels\":{\"bad key\":\"1\",\"x\":\"\"}}");
+  text = banger_listing_format (list, "vms");
+  g_assert_cmpstr (text, ==, "'bad key=1' x=\n");
+}
+
+static void
+test_quiet_document (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerListing) list = listing ("vm list -q --json", &error);
+
+  g_assert_null (list);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+}
+
 static void
 test_csv (void)
 {
@@ -251,6 +275,8 @@ main (int argc, char **argv)
   g_test_add_func ("/listing/filters", test_filters);
   g_test_add_func ("/listing/sort", test_sort);
   g_test_add_func ("/listing/table", test_table);
+  g_test_add_func ("/listing/table-labels", test_table_labels);
+  g_test_add_func ("/listing/quiet-document", test_quiet_document);
   g_test_add_func ("/listing/csv", test_csv);
   g_test_add_func ("/listing/csv-quotes", test_csv_quotes);
   g_test_add_func ("/listing/json", test_json);
