@@ -83,6 +83,7 @@ configure (BangerArgs *args, gboolean *session, GError **error)
   const BangerCommand *command = banger_args_command (args);
   g_autoptr (BangerConfig) config = NULL;
   g_autoptr (GError) cause = NULL;
+  BangerProgressMode mode;
   gboolean helps = command->hidden || strcmp (command->verb, "help") == 0;
 
   config = banger_config_load (BANGER_MODE_SESSION, &cause);
@@ -92,6 +93,11 @@ configure (BangerArgs *args, gboolean *session, GError **error)
   }
   if (config != NULL)
     banger_args_default (args, "progress", config->progress);
+  if (!command->hidden && !banger_progress_mode (banger_args_text (args, "progress"), &mode)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "--progress auto, plain, none", _ ("--progress: there is no such form"));
+    return FALSE;
+  }
   return choose_bus (args, config != NULL ? config->bus : NULL, session, error);
 }
 
@@ -208,17 +214,40 @@ print_error (const GError *error, const char *note, BangerFormat format)
   }
 }
 
+/* Why standard output could not be written to at first; 0 while it could. */
+static int output_errnum;
+
+static void
+flush_output (void)
+{
+  if (fflush (stdout) != 0 && output_errnum == 0)
+    output_errnum = errno;
+}
+
+/* For g_print, whose own writes and flushes as well but keeps no errno. */
+static void
+print (const char *text)
+{
+  const char *charset = NULL;
+  g_autofree char *converted = NULL;
+
+  if (!g_get_charset (&charset))
+    converted = g_convert_with_fallback (text, -1, charset, "UTF-8", "?", NULL, NULL, NULL);
+  fputs (converted != NULL ? converted : text, stdout);
+  flush_output ();
+}
+
 /* What is not written is not done. */
 static int
 end_output (int status)
 {
   g_autoptr (GError) error = NULL;
-  gboolean flushed = fflush (stdout) == 0;
-  const char *cause = flushed ? NULL : g_strerror (errno);
 
-  if (flushed && !ferror (stdout))
+  flush_output ();
+  if (output_errnum == 0 && !ferror (stdout))
     return status;
-  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, cause, NULL,
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL,
+                    output_errnum != 0 ? g_strerror (output_errnum) : NULL, NULL,
                     _ ("cannot write to standard output"));
   banger_output_error (error);
   return status != 0 ? status : BANGER_EXIT_FAILED;
@@ -238,6 +267,7 @@ banger_cli_run (int argc, char **argv)
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   textdomain (GETTEXT_PACKAGE);
   g_set_prgname ("banger");
+  g_set_print_handler (print);
   words = sort_words (argv + 1);
   if (words[0] != NULL && strcmp (words[0], "--version") == 0) {
     g_free (words[0]);

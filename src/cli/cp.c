@@ -499,10 +499,9 @@ static gboolean
 take_options (Copy *copy, BangerArgs *args, GError **error)
 {
   const char *owner = banger_args_text (args, "owner");
-  BangerProgressMode mode;
+  BangerProgressMode mode = BANGER_PROGRESS_NONE;
 
-  if (!banger_progress_mode (banger_args_text (args, "progress"), &mode))
-    return set_misused (error, _ ("--progress: there is no such form"));
+  banger_progress_mode (banger_args_text (args, "progress"), &mode);
   if (owner != NULL && strcmp (owner, "keep") != 0 && strcmp (owner, "user") != 0)
     return set_misused (error, _ ("--owner: there is keep and user"));
   copy->user = banger_args_text (args, "user");

@@ -210,6 +210,13 @@ banger_help_run (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree char *text = NULL;
   guint used = 0;
 
+  if (banger_args_flag (args, "man") + banger_args_flag (args, "tree")
+          + banger_args_flag (args, "json")
+      > 1) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--man, --tree and --json exclude each other"));
+    return 0;
+  }
   if (banger_args_flag (args, "man")) {
     text = banger_help_man ();
   } else if (banger_args_flag (args, "tree")) {

@@ -152,13 +152,17 @@ choose (BangerClient *client, BangerArgs *args, const char *const *words,
 static gboolean
 agrees (const char *question)
 {
-  g_autofree char *line = NULL;
+  g_autofree char *line = NULL, *folded = NULL;
   size_t size = 0;
-  gboolean yes = FALSE;
 
   g_printerr ("%s ", question);
-  yes = getline (&line, &size, stdin) > 0 && rpmatch (line) == 1;
-  return yes;
+  if (getline (&line, &size, stdin) <= 0)
+    return FALSE;
+  g_strstrip (line);
+  folded = g_utf8_casefold (line, -1);
+  /* rpmatch(3) looks at how the line begins only. */
+  return g_str_equal (folded, "yes") || g_str_equal (folded, _ ("yes"))
+         || (g_utf8_strlen (line, -1) == 1 && rpmatch (line) == 1);
 }
 
 static char *

@@ -170,6 +170,9 @@ banger_vm_create (BangerClient *client, BangerArgs *args, GError **error)
   if (!banger_args_flag (args, "no-wait")) {
     name = banger_client_name_of (client, vm, BANGER_IFACE_VM);
     label = banger_label (BANGER_OBJECT_VM, name);
+    /* The name that was made up is wanted before the end: another terminal may need it. */
+    if (banger_args_words (args)[0] == NULL)
+      banger_watch_say (watch, label);
     banger_watch_add (watch, job, label, _ ("nothing of it is left"));
     if (!banger_watch_wait (watch, job, &usec, error))
       return 0;

@@ -150,11 +150,7 @@ banger_watch_new (BangerClient *client, BangerArgs *args, GError **error)
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_variant_unref);
   watch->jobs = g_ptr_array_new_with_free_func (job_free);
   watch->cancellable = g_cancellable_new ();
-  if (!banger_progress_mode (banger_args_text (args, "progress"), &watch->mode)) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
-                      "--progress auto, plain, none", _ ("--progress: there is no such form"));
-    return NULL;
-  }
+  banger_progress_mode (banger_args_text (args, "progress"), &watch->mode);
   if (!banger_client_connect (client, error))
     return NULL;
   bus = banger_client_bus (client);
@@ -204,6 +200,13 @@ banger_watch_add (BangerWatch *watch, const char *path, const char *label, const
   job->label = g_strdup (label);
   job->undone = g_strdup (undone);
   g_ptr_array_add (watch->jobs, job);
+}
+
+void
+banger_watch_say (BangerWatch *watch, const char *text)
+{
+  if (watch->mode == BANGER_PROGRESS_LIVE)
+    g_printerr ("%s\n", text);
 }
 
 /* @data: the Job, which lives as long as the watch; cancelled: that is gone. */

@@ -218,6 +218,7 @@ class Json(CliTest):
         process.wait()
         shown = self.session.banger("job", "show", job).stdout
         self.assertRegex(shown, "(?m)^error: +import-image: was cancelled$")
+        self.assertRegex(shown, "(?m)^object: +image ")
         self.assertNotRegex(shown, "(?m)^(cause|hint):")
         self.assertNotRegex(shown, "(?m)^[a-z]+: *$")
         cut = self.session.base / "short.tar"
@@ -274,6 +275,9 @@ class Json(CliTest):
         name = self.session.banger("image", "import", "-q", "debian", self.tar).stdout
         self.assertEqual(name, "debian\n")
         self.assertEqual(self.session.banger("image", "list", "-q").stdout, "debian\n")
+        for words in (["image", "list", "-q", "--json"], ["help", "--tree", "--json"],
+                      ["image", "list", "--progress", "foo"]):
+            self.session.banger(*words, status=2)
         self.assertEqual(len(self.session.banger("image", "list", "--no-header").stdout.split("\n")),
                          2)
 
@@ -312,6 +316,16 @@ class Progress(CliTest):
         text = self.on_terminal("image", "import", "debian", self.tar)
         self.assertRegex(text, "✓ stored")
         self.assertIn("\033[2m", text)
+
+    def test_name_that_is_made_up(self):
+        """It is there before the end."""
+        self.session.import_kernel()
+        self.addCleanup(self.session.banger, "kernel", "delete", "cloud")
+        self.session.import_image("debian", self.tar)
+        text = self.on_terminal("vm", "create", "--image", "debian", "--no-start", "--no-ssh-key")
+        name = self.session.banger("vm", "list", "-q").stdout.strip()
+        self.assertTrue(text.startswith("vm '%s'\r\n" % name), text)
+        self.session.banger("vm", "delete", name)
 
     def test_no_colour(self):
         text = self.on_terminal("image", "import", "debian", self.tar, NO_COLOR="1")

@@ -128,9 +128,10 @@ class Select(CliTest):
         self.assertEqual(status, 9, said)
         self.assertIn("image delete: 2 images: debian, debian-old? [y/N]", said)
         self.assertEqual(len(self.names()), 3)
-        status, said = self.answer(b"")
-        self.assertEqual(status, 9, said)
-        status, said = self.answer(b"y")
+        for word in (b"", b"yes please", b"yx"):
+            status, said = self.answer(word)
+            self.assertEqual(status, 9, said)
+        status, said = self.answer(b"Yes")
         self.assertEqual(status, 0, said)
         self.assertEqual(self.names(), ["alpine"])
 
