@@ -11,6 +11,16 @@
 /* No file system has larger files; sums of two of these still fit. */
 #define BYTES_MAX ((uint64_t)1 << 60)
 
+/* GNU's own format tells of a sparse file's extents where ustar has a prefix, four of them, and in
+ * blocks of 21 more before the data: pairs of numbers of 12 bytes each. After them: do more follow?
+ * https://www.gnu.org/software/tar/manual/html_node/Standard.html */
+#define OLD_EXTENTS 386
+#define OLD_EXTENTS_END 482
+#define OLD_REAL_SIZE 483
+#define OLD_BLOCK_END 504
+#define OLD_NUMBER 12
+#define BAD_MAP "a sparse file's map is wrong"
+
 struct AgentTarReader {
   AgentTarSource source;
   void *data;
@@ -322,38 +332,100 @@ read_map_number (AgentTarReader *reader, uint64_t *value, uint64_t *used)
 
 /* Extents are in order, apart, and within the file. */
 static const char *
+add_extent (AgentTarEntry *entry, const AgentTarExtent *extent)
+{
+  size_t n = entry->n_extents;
+  uint64_t end = n > 0 ? entry->extents[n - 1].offset + entry->extents[n - 1].size : 0;
+
+  if (n >= AGENT_TAR_EXTENTS_MAX || extent->offset < end || extent->offset > entry->real_size
+      || extent->size > entry->real_size - extent->offset)
+    return BAD_MAP;
+  /* Doubled as it is filled: what the archive says of their number costs nothing. */
+  if ((n & (n - 1)) == 0) {
+    AgentTarExtent *more = realloc (entry->extents, (n == 0 ? 1 : 2 * n) * sizeof *more);
+
+    if (more == NULL)
+      return "there is no memory";
+    entry->extents = more;
+  }
+  entry->extents[entry->n_extents++] = *extent;
+  return NULL;
+}
+
+static const char *
+check_sum (const AgentTarEntry *entry)
+{
+  uint64_t sum = 0;
+
+  for (size_t i = 0; i < entry->n_extents; i++)
+    sum += entry->extents[i].size;
+  return sum == entry->size ? NULL : BAD_MAP;
+}
+
+static const char *
 read_map (AgentTarReader *reader)
 {
   AgentTarEntry *entry = &reader->entry;
-  uint64_t n, used = 0, end = 0, sum = 0;
+  const char *fault = NULL;
+  uint64_t n, used = 0;
 
   if (!read_map_number (reader, &n, &used) || n > AGENT_TAR_EXTENTS_MAX)
-    return "a sparse file's map is wrong";
-  for (uint64_t i = 0; i < n; i++) {
-    AgentTarExtent extent, *more;
+    return BAD_MAP;
+  for (uint64_t i = 0; i < n && fault == NULL; i++) {
+    AgentTarExtent extent;
 
     if (!read_map_number (reader, &extent.offset, &used)
-        || !read_map_number (reader, &extent.size, &used) || extent.offset < end
-        || extent.offset > entry->real_size || extent.size > entry->real_size - extent.offset)
-      return "a sparse file's map is wrong";
-    end = extent.offset + extent.size;
-    sum += extent.size;
-    /* Doubled as it is filled: what the archive says of their number costs nothing. */
-    if ((i & (i - 1)) == 0) {
-      more = realloc (entry->extents, (i == 0 ? 1 : 2 * (size_t)i) * sizeof extent);
-      if (more == NULL)
-        return "there is no memory";
-      entry->extents = more;
-    }
-    entry->extents[i] = extent;
+        || !read_map_number (reader, &extent.size, &used))
+      return BAD_MAP;
+    fault = add_extent (entry, &extent);
   }
-  entry->n_extents = (size_t)n;
+  if (fault != NULL)
+    return fault;
   used = -used % AGENT_TAR_BLOCK;
   if (used > reader->left || !skip (reader, used))
-    return "a sparse file's map is wrong";
+    return BAD_MAP;
   reader->left -= used;
   entry->size = reader->left;
-  return sum == entry->size ? NULL : "a sparse file's map is wrong";
+  return check_sum (entry);
+}
+
+/* The pairs at @at, up to the first without a size. */
+static const char *
+add_old_extents (AgentTarEntry *entry, const char *at, size_t length)
+{
+  const char *fault = NULL;
+
+  for (size_t i = 0; i < length && at[i + OLD_NUMBER] != '\0' && fault == NULL;
+       i += 2 * OLD_NUMBER) {
+    AgentTarExtent extent;
+
+    if (!parse_number (at + i, OLD_NUMBER, &extent.offset)
+        || !parse_number (at + i + OLD_NUMBER, OLD_NUMBER, &extent.size))
+      return BAD_MAP;
+    fault = add_extent (entry, &extent);
+  }
+  return fault;
+}
+
+static const char *
+read_old_map (AgentTarReader *reader, const AgentTarHeader *header)
+{
+  AgentTarEntry *entry = &reader->entry;
+  const char *bytes = (const char *)header, *fault;
+  bool more = bytes[OLD_EXTENTS_END] != '\0';
+  char block[AGENT_TAR_BLOCK];
+
+  if (!parse_number (bytes + OLD_REAL_SIZE, OLD_NUMBER, &entry->real_size)
+      || entry->real_size > BYTES_MAX)
+    return BAD_MAP;
+  fault = add_old_extents (entry, bytes + OLD_EXTENTS, OLD_EXTENTS_END - OLD_EXTENTS);
+  while (more && fault == NULL) {
+    if (take_all (reader, block, sizeof block) != 1)
+      return "it is cut off";
+    fault = add_old_extents (entry, block, OLD_BLOCK_END);
+    more = block[OLD_BLOCK_END] != '\0';
+  }
+  return fault != NULL ? fault : check_sum (entry);
 }
 
 static const char *
@@ -361,21 +433,26 @@ begin_entry (AgentTarReader *reader, const AgentTarHeader *header)
 {
   const AgentTarPax *pax = &reader->own;
   AgentTarEntry *entry = &reader->entry;
+  bool old_sparse = header->type == 'S' && header->magic[5] == ' ';
   const char *fault;
 
   fault = set_numbers (reader, header);
   if (fault == NULL)
     fault = set_names (reader, header);
   if (fault == NULL)
-    fault = set_type (reader, header->type);
+    fault = set_type (reader, old_sparse ? (char)AGENT_TAR_FILE : header->type);
   if (fault != NULL)
     return fault;
   entry->path = reader->path;
-  if (!pax->sparse)
+  entry->sparse = pax->sparse || old_sparse;
+  if (!entry->sparse)
     return NULL;
-  if (entry->type != AGENT_TAR_FILE || !pax->has_real_size || pax->real_size > BYTES_MAX)
+  if (entry->type != AGENT_TAR_FILE)
     return "a sparse file's header is wrong";
-  entry->sparse = true;
+  if (old_sparse)
+    return read_old_map (reader, header);
+  if (!pax->has_real_size || pax->real_size > BYTES_MAX)
+    return "a sparse file's header is wrong";
   entry->real_size = pax->real_size;
   return read_map (reader);
 }

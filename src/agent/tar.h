@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Tar archives as they cross the line: POSIX.1-2001 (pax) with GNU's sparse format 1.0 and
- * SCHILY.xattr. The writer writes what the reader and GNU tar read.
+ * SCHILY.xattr. The writer writes what the reader and GNU tar read; the reader knows GNU's own
+ * format, too.
  *
  * https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
  * https://www.gnu.org/software/tar/manual/html_node/Sparse-Formats.html

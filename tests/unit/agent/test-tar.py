@@ -216,6 +216,17 @@ class SameTest(Case):
             self.assertLessEqual(blocks, (self.tree / name).stat().st_blocks + 64, name)
         self.assertLess(len(archive.stdout), 8 * MIB)
 
+    def test_gnus_own_sparse_files(self):
+        """More extents than the header holds, and than the block after it."""
+        sparse_file(self.tree / "many", 8 * MIB, [(i * 256 * 1024, b"x" * 5000) for i in range(30)])
+        (self.tree / "empty").unlink()
+        before = describe(self.tree, times=False, xattrs=False)
+        archive = run("tar", "-c", "-S", "--format=gnu", "tree", cwd=self.top)
+        self.assert_good(archive)
+        self.assertLess(len(archive.stdout), 8 * MIB)
+        self.assert_good(unpack(self.out, archive.stdout, *(["keep"] if ROOT else [])))
+        self.assertEqual(describe(self.out / "tree", times=False, xattrs=False), before)
+
     def test_a_second_time_over_the_first(self):
         archive = pack(self.tree).stdout
         keep = ["keep"] if ROOT else []
@@ -455,6 +466,34 @@ class HostileTest(Case):
                     "GNU.sparse.realsize": "100"})
             with self.subTest(text):
                 self.assert_refused("the archive: a sparse file's map is wrong")
+
+    def old_sparse(self, extents, size, real, more=b""):
+        """A header of GNU's own format; up to four extents, and blocks of others as they are."""
+        info = tarfile.TarInfo("a")
+        info.type, info.size = b"S", size
+        header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        for i, extent in enumerate(extents):
+            header[386 + 24 * i:410 + 24 * i] = b"%011o\0%011o\0" % extent
+        header[482:495] = (b"\1" if more else b"\0") + b"%011o\0" % real
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        return bytes(header) + more + b"12345".ljust(512, b"\0")
+
+    def test_bad_old_maps(self):
+        end = bytes(1024)
+        bad_block = (b"%011o\0%011o\0" % (2, 5)).ljust(512, b"\0")
+        self.archive = self.old_sparse([(7, 5)], 5, 100) + end
+        self.assert_good(unpack(self.out, self.archive))
+        self.assertEqual((self.out / "a").read_bytes(), (bytes(7) + b"12345").ljust(100, b"\0"))
+        shutil.rmtree(self.out)
+        self.out.mkdir()
+        for arguments in (([(10, 5), (0, 5)], 10, 100), ([(99, 5)], 5, 100), ([(7, 5)], 4, 100),
+                          ([], 5, 100), ([(0, 5)], 10, 100, bad_block)):
+            self.archive = self.old_sparse(*arguments) + end
+            with self.subTest(arguments):
+                self.assert_refused("the archive: a sparse file's map is wrong")
+        self.archive = self.old_sparse([(7, 5)], 5, 100, b"cut off")[:519]
+        self.assert_refused("the archive: it is cut off")
 
     def test_large_numbers_cost_nothing(self):
         """What is said of a size is not believed until the bytes are there."""
