@@ -2,6 +2,7 @@
 """Runs a unittest file and writes TAP, so that each case counts: tap.py FILE [CASE…]"""
 
 import importlib.util
+import signal
 import sys
 import time
 import traceback
@@ -59,6 +60,9 @@ class TapResult(unittest.TestResult):
 
 
 def main():
+    # A shell that runs us in the background has these ignored, and so would what is tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     path = Path(sys.argv[1]).resolve()
     sys.path[:0] = [str(path.parent), str(Path(__file__).resolve().parent)]
     spec = importlib.util.spec_from_file_location(path.stem, path)
