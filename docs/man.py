@@ -16,7 +16,8 @@ def verbatim(text):
 
 def inline(text):
     text = text.replace("\\", "\\e").replace("-", "\\-")
-    text = re.sub(r"`([^`]*)`", r"\\fB\1\\fR", text)
+    # A line may be broken within JSON, which has no blanks.
+    text = re.sub(r"`([^`]*)`", lambda m: "\\fB%s\\fR" % re.sub(',(?=["{])', r",\\:", m[1]), text)
     return "\\&" + text if text[:1] in (".", "'") else text
 
 
@@ -53,7 +54,8 @@ def blocks(lines):
 def page(name, section, version, text):
     title, body = text.split("\n", 1)
     summary = title.lstrip("# ")
-    head = ['.TH %s %s "" "banger %s"' % (name.upper(), section, version), ".SH NAME",
+    # Words as long as code are no good to fill lines with: left-aligned.
+    head = ['.TH %s %s "" "banger %s"' % (name.upper(), section, version), ".ad l", ".SH NAME",
             "%s \\- %s" % (name.replace("-", "\\-"), inline(summary)), ".SH DESCRIPTION"]
     return "\n".join(head + list(blocks(body.strip("\n").split("\n")))) + "\n"
 

@@ -54,11 +54,12 @@ class DocsTest(unittest.TestCase):
     def test_manual_page(self):
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "page.md"
-            page.write_text("# what it is\n\nWords with `code`.\n\n- first\n- second\n\n## More\n\n```\nx `y`\n```\n\n"
+            page.write_text("# what it is\n\nWords with `code`.\n\n`{\"a\":1,\"b\":2}`\n\n- first\n- second\n\n## More\n\n```\nx `y`\n```\n\n"
                             "| a | b |\n|---|---|\n| c | d |\n", encoding="utf-8")
             text = subprocess.run([sys.executable, str(ROOT / "docs/man.py"), "a-b", "7", "1.0", str(page)],
                                   stdout=subprocess.PIPE, text=True, check=True).stdout
         for line in ('.TH A-B 7 "" "banger 1.0"', "a\\-b \\- what it is", "Words with \\fBcode\\fR.",
+                     '\\fB{"a":1,\\:"b":2}\\fR', ".ad l\n",
                      ".IP \\(bu 2\nfirst", ".SH More", "x \\(gay\\(ga", ".PP\n.TP\nc\nd"):
             self.assertIn(line, text)
 
