@@ -90,6 +90,7 @@ banger_asset_publish (BangerService *service, BangerAssetRecord *record)
 void
 banger_asset_free (BangerAsset *self)
 {
+  g_clear_pointer (&self->forget, banger_forget_free);
   g_object_unref (self->iface);
   g_free (self->path);
   banger_asset_record_free (self->record);
@@ -140,9 +141,12 @@ check_ready (BangerAsset *self, GError **error)
   if (self->record->state == BANGER_ASSET_READY && self->job == NULL)
     return TRUE;
   if (self->job == NULL) {
-    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", "its files could not be removed",
-                      "delete it again", "%s '%s' is %s", word (self), self->record->name,
-                      banger_asset_state_to_string (self->record->state));
+    banger_set_error (
+        error, BANGER_ERROR_WRONG_STATE, "admitted",
+        self->forget != NULL ? "the state cannot be written" : "its files could not be removed",
+        self->forget != NULL ? "make room; then it goes by itself" : "delete it again",
+        "%s '%s' is %s", word (self), self->record->name,
+        banger_asset_state_to_string (self->record->state));
     return FALSE;
   }
   banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
@@ -174,8 +178,9 @@ typedef struct {
 } Removal;
 
 static gboolean
-forget (BangerAsset *self, GError **error)
+forget (gpointer object, GError **error)
 {
+  const BangerAsset *self = object;
   BangerStore *store = self->service->store;
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
 
@@ -187,20 +192,36 @@ forget (BangerAsset *self, GError **error)
 }
 
 static void
+release (gpointer object)
+{
+  BangerAsset *self = object;
+
+  self->job = NULL;
+  self->record->state = BANGER_ASSET_DELETING;
+  banger_asset_announce (self);
+}
+
+static void
+withdraw (gpointer object)
+{
+  banger_asset_withdraw (object);
+}
+
+static void
 on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
 {
+  static const BangerForgetCalls calls = { forget, release, withdraw };
   g_autofree Removal *removal = data;
   BangerAsset *self = removal->asset;
   GError *error = NULL;
 
-  self->job = NULL;
-  if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
-    /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
-    banger_job_finish_not_undone (removal->job, removal->outcome, error);
+  if (banger_files_finish (result, NULL, &error)) {
+    banger_forget_begin (&self->forget, &calls, self, removal->job, removal->outcome);
     return;
   }
-  banger_asset_withdraw (self);
-  banger_job_finish (removal->job, removal->outcome);
+  /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
+  self->job = NULL;
+  banger_job_finish_not_undone (removal->job, removal->outcome, error);
 }
 
 void
@@ -317,6 +338,7 @@ handle_delete (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
+  g_clear_pointer (&self->forget, banger_forget_free);
   self->job = job;
   banger_service_announce_defaults (call->service);
   banger_job_publish (job);

@@ -2,6 +2,7 @@
 /* Images and kernels on the bus: alike in all but how they are made and where they are used. */
 #pragma once
 
+#include "forget.h"
 #include "job.h"
 
 struct _BangerAsset {
@@ -9,7 +10,8 @@ struct _BangerAsset {
   BangerAssetRecord *record; /* as the store has it */
   char *path;
   GDBusInterfaceSkeleton *iface;
-  BangerJob *job; /* that works on it, or NULL */
+  BangerJob *job;       /* that works on it, or NULL */
+  BangerForget *forget; /* its files have gone, its row is to go; or NULL */
 };
 
 /* Takes @record, which the store has, and puts it on the bus. */

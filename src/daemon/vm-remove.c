@@ -9,8 +9,9 @@ typedef struct {
 } Removal;
 
 static gboolean
-forget (BangerVm *self, GError **error)
+forget (gpointer object, GError **error)
 {
+  const BangerVm *self = object;
   BangerStore *store = self->service->store;
   const char *id = self->record->id;
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
@@ -23,20 +24,32 @@ forget (BangerVm *self, GError **error)
 }
 
 static void
+release (gpointer object)
+{
+  ((BangerVm *)object)->job = NULL;
+}
+
+static void
+withdraw (gpointer object)
+{
+  banger_vm_withdraw (object);
+}
+
+static void
 on_files_removed (GObject *source, GAsyncResult *result, gpointer data)
 {
+  static const BangerForgetCalls calls = { forget, release, withdraw };
   g_autofree Removal *removal = data;
   BangerVm *self = removal->vm;
   GError *error = NULL;
 
-  self->job = NULL;
-  if (!banger_files_finish (result, NULL, &error) || !forget (self, &error)) {
-    /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
-    banger_job_finish_not_undone (removal->job, removal->outcome, error);
+  if (banger_files_finish (result, NULL, &error)) {
+    banger_forget_begin (&self->forget, &calls, self, removal->job, removal->outcome);
     return;
   }
-  banger_vm_withdraw (self);
-  banger_job_finish (removal->job, removal->outcome);
+  /* The row and the intent stay: Delete can be tried again, and the next start tries it. */
+  self->job = NULL;
+  banger_job_finish_not_undone (removal->job, removal->outcome, error);
 }
 
 void

@@ -372,6 +372,7 @@ banger_vm_delete (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
+  g_clear_pointer (&vm->forget, banger_forget_free);
   banger_job_stage (job, "ending");
   /* A job that held it lets go of it when its guest has ended, before anything is removed. */
   vm->to_be_started = FALSE;

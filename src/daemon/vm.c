@@ -113,6 +113,7 @@ banger_vm_publish (BangerService *service, BangerVmRecord *record)
 void
 banger_vm_free (BangerVm *self)
 {
+  g_clear_pointer (&self->forget, banger_forget_free);
   g_clear_handle_id (&self->start_timer, g_source_remove);
   banger_vm_disks_abandon (self);
   g_ptr_array_unref (self->trim_tasks);

@@ -2,6 +2,7 @@
 /* One VM: its object on the bus, its state, and its monitor while it runs. */
 #pragma once
 
+#include "forget.h"
 #include "job.h"
 #include "monitor-client.h"
 
@@ -34,6 +35,7 @@ struct _BangerVm {
   gulong on_boot_cancel;
   GError *end_failure;  /* how the monitor ended while a job held the VM */
   GPtrArray *end_tasks; /* of GTask: they wait until no monitor is left */
+  BangerForget *forget; /* its files have gone, its rows are to go; or NULL */
   /* Of vm-disks.c: what works on the disks in the background, who waits for it to end, and what
    * they took of the host after it. */
   BangerJob *trim;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Jobs as a client of the bus sees them. */
+#include "daemon/forget.h"
 #include "daemon/job.h"
 
 #include "bus-tools.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <string.h>
@@ -447,6 +449,82 @@ test_interrupted (Fixture *fixture, gconstpointer data)
   cancel (fixture, job, BANGER_BUS_NAME ".Error.WrongState");
 }
 
+/* What is to be forgotten of a store that cannot be written for some tries. */
+typedef struct {
+  BangerForget *forget;
+  guint failures; /* to come */
+  gboolean released, withdrawn;
+} Left;
+
+static gboolean
+forget (gpointer object, GError **error)
+{
+  Left *left = object;
+
+  if (left->failures == 0)
+    return TRUE;
+  left->failures--;
+  banger_set_error_errno (error, ENOSPC, NULL, "the store");
+  return FALSE;
+}
+
+static void
+release (gpointer object)
+{
+  ((Left *)object)->released = TRUE;
+}
+
+static void
+withdraw (gpointer object)
+{
+  Left *left = object;
+
+  left->withdrawn = TRUE;
+  g_clear_pointer (&left->forget, banger_forget_free);
+}
+
+static const BangerForgetCalls forget_calls = { forget, release, withdraw };
+
+static void
+begin_forget (Left *left, BangerJob *job, GError *outcome)
+{
+  banger_forget_begin (&left->forget, &forget_calls, left, job, outcome);
+  g_assert_false (left->withdrawn);
+}
+
+static void
+test_forget_soon (Fixture *fixture, gconstpointer data)
+{
+  Left left = { .failures = 2 };
+  BangerJob *job = begin (fixture, "create", FALSE);
+  GError *outcome = NULL;
+
+  banger_set_error (&outcome, BANGER_ERROR_FAILED, NULL, NULL, NULL, "what was wrong");
+  begin_forget (&left, job, outcome);
+  while (!left.withdrawn)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_false (left.released);
+  assert_finished (fixture, job, "failed", BANGER_BUS_NAME ".Error.Failed");
+}
+
+static void
+test_forget_late (Fixture *fixture, gconstpointer data)
+{
+  Left left = { .failures = G_MAXUINT };
+  BangerJob *job = begin (fixture, "delete", FALSE);
+
+  begin_forget (&left, job, NULL);
+  while (!left.released)
+    g_main_context_iteration (NULL, TRUE);
+  assert_finished (fixture, job, "failed", BANGER_BUS_NAME ".Error.NoSpace");
+  g_assert_false (left.withdrawn);
+  /* Nobody asks again, and it goes all the same. */
+  left.failures = 0;
+  while (!left.withdrawn)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpuint (fixture->finished_signals, ==, 1);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -457,6 +535,8 @@ main (int argc, char **argv)
   g_setenv ("XDG_RUNTIME_DIR", base, TRUE);
   g_test_init (&argc, &argv, NULL);
 #define ADD(name, func) g_test_add ("/job/" name, Fixture, NULL, set_up, func, tear_down)
+  ADD ("forget-soon", test_forget_soon);
+  ADD ("forget-late", test_forget_late);
   ADD ("stages", test_stages);
   ADD ("progress-is-bounded", test_progress_is_bounded);
   ADD ("progress-is-sane", test_progress_is_sane);
