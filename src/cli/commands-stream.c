@@ -161,9 +161,9 @@ const BangerCommand banger_commands_stream[] = {
   { "vm", "top", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show, N_ ("list a guest's processes"),
     N_ ("Those that have used most CPU time first."), .run = banger_vm_top },
   { "vm", "stats", N_ ("[NAME...]"), 0, ANY, NAMES (VM), stats_options, N_ ("show what VMs use"),
-    N_ ("Of all that run where none is named. CPU is the time that the VMM has used, with --watch "
-        "its share of one CPU since the line before; MEMORY what the VMM has resident. With --json "
-        "--watch each line is one object (NDJSON), with the time in \"at\"."),
+    N_ ("Of all of yours that run where none is named. CPU is the time that the VMM has used, with "
+        "--watch its share of one CPU since the line before; MEMORY what the VMM has resident. "
+        "With --json --watch each line is one object (NDJSON), with the time in \"at\"."),
     .run = banger_vm_stats },
   { "vm", "wait", N_ ("NAME..."), 1, ANY, NAMES (VM), wait_options,
     N_ ("wait until VMs are healthy, or something else"),

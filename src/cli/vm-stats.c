@@ -48,42 +48,69 @@ subject_free (gpointer data)
   g_free (subject);
 }
 
-static void
-add_subject (GPtrArray *subjects, const char *name, const char *path)
+static Subject *
+subject_new (const char *name, const char *path)
 {
   Subject *subject = g_new0 (Subject, 1);
 
   subject->name = g_strdup (name);
   subject->path = g_strdup (path);
-  g_ptr_array_add (subjects, subject);
+  return subject;
 }
 
-/* Those that are named, else those that run. */
 static GPtrArray *
-find_subjects (BangerClient *client, const char *const *names, GError **error)
+find_named (BangerClient *client, const char *const *names, GError **error)
 {
   g_autoptr (GPtrArray) subjects = g_ptr_array_new_with_free_func (subject_free);
-  g_autoptr (GVariant) objects = NULL;
-  g_autoptr (GPtrArray) vms = NULL;
 
   for (guint i = 0; names[i] != NULL; i++) {
     g_autofree char *path = banger_client_find (client, BANGER_OBJECT_VM, names[i], error);
 
     if (path == NULL)
       return NULL;
-    add_subject (subjects, names[i], path);
+    g_ptr_array_add (subjects, subject_new (names[i], path));
   }
-  if (names[0] != NULL)
-    return g_steal_pointer (&subjects);
-  objects = banger_client_objects (client, error);
+  return g_steal_pointer (&subjects);
+}
+
+/* Takes the one at @path out of @subjects. */
+static Subject *
+take_subject (GPtrArray *subjects, const char *path)
+{
+  for (guint i = 0; i < subjects->len; i++) {
+    if (strcmp (((Subject *)g_ptr_array_index (subjects, i))->path, path) == 0)
+      return g_ptr_array_steal_index (subjects, i);
+  }
+  return NULL;
+}
+
+static gboolean
+is_meant (GVariant *properties)
+{
+  /* Of others' an administrator would be asked; to see those they are named. */
+  return banger_props_number (properties, "OwnerUid") == getuid ()
+         && strcmp (banger_props_string (properties, "State"), "running") == 0;
+}
+
+/* The caller's own that run now. Those that are in @before are taken from there. */
+static GPtrArray *
+find_running (BangerClient *client, GPtrArray *before, GError **error)
+{
+  g_autoptr (GPtrArray) subjects = g_ptr_array_new_with_free_func (subject_free);
+  g_autoptr (GVariant) objects = banger_client_objects (client, error);
+  g_autoptr (GPtrArray) vms = NULL;
+
   if (objects == NULL)
     return NULL;
   vms = banger_objects_select (objects, BANGER_IFACE_VM);
   for (guint i = 0; i < vms->len; i++) {
     BangerObject *vm = g_ptr_array_index (vms, i);
+    Subject *subject = NULL;
 
-    if (strcmp (banger_props_string (vm->properties, "State"), "running") == 0)
-      add_subject (subjects, banger_props_string (vm->properties, "Name"), vm->path);
+    if (!is_meant (vm->properties))
+      continue;
+    subject = before != NULL ? take_subject (before, vm->path) : NULL;
+    g_ptr_array_add (subjects, subject != NULL ? subject : subject_new (vm->name, vm->path));
   }
   return g_steal_pointer (&subjects);
 }
@@ -225,7 +252,7 @@ print_table (GPtrArray *subjects)
   banger_table_print (table);
 }
 
-/* One that was deleted or stopped meanwhile leaves a watch of all, and ends that of itself. */
+/* One that is deleted meanwhile is left out of all, but ends a watch of itself. */
 static gboolean
 ask_all (BangerClient *client, GPtrArray *subjects, gboolean named, GError **error)
 {
@@ -265,37 +292,49 @@ wait_a_while (BangerClient *client)
   return over;
 }
 
+/* Of all: those that run then, which may be others at each turn. */
 static void
-watch (BangerClient *client, BangerArgs *args, GPtrArray *subjects, GError **error)
+watch (BangerClient *client, BangerArgs *args, GPtrArray **subjects, GError **error)
 {
   gboolean json = banger_args_flag (args, "json"), named = banger_args_words (args)[0] != NULL;
   gboolean terminal = isatty (STDOUT_FILENO);
 
   banger_client_catch_interrupts (client);
-  while (ask_all (client, subjects, named, error)) {
+  while (ask_all (client, *subjects, named, error)) {
+    GPtrArray *running = NULL;
+
     /* On a terminal each table takes the place of the one before. */
     if (!json && terminal)
       g_print ("\033[H\033[J");
     if (json)
-      print_lines (subjects);
+      print_lines (*subjects);
     else
-      print_table (subjects);
+      print_table (*subjects);
     fflush (stdout);
     if (!wait_a_while (client))
       return;
+    if (named)
+      continue;
+    running = find_running (client, *subjects, error);
+    if (running == NULL)
+      return;
+    g_ptr_array_unref (*subjects);
+    *subjects = running;
   }
 }
 
 int
 banger_vm_stats (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (GPtrArray) subjects = find_subjects (client, banger_args_words (args), error);
+  const char *const *names = banger_args_words (args);
+  g_autoptr (GPtrArray) subjects
+      = names[0] != NULL ? find_named (client, names, error) : find_running (client, NULL, error);
 
   if (subjects == NULL)
     return 0;
   if (banger_args_flag (args, "watch"))
-    watch (client, args, subjects, error);
-  else if (!ask_all (client, subjects, banger_args_words (args)[0] != NULL, error))
+    watch (client, args, &subjects, error);
+  else if (!ask_all (client, subjects, names[0] != NULL, error))
     return 0;
   else if (banger_args_flag (args, "json"))
     print_document (subjects);

@@ -10,6 +10,8 @@
  * mute: whether the agent can be reached is never answered;
  * sick: the guest is degraded;
  * hers: likewise, and the VM is another user's;
+ * shared: two more run, "ends" until it was asked what it uses, and "hers", another user's, which
+ *         does not tell;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
  */
@@ -26,10 +28,17 @@
 #define IFACE "org.banger.Banger1."
 #define VM ROOT "/vm/aaaaaaaaaaaa"
 #define JOB ROOT "/job/bbbbbbbbbbbb"
+#define ENDS ROOT "/vm/cccccccccccc"
+#define HERS ROOT "/vm/dddddddddddd"
 
 static const char *mode;
-static const char *const paths[] = { ROOT, VM, JOB };
+/* Which of the interfaces below each path has. */
+static const struct {
+  const char *path;
+  guint interface;
+} paths[] = { { ROOT, 0 }, { VM, 1 }, { JOB, 2 }, { ROOT, 3 }, { ENDS, 1 }, { HERS, 1 } };
 static guint registrations[G_N_ELEMENTS (paths)];
+static gboolean has_ended;
 
 static const char introspection[]
     = "<node>"
@@ -42,6 +51,8 @@ static const char introspection[]
       "<interface name='org.banger.Banger1.VM'>"
       "<method name='OpenAgent'><arg type='u' direction='in'/><arg type='a{sv}' direction='in'/>"
       "<arg type='h' direction='out'/></method>"
+      "<method name='GetStats'><arg type='a{sv}' direction='in'/>"
+      "<arg type='a{sv}' direction='out'/></method>"
       "<method name='GetHealth'><arg type='a{sv}' direction='in'/>"
       "<arg type='a{sv}' direction='out'/></method>"
       "<method name='Delete'><arg type='a{sv}' direction='in'/><arg type='o' direction='out'/>"
@@ -52,6 +63,9 @@ static const char introspection[]
       "<interface name='org.banger.Banger1.Job'>"
       "<method name='Cancel'><arg type='a{sv}' direction='in'/></method>"
       "<property name='Cancelable' type='b' access='read'/></interface>"
+      "<interface name='org.freedesktop.DBus.ObjectManager'>"
+      "<method name='GetManagedObjects'>"
+      "<arg type='a{oa{sa{sv}}}' direction='out'/></method></interface>"
       "</node>";
 
 static void
@@ -115,6 +129,46 @@ return_health (GDBusMethodInvocation *call)
 }
 
 static void
+add_vm (GVariantBuilder *objects, const char *path, const char *name, const char *state, guint uid)
+{
+  GVariantBuilder properties;
+
+  g_variant_builder_init (&properties, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&properties, "{sv}", "Name", g_variant_new_string (name));
+  g_variant_builder_add (&properties, "{sv}", "State", g_variant_new_string (state));
+  g_variant_builder_add (&properties, "{sv}", "OwnerUid", g_variant_new_uint32 (uid));
+  g_variant_builder_open (objects, G_VARIANT_TYPE ("{oa{sa{sv}}}"));
+  g_variant_builder_add (objects, "o", path);
+  g_variant_builder_open (objects, G_VARIANT_TYPE ("a{sa{sv}}"));
+  g_variant_builder_add (objects, "{sa{sv}}", IFACE "VM", &properties);
+  g_variant_builder_close (objects);
+  g_variant_builder_close (objects);
+}
+
+static void
+return_objects (GDBusMethodInvocation *call)
+{
+  GVariantBuilder objects;
+
+  g_variant_builder_init (&objects, G_VARIANT_TYPE ("a{oa{sa{sv}}}"));
+  add_vm (&objects, VM, "here", "running", getuid ());
+  add_vm (&objects, ENDS, "ends", has_ended ? "stopped" : "running", getuid ());
+  add_vm (&objects, HERS, "hers", "running", getuid () + 1);
+  g_dbus_method_invocation_return_value (call, g_variant_new ("(a{oa{sa{sv}}})", &objects));
+}
+
+static void
+return_stats (GDBusMethodInvocation *call, const char *path)
+{
+  if (g_str_equal (path, HERS)) {
+    g_dbus_method_invocation_return_dbus_error (call, IFACE "Error.NotAuthorized", "not yours");
+    return;
+  }
+  has_ended |= g_str_equal (path, ENDS);
+  g_dbus_method_invocation_return_value (call, g_variant_new ("(a{sv})", NULL));
+}
+
+static void
 on_call (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
          const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
 {
@@ -133,6 +187,10 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
   } else if (g_str_equal (method, "Cancel")) {
     g_dbus_method_invocation_return_value (call, NULL);
     finish_job (bus, "create", g_str_equal (mode, "late") ? "done" : "cancelled");
+  } else if (g_str_equal (method, "GetManagedObjects")) {
+    return_objects (call);
+  } else if (g_str_equal (method, "GetStats")) {
+    return_stats (call, path);
   } else if (g_str_equal (method, "GetHealth")) {
     return_health (call);
   } else {
@@ -176,8 +234,8 @@ on_bus (GDBusConnection *bus, const char *bus_name, gpointer data)
   GDBusNodeInfo *node = g_dbus_node_info_new_for_xml (introspection, NULL);
 
   for (guint i = 0; i < G_N_ELEMENTS (paths); i++)
-    registrations[i] = g_dbus_connection_register_object (bus, paths[i], node->interfaces[i],
-                                                          &vtable, NULL, NULL, NULL);
+    registrations[i] = g_dbus_connection_register_object (
+        bus, paths[i].path, node->interfaces[paths[i].interface], &vtable, NULL, NULL, NULL);
   g_dbus_node_info_unref (node);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Commands for one VM of a service that does not do what it should, or not soon (one-vm.c)."""
 
+import json
 import os
 import signal
 import subprocess
@@ -94,6 +95,18 @@ class OneVm(CliTest):
         for words in (["wait"], ["show"]):
             said = self.session.banger("vm", *words, "a" * 12, status=3).stderr
             self.assertIn("vm/%s is not there any more" % ("a" * 12), said)
+
+    def test_stats_of_what_is_ours_and_runs(self):
+        """Others' are not asked, who would need to be allowed; what has ended leaves the watch."""
+        self.service("shared")
+        watch = self.session.popen("banger", "vm", "stats", "--watch", "--json")
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        names = [json.loads(watch.stdout.readline())["name"] for _ in range(4)]
+        self.assertEqual(names, ["ends", "here", "here", "here"])
+        once = self.session.json("vm", "stats")
+        self.assertEqual([vm["name"] for vm in once["vms"]], ["here"])
 
     def test_run_is_ended_while_the_vm_is_made(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
