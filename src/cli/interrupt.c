@@ -36,6 +36,14 @@ banger_interrupt_catch (void)
 }
 
 gboolean
+banger_interrupt_is_ignored (int number)
+{
+  struct sigaction action = { 0 };
+
+  return sigaction (number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+gboolean
 banger_interrupt_came (void)
 {
   return came != 0;

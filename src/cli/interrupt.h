@@ -8,3 +8,6 @@
  * program as ever. System calls end with EINTR. */
 int banger_interrupt_catch (void);
 gboolean banger_interrupt_came (void);
+/* Whether who started us has it ignored, as nohup(1) does; before anything is done about it here.
+ */
+gboolean banger_interrupt_is_ignored (int number);

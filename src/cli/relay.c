@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "relay.h"
 
+#include "interrupt.h"
 #include "terminal.h"
 
 #include "common/common.h"
@@ -299,7 +300,9 @@ banger_relay_run (const BangerRelaySpec *spec, GByteArray *start, BangerRelayEnd
     g_byte_array_append (relay.in, spec->before->data, spec->before->len);
   relay.signal_sources[0] = g_unix_signal_add (SIGINT, on_int, &relay);
   relay.signal_sources[1] = g_unix_signal_add (SIGTERM, on_term, &relay);
-  relay.signal_sources[3] = g_unix_signal_add (SIGHUP, on_hangup, &relay);
+  /* What is ignored stays so (nohup): GLib's source would have it end us. */
+  if (!banger_interrupt_is_ignored (SIGHUP))
+    relay.signal_sources[3] = g_unix_signal_add (SIGHUP, on_hangup, &relay);
   if (spec->terminal)
     relay.signal_sources[2] = g_unix_signal_add (SIGWINCH, on_resize, &relay);
   update_sources (&relay);

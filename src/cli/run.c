@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* "vm run": a VM for one command. */
+#include "interrupt.h"
 #include "session.h"
 #include "terminal.h"
 #include "vm.h"
@@ -8,7 +9,7 @@
 #include <glib/gi18n.h>
 #include <signal.h>
 
-static volatile sig_atomic_t pipe_broke, quit;
+static volatile sig_atomic_t pipe_broke, quit, no_hangup;
 
 typedef struct {
   BangerClient *client;
@@ -36,12 +37,13 @@ on_pipe (int number)
   pipe_broke = 1;
 }
 
-/* Ctrl-\ ends all as a terminal that goes away does: GLib has no source for it. */
+/* Ctrl-\ ends all as a terminal that goes away does, or SIGTERM where that is ignored: GLib has no
+ * source for it. */
 static void
 on_quit (int number)
 {
   quit = 1;
-  raise (SIGHUP);
+  raise (no_hangup ? SIGTERM : SIGHUP);
 }
 
 /* What is ignored stays so. */
@@ -113,16 +115,20 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *const *words = banger_args_words (args);
   Hangup hangup = { .client = client };
-  guint source = g_unix_signal_add (SIGHUP, on_hangup, &hangup);
+  guint source = 0;
   gboolean undone = FALSE;
   g_autofree char *name = NULL, *vm = NULL;
   int status = 0, killed_by = 0;
 
+  /* As nohup has it: the VM is to outlast the session then. */
+  no_hangup = banger_interrupt_is_ignored (SIGHUP);
+  if (!no_hangup)
+    source = g_unix_signal_add (SIGHUP, on_hangup, &hangup);
   outlive (SIGPIPE, on_pipe);
   outlive (SIGQUIT, on_quit);
   vm = make_vm (client, args, &name, error);
   if (vm == NULL) {
-    g_source_remove (source);
+    g_clear_handle_id (&source, g_source_remove);
     return 0;
   }
   /* One whose making was cancelled is gone already, or the service sees to it. */
@@ -138,10 +144,10 @@ banger_vm_run (BangerClient *client, BangerArgs *args, GError **error)
     delete_vm (client, args, vm, name);
   else if (*error == NULL && killed_by == 0)
     banger_session_say_running (client, vm, name);
-  g_source_remove (source);
+  g_clear_handle_id (&source, g_source_remove);
   if (pipe_broke && killed_by == 0)
     killed_by = SIGPIPE;
-  if (quit && killed_by == SIGHUP)
+  if (quit && killed_by == (no_hangup ? SIGTERM : SIGHUP))
     killed_by = SIGQUIT;
   if (killed_by != 0)
     banger_terminal_die (killed_by);

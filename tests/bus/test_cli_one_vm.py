@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,9 +40,11 @@ class OneVm(CliTest):
         service.wait()
         return service.stdout.read().split()
 
-    def start_run(self):
-        process = subprocess.Popen(["banger", "vm", "run", "--", "true"], env=self.session.env,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    def start_run(self, *words, nohup=False):
+        words = words or ("run", "--", "true")
+        process = subprocess.Popen(["nohup"] * nohup + ["banger", "vm", *words],
+                                   env=self.session.env, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
@@ -145,6 +148,27 @@ class OneVm(CliTest):
                 asked = self.asked(service)
                 self.assertIn("Delete", asked)
                 self.assertNotIn("Cancel", asked[asked.index("Delete"):])
+
+    def test_a_hangup_that_is_ignored_stays_so(self):
+        """A command that was begun with nohup outlasts the session; Ctrl-\\ still ends it."""
+        for words in (["run", "--", "true"], ["exec", "a" * 12, "true"]):
+            with self.subTest(words=words):
+                service = self.service("busy")
+                process = self.start_run(*words, nohup=True)
+                self.assertEqual(process.stdout.readline(), b"up\n")
+                status = Path("/proc/%d/status" % process.pid).read_text()
+                process.kill()
+                service.kill()
+                service.wait()
+                ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
+                self.assertTrue(ignored & 1 << signal.SIGHUP - 1, status)
+        service = self.service("slow")
+        process = self.start_run(nohup=True)
+        while service.stdout.readline() != "Cancelable\n":
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGQUIT)
+        self.assertEqual(process.wait(SECONDS["command"]), 9)
+        self.assertIn("Cancel", self.asked(service))
 
 
 if __name__ == "__main__":
