@@ -201,18 +201,18 @@ promised_memory (BangerService *service, const char *but)
 }
 
 static gboolean
-check_memory (BangerService *service, const BangerVmRecord *record, GError **error)
+check_memory (BangerService *service, const BangerVmRecord *record, guint64 wanted, GError **error)
 {
   guint64 available = banger_meminfo ("MemAvailable");
   guint64 taken = promised_memory (service, record->id) + service->config->reserve_memory_bytes;
   guint64 free_bytes = available > taken ? available - taken : 0;
   g_autofree char *cause = NULL;
 
-  if (available == 0 || record->memory_bytes <= free_bytes)
+  if (available == 0 || wanted <= free_bytes)
     return TRUE;
   cause = g_strdup_printf ("it needs %" G_GUINT64_FORMAT " MiB, %" G_GUINT64_FORMAT
                            " MiB are available for VMs",
-                           record->memory_bytes >> MIB_SHIFT, free_bytes >> MIB_SHIFT);
+                           wanted >> MIB_SHIFT, free_bytes >> MIB_SHIFT);
   banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause,
                     "stop another VM, or give this one less memory",
                     "the host has not enough memory");
@@ -266,5 +266,15 @@ banger_capacity_admit (BangerService *service, const BangerVmRecord *record, gbo
     leave_out (&wanted, vm);
   return banger_limits_check (service->config, record->owner_uid, &used, &wanted, error)
          && ((wanted.disk_bytes == 0 && !starts) || banger_capacity_check_disk (service, error))
-         && (!starts || check_memory (service, record, error));
+         && (!starts || check_memory (service, record, record->memory_bytes, error));
+}
+
+gboolean
+banger_capacity_admit_restart (const BangerVm *vm, GError **error)
+{
+  guint64 wanted = vm->record->memory_bytes;
+  guint64 has = vm->guest_memory_bytes != 0 ? vm->guest_memory_bytes : wanted;
+
+  return banger_capacity_check_disk (vm->service, error)
+         && (wanted <= has || check_memory (vm->service, vm->record, wanted - has, error));
 }

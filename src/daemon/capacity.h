@@ -21,6 +21,9 @@ GVariant *banger_capacity_describe (BangerService *service, uid_t uid);
  * record of its own for a change. */
 gboolean banger_capacity_admit (BangerService *service, const BangerVmRecord *record, gboolean run,
                                 GError **error);
+/* Whether @vm, whose guest runs, could be started with what is chosen of it now once that has given
+ * back what it has. */
+gboolean banger_capacity_admit_restart (const BangerVm *vm, GError **error);
 /* NoSpace, without a stage, where the file system of the state has no more room than is kept for
  * the host. */
 gboolean banger_capacity_check_disk (BangerService *service, GError **error);

@@ -272,7 +272,13 @@ banger_vm_restart (BangerCall *call)
 
   if (vm == NULL)
     return;
-  if (take_timeout (call, &timeout, &error) && check_stoppable (vm, &error))
+  /* Before its guest is ended, for one that cannot be started again is better left alone. */
+  if (take_timeout (call, &timeout, &error) && check_stoppable (vm, &error)
+      && !banger_capacity_admit_restart (vm, &error)) {
+    banger_error_set_stage (&error, "admitted");
+    banger_call_name_object (call, &error);
+  }
+  if (error == NULL)
     job = admit (call, vm, "restart", BANGER_VM_STOPPING, &error);
   if (job == NULL) {
     banger_call_fail (call, error);

@@ -269,6 +269,28 @@ test_host (void)
   tear_down ();
 }
 
+/* It is asked before the guest is ended, which gives back what it has. */
+static void
+test_restart (void)
+{
+  g_autoptr (GError) error = NULL;
+  BangerVm *vm = NULL;
+
+  set_up ();
+  service.config->reserve_disk_bytes = 0;
+  service.config->reserve_memory_bytes = 1024 * 1024 * 1024 * MIB;
+  vm = add_vm ("runs", 7, BANGER_VM_RUNNING);
+  vm->service = &service;
+  vm->guest_memory_bytes = vm->record->memory_bytes;
+  g_assert_true (banger_capacity_admit_restart (vm, &error));
+  g_assert_no_error (error);
+  vm->record->memory_bytes += 28 * MIB;
+  g_assert_false (banger_capacity_admit_restart (vm, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (banger_error_cause (error), "it needs 28 MiB, 0 MiB are available"));
+  tear_down ();
+}
+
 int
 main (int argc, char **argv)
 {
@@ -279,5 +301,6 @@ main (int argc, char **argv)
   g_test_add_func ("/capacity/what-waits", test_what_waits);
   g_test_add_func ("/capacity/growing", test_growing);
   g_test_add_func ("/capacity/host", test_host);
+  g_test_add_func ("/capacity/restart", test_restart);
   return g_test_run ();
 }
