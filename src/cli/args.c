@@ -197,6 +197,12 @@ check_number (Slot *slot, guint least, GError **error)
   if (g_ascii_string_to_unsigned (slot->text, 10, least, G_MAXUINT32, &slot->number, NULL))
     return TRUE;
   shown = banger_text_escape (slot->text, -1);
+  if (banger_text_is_number (slot->text) && strspn (slot->text, "0") < strlen (slot->text)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--%s: '%s' is too large: at most %u"), slot->option->name, shown,
+                      G_MAXUINT32);
+    return FALSE;
+  }
   banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                     least == 0 ? _ ("--%s: '%s' is not a number from 0 on")
                                : _ ("--%s: '%s' is not a number from 1 on"),

@@ -91,6 +91,7 @@ static GVariant *
 parse_value (guint row, const char *text, GError **error)
 {
   const char *type = table[row].type;
+  g_autofree char *rule = NULL;
   guint64 number = 0;
   gboolean flag = FALSE;
 
@@ -103,7 +104,8 @@ parse_value (guint row, const char *text, GError **error)
   if (strcmp (type, "u") == 0) {
     if (g_ascii_string_to_unsigned (text, 10, 1, G_MAXUINT32, &number, NULL))
       return g_variant_new_uint32 ((guint32)number);
-    bad_value (table[row].word, text, _ ("a number from 1 on"), error);
+    rule = g_strdup_printf (_ ("a number from 1 to %u"), G_MAXUINT32);
+    bad_value (table[row].word, text, rule, error);
     return NULL;
   }
   if (strcmp (type, "b") == 0) {

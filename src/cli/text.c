@@ -12,6 +12,9 @@
 #define SUGGESTED_MAX 4
 /* "ESC [" and as many digits and semicolons as a sensible colour has. */
 #define SGR_MAX 24
+/* What sizes are less than: as bytes, offsets in files hold them. */
+#define SIZE_END 0x1p63
+#define SIZE_LAST "8388607T"
 
 /* Unprintable, or able to reorder or break a line: Unicode categories Cc, Cf, Cn, Cs, Zl, Zp. */
 gboolean
@@ -178,11 +181,18 @@ unit_factor (const char *unit, double *factor)
 }
 
 gboolean
+banger_text_is_number (const char *text)
+{
+  return *text != '\0' && text[strspn (text, "0123456789")] == '\0';
+}
+
+gboolean
 banger_text_parse_size (const char *text, guint64 *bytes, GError **error)
 {
   g_autofree char *shown = banger_text_escape (text, -1);
   char *end = NULL;
   double factor = 0, number = 0;
+  gboolean is_large = FALSE;
 
   /* g_ascii_strtod also takes signs, spaces, hexadecimal, "inf" and "nan": a size begins with a
    * digit and has only digits and a point before its unit. */
@@ -192,11 +202,17 @@ banger_text_parse_size (const char *text, guint64 *bytes, GError **error)
     if (end == text + strspn (text, "0123456789.")) {
       while (*end == ' ')
         end++;
-      if (unit_factor (end, &factor) && number * factor >= 1 && number * factor < 0x1p63) {
+      if (unit_factor (end, &factor) && number * factor >= 1 && number * factor < SIZE_END) {
         *bytes = (guint64)(number * factor);
         return TRUE;
       }
+      is_large = number * factor >= SIZE_END;
     }
+  }
+  if (is_large) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("'%s' is too large: a size is at most %s"), shown, SIZE_LAST);
+    return FALSE;
   }
   banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
                     _ ("write a number with K, M, G or T, such as 512M or 4G"),

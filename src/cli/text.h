@@ -23,6 +23,9 @@ void banger_text_filter_push (BangerTextFilter *filter, const char *bytes, gsize
 
 /* "512M", "4GiB", "1.5G", "4096": K, M, G, T (also KiB ...) are powers of 1024, kB, MB, GB, TB of
  * 1000. InvalidArgument for anything else, for 0 and for what does not fit. */
+/* Whether @text is a whole number, of however many digits: one that cannot be taken is too large.
+ */
+gboolean banger_text_is_number (const char *text);
 gboolean banger_text_parse_size (const char *text, guint64 *bytes, GError **error);
 
 char *banger_text_size (guint64 bytes);       /* "512 MiB" */

@@ -452,10 +452,14 @@ take_condition (Wait *wait, const char *word, GError **error)
     wait->port = SSH_PORT;
     return TRUE;
   }
-  if (g_str_has_prefix (word, "port:")
-      && g_ascii_string_to_unsigned (word + strlen ("port:"), 10, 1, 65535, &port, NULL)) {
-    wait->port = (guint)port;
-    return TRUE;
+  if (g_str_has_prefix (word, "port:")) {
+    if (g_ascii_string_to_unsigned (word + strlen ("port:"), 10, 1, 65535, &port, NULL)) {
+      wait->port = (guint)port;
+      return TRUE;
+    }
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("--for: a port is a number from 1 to 65535"));
+    return FALSE;
   }
   banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
                     "--for running|healthy|ssh|stopped|port:N",

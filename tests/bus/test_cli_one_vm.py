@@ -75,6 +75,12 @@ class OneVm(CliTest):
                 self.assertEqual(result.stderr, "vm '%s' is degraded%s\n" % ("a" * 12, said))
                 self.assertEqual(self.asked(service), FOUND + asked)
 
+    def test_wait_for_a_port_that_is_none(self):
+        for port in ("0", "65536", "x", ""):
+            with self.subTest(port=port):
+                said = self.session.banger("vm", "wait", "x", "--for", "port:" + port, status=2)
+                self.assertIn("--for: a port is a number from 1 to 65535", said.stderr)
+
     def test_wait_is_over_while_it_asks(self):
         """Neither --timeout nor Ctrl-C waits for an answer."""
         service = self.service("mute")

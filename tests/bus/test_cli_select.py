@@ -169,7 +169,9 @@ class Changes(CliTest):
 
     def test_refused(self):
         for argv, hint in ((["web", "memroy=1G"], "did you mean 'memory'?"),
-                           (["web", "vcpus=none"], "a number from 1 on"),
+                           (["web", "vcpus=none"], "a number from 1 to 4294967295"),
+                           (["web", "vcpus=99999999999999999999"],
+                            "a number from 1 to 4294967295"),
                            (["web", "autostart=perhaps"], "true or false"),
                            (["web"], "banger help vm set"),
                            (["web", "--label", "novalue"], "--label KEY=VALUE"),

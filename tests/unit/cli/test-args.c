@@ -135,7 +135,14 @@ test_refused (void)
   assert_refused ("vm create --bogus", "--bogus", "banger help vm create");
   assert_refused ("vm create --memory 1Q", "--memory: '1Q' is not a size", NULL);
   assert_refused ("vm create --vcpus 0", "--vcpus: '0' is not a number", NULL);
-  assert_refused ("vm create --vcpus 4294967296", "is not a number", NULL);
+  assert_refused ("vm create --vcpus 4294967296", "'4294967296' is too large: at most 4294967295",
+                  NULL);
+  assert_refused ("vm wait web --timeout 99999999999999999999999",
+                  "--timeout: '99999999999999999999999' is too large: at most 4294967295", NULL);
+  assert_refused ("vm create --memory 99999999999G",
+                  "--memory: '99999999999G' is too large: a size is at most 8388607T", NULL);
+  assert_refused ("vm create --memory 8388608T", "is too large", NULL);
+  assert_refused ("vm create --vcpus 00", "--vcpus: '00' is not a number from 1 on", NULL);
   assert_refused ("vm create --vcpus -1", "is not a number", NULL);
   assert_refused ("vm create one two", "'two' is too much", "banger help vm create");
   assert_refused ("vm create --label \xff=1", "is not UTF-8", NULL);
