@@ -44,7 +44,9 @@ typedef enum {
   BANGER_COMPLETE_RESTART,
   BANGER_COMPLETE_NETWORK,
   BANGER_COMPLETE_ROOT,
-  BANGER_COMPLETE_CHANGE, /* KEY=VALUE of "vm set", or the name of a VM */
+  BANGER_COMPLETE_BACKEND,
+  BANGER_COMPLETE_CONDITION, /* of "vm wait" */
+  BANGER_COMPLETE_CHANGE,    /* KEY=VALUE of "vm set", or the name of a VM */
 } BangerComplete;
 
 typedef enum {

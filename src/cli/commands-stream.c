@@ -77,7 +77,7 @@ static const BangerOption stats_options[] = {
 };
 
 static const BangerOption wait_options[] = {
-  VALUE ("for", 0, TEXT, NOTHING, "running|healthy|ssh|stopped|port:N",
+  VALUE ("for", 0, TEXT, CONDITION, "running|healthy|ssh|stopped|port:N",
          N_ ("what to wait for (default: healthy)")),
   VALUE ("timeout", 0, COUNT, NOTHING, N_ ("SECONDS"), N_ ("how long (default: for ever)")),
   END,

@@ -14,6 +14,8 @@ static const char *const progress_forms[] = { "auto", "plain", "none", NULL };
 static const char *const restarts[] = { "never", "on-failure", "always", NULL };
 static const char *const networks[] = { "user", "none", NULL };
 static const char *const roots[] = { "overlay", "clone", NULL };
+static const char *const backends[] = { "qemu", NULL };
+static const char *const conditions[] = { "running", "healthy", "ssh", "stopped", "port:", NULL };
 static const char *const flags[] = { "true", "false", NULL };
 
 void
@@ -261,6 +263,12 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
     break;
   case BANGER_COMPLETE_ROOT:
     offer_all (offer, roots);
+    break;
+  case BANGER_COMPLETE_BACKEND:
+    offer_all (offer, backends);
+    break;
+  case BANGER_COMPLETE_CONDITION:
+    offer_all (offer, conditions);
     break;
   case BANGER_COMPLETE_CHANGE:
     offer_changes (offer);

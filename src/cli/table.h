@@ -47,7 +47,7 @@
       VALUE ("restart", 0, TEXT, RESTART, N_ ("POLICY"),                                           \
              N_ ("start it again by itself: never (default), on-failure or always")),              \
       FLAG ("autostart", 0, N_ ("start it after each boot of the host")),                          \
-      VALUE ("backend", 0, TEXT, NOTHING, N_ ("VMM"),                                              \
+      VALUE ("backend", 0, TEXT, BACKEND, N_ ("VMM"),                                              \
              N_ ("the VMM that runs it (default: qemu)")),                                         \
       VALUE ("label", 0, LIST, LABEL, N_ ("KEY=VALUE"),                                            \
              N_ ("a label; may be given several times")),                                          \

@@ -99,6 +99,9 @@ class Completion(CliTest):
                          ["health!=unknown", "health!=unreachable"])
         self.assertEqual(self.offered("vm", "create", "--restart", "o"), ["on-failure"])
         self.assertEqual(self.offered("vm", "create", "--root", ""), ["overlay", "clone"])
+        self.assertEqual(self.offered("wait", "web", "--for", ""),
+                         ["running", "healthy", "ssh", "stopped", "port:"])
+        self.assertEqual(self.offered("vm", "create", "--backend", ""), ["qemu"])
         self.assertEqual(self.offered("vm", "set", "web", "me"), ["memory="])
         self.assertEqual(self.offered("vm", "set", "web", "restart=al"), ["restart=always"])
         self.assertEqual(self.offered("image", "show", "x", "-p", "size"), ["size_bytes"])
