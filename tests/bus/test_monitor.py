@@ -8,7 +8,7 @@ import time
 import unittest
 
 from callers import ROOT
-from vm_case import MIB, VmCase
+from vm_case import CONFIGURATION, MIB, VmCase
 
 
 class MonitorTest(VmCase):
@@ -121,6 +121,18 @@ class MonitorTest(VmCase):
             job = self.change(vm, "'memory-bytes': <uint64 %d>" % (size * MIB))
             self.ended(self.alice, job, ["set", vm, "done"])
             self.assertEqual(self.property(vm, "Pending"), pending)
+
+    def test_restart_that_the_host_cannot_hold(self):
+        """It is refused before the guest is ended."""
+        self.configure(CONFIGURATION.replace("memory=128M", "memory=0"))
+        self.restart()
+        self.addCleanup(self.restart)
+        self.addCleanup(self.configure, CONFIGURATION)
+        vm = self.started()
+        job = self.change(vm, "'memory-bytes': <uint64 %d>" % (MIB << 20))
+        self.ended(self.alice, job, ["set", vm, "done"])
+        self.refused(self.alice.call(vm, "VM.Restart"), "the host has not enough memory")
+        self.assertEqual(self.property(vm, "State"), "'running'")
 
     def test_set_looks_at_the_host_for_what_it_depends_on(self):
         """A look that takes long, or for ever, keeps nobody from a label."""
