@@ -7,7 +7,7 @@ import sqlite3
 import time
 import unittest
 
-from callers import ROOT
+from callers import ROOT, SECONDS
 from vm_case import CONFIGURATION, MIB, VmCase
 
 
@@ -162,16 +162,21 @@ class MonitorTest(VmCase):
         self.assertNotEqual(self.property(vm, "NextStartAt"), "uint64 0")
 
     def test_undo_that_fails(self):
-        """A create says what it failed for, and its VM can be deleted."""
+        """A create says what it failed for, and its VM goes once the store lets it."""
         os.replace(self.base / "tests/lying-vmm", self.base / "libexec/banger-vmm")
         self.database("CREATE TRIGGER keeps BEFORE DELETE ON vms"
                       " BEGIN SELECT RAISE(ABORT, 'it is kept'); END")
         answer = self.create(self.alice, start=True)
         vm, job = answer.value.split("'")[1], self.begun(answer)
         self.ended(self.alice, job, ["create", vm, "failed"])
-        self.database("DROP TRIGGER keeps")
         self.assertIn("the guest has ended", self.property(job, "Error", "Job"))
         self.assertEqual(self.vms(), {vm})
+        self.database("DROP TRIGGER keeps")
+        # No job tells of that.
+        deadline = time.monotonic() + SECONDS
+        while self.vms() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(self.vms(), set())
 
     def test_autostart_that_was_cut_short(self):
         """The service that comes next starts it for the host, and not for its policy."""
