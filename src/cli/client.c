@@ -20,6 +20,7 @@ struct _BangerClient {
   guint interrupts;
   guint signal_sources[2];
   GCancellable *cancellable; /* of all calls; may be NULL */
+  gint64 began;              /* banger_start_error_clock at the last call */
 };
 
 BangerClient *
@@ -101,7 +102,7 @@ is_unreachable (const GError *cause)
 {
   static const int codes[] = {
     G_DBUS_ERROR_SERVICE_UNKNOWN, G_DBUS_ERROR_NAME_HAS_NO_OWNER,       G_DBUS_ERROR_NO_REPLY,
-    G_DBUS_ERROR_DISCONNECTED,    G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND,
+    G_DBUS_ERROR_DISCONNECTED,    G_DBUS_ERROR_SPAWN_SERVICE_NOT_FOUND, G_DBUS_ERROR_TIMED_OUT,
   };
   g_autofree char *name = g_dbus_error_get_remote_error (cause);
 
@@ -127,6 +128,28 @@ is_gone (const char *path, const char *interface, const GError *cause)
              || g_error_matches (cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_INTERFACE));
 }
 
+/* Why the service that was to be started did not: what it left for us, else what the bus says. */
+static void
+set_unreachable (BangerClient *client, const GError *cause, GError **error)
+{
+  g_autofree char *runtime_path = banger_runtime_path (BANGER_MODE_SESSION);
+  g_autoptr (GError) told = NULL;
+
+  if (client->session && !client->passive)
+    told = banger_start_error_read (runtime_path, client->began);
+  if (told != NULL) {
+    banger_set_error (error, told->code, BANGER_STAGE_CONNECT, banger_error_cause (told),
+                      banger_error_hint (told), _ ("bangerd does not start: %s"), told->message);
+    return;
+  }
+  banger_set_error (error, BANGER_ERROR_FAILED, BANGER_STAGE_CONNECT, cause->message,
+                    client->session
+                        ? _ ("see that bangerd is installed for this bus, or use --system")
+                        : _ ("journalctl -u bangerd, or use --session for your own service"),
+                    client->session ? _ ("cannot reach bangerd on the session bus")
+                                    : _ ("cannot reach bangerd on the system bus"));
+}
+
 /* Takes @cause, an error of a call, and makes it one of ours. */
 static void
 take_error (BangerClient *client, GError *cause, GError **error)
@@ -137,12 +160,7 @@ take_error (BangerClient *client, GError *cause, GError **error)
     g_propagate_error (error, g_steal_pointer (&owned));
   } else if (is_unreachable (owned)) {
     g_dbus_error_strip_remote_error (owned);
-    banger_set_error (error, BANGER_ERROR_FAILED, BANGER_STAGE_CONNECT, owned->message,
-                      client->session
-                          ? _ ("see that bangerd is installed for this bus, or use --system")
-                          : _ ("systemctl status bangerd, or use --session for your own service"),
-                      client->session ? _ ("cannot reach bangerd on the session bus")
-                                      : _ ("cannot reach bangerd on the system bus"));
+    set_unreachable (client, owned, error);
   } else if (g_error_matches (owned, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
     banger_set_error (error, BANGER_ERROR_CANCELLED, NULL, NULL, "banger job list",
                       _ ("interrupted before the service answered"));
@@ -162,6 +180,7 @@ banger_client_connect (BangerClient *client, GError **error)
   g_autoptr (GVariant) started = NULL, reply = NULL;
   GError *cause = NULL;
 
+  client->began = banger_start_error_clock ();
   if (client->owner != NULL)
     return TRUE;
   if (!connect_bus (client, error))

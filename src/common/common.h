@@ -9,5 +9,6 @@
 #include "names.h"
 #include "paths.h"
 #include "run.h"
+#include "start-error.h"
 #include "states.h"
 #include "version.h"

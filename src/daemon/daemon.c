@@ -21,11 +21,34 @@ typedef struct {
   int status;
 } Daemon;
 
-static void
-give_up (Daemon *self, const char *message)
+/* Takes @error. */
+static int
+fail (GError *error)
 {
+  g_autoptr (GError) ours = banger_error_adopt (error);
+  g_autofree char *message = banger_error_dbus_message (ours);
+
   g_printerr ("bangerd: %s\n", message);
-  self->status = EXIT_FAILURE;
+  return EXIT_FAILURE;
+}
+
+/* As above, and clients are told too. Those of the system's service cannot read what is its own:
+ * they are told of its journal. Takes @error. */
+static int
+fail_to_start (BangerMode mode, GError *error)
+{
+  g_autofree char *runtime_path = banger_runtime_path (mode);
+
+  if (mode == BANGER_MODE_SESSION)
+    banger_start_error_write (runtime_path, error);
+  return fail (error);
+}
+
+/* Takes @error. */
+static void
+give_up (Daemon *self, GError *error)
+{
+  self->status = fail_to_start (self->service->mode, error);
   g_main_loop_quit (self->loop);
 }
 
@@ -65,9 +88,13 @@ static void
 on_name_lost (GDBusConnection *connection, const char *name, gpointer data)
 {
   Daemon *self = data;
+  GError *error = NULL;
 
-  if (!g_dbus_connection_is_closed (self->service->connection))
-    give_up (data, "the name " BANGER_BUS_NAME " is taken, or this user may not have it");
+  if (g_dbus_connection_is_closed (self->service->connection))
+    return;
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
+                    "the name " BANGER_BUS_NAME " is taken, or this user may not have it");
+  give_up (self, error);
 }
 
 static void
@@ -77,11 +104,10 @@ on_reconciled (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GError) error = NULL;
 
   if (!banger_reconcile_finish (result, &error) || !banger_service_export (self->service, &error)) {
-    g_autofree char *message = banger_error_dbus_message (error);
-
-    give_up (self, message);
+    give_up (self, g_steal_pointer (&error));
     return;
   }
+  banger_start_error_remove (self->service->runtime_path);
   self->name_id = g_bus_own_name_on_connection (self->service->connection, BANGER_BUS_NAME,
                                                 G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
                                                 on_name_acquired, on_name_lost, self, NULL);
@@ -109,16 +135,6 @@ list_stages (void)
       g_print ("%s %s\n", kinds[i], stages[j]);
   }
   return EXIT_SUCCESS;
-}
-
-static int
-fail (GError *error)
-{
-  g_autoptr (GError) ours = banger_error_adopt (error);
-  g_autofree char *message = banger_error_dbus_message (ours);
-
-  g_printerr ("bangerd: %s\n", message);
-  return EXIT_FAILURE;
 }
 
 static int
@@ -159,7 +175,7 @@ serve (BangerMode mode)
     service = banger_service_new (mode, connection, &error);
   }
   if (service == NULL)
-    return fail (g_steal_pointer (&error));
+    return fail_to_start (mode, g_steal_pointer (&error));
   self.service = service;
   g_unix_signal_add (SIGTERM, on_signal, &self);
   g_unix_signal_add (SIGINT, on_signal, &self);

@@ -39,8 +39,9 @@ take_lock (BangerService *self, GError **error)
     return FALSE;
   }
   if (flock (self->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-    banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another bangerd runs with this state", NULL,
-                      "%s cannot be taken", self->state_path);
+    banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another bangerd runs with this state",
+                      "use the bus that it serves, or end it", "%s cannot be taken",
+                      self->state_path);
     return FALSE;
   }
   return TRUE;

@@ -4,12 +4,16 @@
 import os
 import signal
 import unittest
+from unittest import mock
 
 from harness import SECONDS, Banger
 from leftovers import wait_for_end
+from session import BUS_CONFIG
 from test_session import make_tar
 
 PAGE = 4096
+# The command line's exit status (banger(1)).
+UNREACHABLE = 6
 
 
 def garble_header(path):
@@ -32,6 +36,13 @@ def truncate(path):
 DAMAGES = (garble_header, garble_pages, truncate)
 
 
+class Waiting(Banger):
+    """Of its service something goes on when it has ended."""
+
+    def service_command(self):
+        return ["/bin/sh", "-c", "'%s --session; exec sleep 1000'" % " ".join(super().service_command())]
+
+
 class StateTest(unittest.TestCase):
     def setUp(self):
         self.session = Banger()
@@ -39,6 +50,7 @@ class StateTest(unittest.TestCase):
         self.addCleanup(self.session.__exit__, None, None, None)
         self.state = self.session.state
         self.database = self.state / "state.db"
+        self.left = self.session.runtime / "start-error"
         self.session.banger("vm", "list")
 
     def end_service(self, sign=signal.SIGTERM):
@@ -132,6 +144,60 @@ class StateTest(unittest.TestCase):
         self.assertEqual(result.returncode, 1, result.stderr)
         for word in (str(self.state), "Read-only file system", "hint: mount it read-write"):
             self.assertIn(word, result.stderr)
+        self.assertIn("Read-only file system", self.left.read_text())
+
+    def client_is_told(self, session, *words):
+        """The command line fails for want of a service; what it says has @words."""
+        result = session.banger("vm", "list", status=UNREACHABLE)
+        for word in words:
+            self.assertIn(word, result.stderr)
+        return result.stderr
+
+    def test_client_is_told_of_damage(self):
+        """All that the bus tells of it is an exit status."""
+        self.import_image()
+        self.end_service()
+        sound = self.database.read_bytes()
+        garble_header(self.database)
+        self.client_is_told(
+            self.session, "bangerd does not start: the state at %s cannot be used\n" % self.state,
+            "cause: its database state.db is damaged: ", "hint: nothing was changed; see DAMAGED STATE")
+        self.assertEqual(self.left.stat().st_mode & 0o7777, 0o600)
+        self.database.write_bytes(sound)
+        self.session.banger("image", "delete", "kept")
+        self.assertFalse(self.left.exists())
+        self.assertEqual(self.session.leftovers(), {})
+
+    def test_client_is_told_of_another_service(self):
+        used = {"XDG_STATE_HOME": str(self.session.home)}
+        with Banger(service_env=used) as other:
+            self.client_is_told(other, "bangerd does not start: %s cannot be taken\n" % self.state,
+                                "cause: another bangerd runs with this state\n",
+                                "hint: use the bus that it serves")
+        self.session.banger("vm", "list")
+
+    def test_client_is_told_where_the_bus_only_waits(self):
+        """As where systemd starts the service, again and again: the bus then knows no exit status."""
+        limit = '<limit name="service_start_timeout">2000</limit></busconfig>'
+        with mock.patch("session.BUS_CONFIG", BUS_CONFIG.replace("</busconfig>", limit)), \
+                Waiting(service_env={"XDG_STATE_HOME": str(self.session.home)}) as other:
+            self.client_is_told(other, "bangerd does not start: %s cannot be taken\n" % self.state)
+
+    def test_client_is_told_nothing_old(self):
+        """What an earlier start failed for may long be mended."""
+        elsewhere = self.session.base / "elsewhere"
+        elsewhere.mkdir(mode=0o700)
+        used = {"XDG_STATE_HOME": str(self.session.home), "XDG_RUNTIME_DIR": str(elsewhere)}
+        with Banger(service_env=used) as other:
+            other.runtime.mkdir(mode=0o700)
+            old = other.runtime / "start-error"
+            old.write_text("{'message': <'an old one'>}")
+            os.utime(old, (1e9, 1e9))
+            said = self.client_is_told(other, "cannot reach bangerd", "exited with status 1")
+            self.assertNotIn("an old one", said)
+            # The same words, just left, are shown: it is their age that counts.
+            os.utime(old, (4e9, 4e9))
+            self.client_is_told(other, "bangerd does not start: an old one\n")
 
 
 if __name__ == "__main__":
