@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The pages that are made from the interfaces' XML say all that there is."""
 
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -62,6 +64,18 @@ class DocsTest(unittest.TestCase):
                      '\\fB{"a":1,\\:"b":2}\\fR', ".ad l\n",
                      ".IP \\(bu 2\nfirst", ".SH More", "x \\(gay\\(ga", ".PP\n.TP\nc\nd"):
             self.assertIn(line, text)
+
+    def test_bangerd_is_named_with_its_path(self):
+        """It is in nobody's PATH."""
+        build = Path(os.environ["BANGER_BUILD"]).parent
+        activation = (build / "data/session-activation.service").read_text(encoding="utf-8")
+        path = re.search(r"^Exec=(/\S+/bangerd) ", activation, re.MULTILINE).group(1)
+        for page in ("bangerd.8", "banger.conf.5"):
+            with self.subTest(page=page):
+                text = re.sub(r"\\f[BR]", "", (build / "docs" / page).read_text(encoding="utf-8"))
+                text = text.replace("\\-", "-")
+                self.assertNotIn("@", text)
+                self.assertEqual(set(re.findall(r"(\S*bangerd) --(?:check|system|session)", text)), {path})
 
 
 if __name__ == "__main__":

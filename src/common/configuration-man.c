@@ -29,8 +29,10 @@ static const char head[]
       "for "
       "powers of 1024, such as 512M or 1.5G, and a whole number of MiB.\n"
       ".PP\n"
-      "\\fBbangerd \\-\\-check\\-configuration \\-\\-system\\fR (or \\fB\\-\\-session\\fR) says "
-      "what is "
+      "\\fB";
+/* After the path of bangerd, which is in nobody's PATH. */
+static const char check[]
+    = " \\-\\-check\\-configuration \\-\\-system\\fR (or \\fB\\-\\-session\\fR) says what is "
       "wrong, or prints what holds.\n";
 
 static const char tail[] = ".SH SEE ALSO\nbanger(1), bangerd(8), org.banger.Banger1(5)\n";
@@ -105,6 +107,8 @@ banger_config_man (void)
 {
   GString *out = g_string_new (head);
 
+  append_text (out, BANGER_LIBEXECDIR "/bangerd");
+  g_string_append (out, check);
   for (guint i = 0; i < G_N_ELEMENTS (groups); i++) {
     g_string_append_printf (out, ".SH \"GROUP [%s]\"\n", groups[i].group);
     append_text (out, groups[i].about);
