@@ -219,6 +219,23 @@ check_memory (BangerService *service, const BangerVmRecord *record, guint64 want
   return FALSE;
 }
 
+/* What the host has at all: no VM that ends makes room for more. */
+static gboolean
+check_total (guint64 wanted, GError **error)
+{
+  guint64 total = banger_meminfo ("MemTotal");
+  g_autofree char *cause = NULL;
+
+  if (total == 0 || wanted <= total)
+    return TRUE;
+  cause = g_strdup_printf ("it needs %" G_GUINT64_FORMAT " MiB, the host has %" G_GUINT64_FORMAT
+                           " MiB",
+                           wanted >> MIB_SHIFT, total >> MIB_SHIFT);
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, "give it less memory",
+                    "the host has not so much memory");
+  return FALSE;
+}
+
 gboolean
 banger_capacity_check_disk (BangerService *service, GError **error)
 {
@@ -260,11 +277,14 @@ banger_capacity_admit (BangerService *service, const BangerVmRecord *record, gbo
   BangerUse used = use_of (service, record->owner_uid, record->id), wanted = { 0 };
   const BangerVm *vm = banger_service_vm (service, record->id);
   gboolean starts = run && (vm == NULL || !is_running (vm));
+  /* What was chosen on another host, or before, keeps no other change from being made. */
+  gboolean chosen = vm == NULL || record->memory_bytes != vm->record->memory_bytes;
 
   add_use (&wanted, record, run);
   if (vm != NULL)
     leave_out (&wanted, vm);
-  return banger_limits_check (service->config, record->owner_uid, &used, &wanted, error)
+  return (!chosen || check_total (record->memory_bytes, error))
+         && banger_limits_check (service->config, record->owner_uid, &used, &wanted, error)
          && ((wanted.disk_bytes == 0 && !starts) || banger_capacity_check_disk (service, error))
          && (!starts || check_memory (service, record, record->memory_bytes, error));
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What each user may have: counted over the VMs that are there, refused with what is free. */
 #include "daemon/capacity.h"
+#include "daemon/meminfo.h"
 #include "daemon/vm.h"
 
 #include <fcntl.h>
@@ -269,6 +270,35 @@ test_host (void)
   tear_down ();
 }
 
+/* More than there is at all is refused before anybody starts it, but keeps nobody from changing
+ * something else of a VM that came from elsewhere. */
+static void
+test_more_than_there_is (void)
+{
+  g_autoptr (BangerVmRecord) record = fresh (7), changed = NULL;
+  guint64 total = banger_meminfo ("MemTotal");
+  g_autofree char *cause = NULL;
+  BangerVm *vm = NULL;
+
+  set_up ();
+  record->memory_bytes = total / MIB * MIB;
+  admit (record, FALSE);
+  record->memory_bytes += 1 * MIB;
+  cause = g_strdup_printf ("it needs %" G_GUINT64_FORMAT " MiB, the host has %" G_GUINT64_FORMAT
+                           " MiB",
+                           record->memory_bytes / MIB, total / MIB);
+  refuse (record, FALSE, "the host has not so much memory", cause);
+  refuse (record, TRUE, "the host has not so much memory", cause);
+  vm = add_vm ("moved", 7, BANGER_VM_STOPPED);
+  changed = banger_vm_record_copy (vm->record);
+  changed->memory_bytes = record->memory_bytes;
+  refuse (changed, FALSE, "the host has not so much memory", cause);
+  vm->record->memory_bytes = record->memory_bytes;
+  changed->autostart = TRUE;
+  admit (changed, FALSE);
+  tear_down ();
+}
+
 /* It is asked before the guest is ended, which gives back what it has. */
 static void
 test_restart (void)
@@ -302,5 +332,6 @@ main (int argc, char **argv)
   g_test_add_func ("/capacity/growing", test_growing);
   g_test_add_func ("/capacity/host", test_host);
   g_test_add_func ("/capacity/restart", test_restart);
+  g_test_add_func ("/capacity/more-than-there-is", test_more_than_there_is);
   return g_test_run ();
 }
