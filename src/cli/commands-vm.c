@@ -88,7 +88,7 @@ const BangerCommand banger_commands_vm[] = {
         "false), publish (all ports, with commas between) and label.KEY. The options do the "
         "same; --label, --unlabel, --publish and --unpublish leave the others as they are.\n\n"
         "What is printed says of each key whether it applies now, at the next start, or needs a "
-        "restart of the VM."),
+        "restart of the VM, or is unchanged."),
     .run = banger_vm_set },
   { "vm", "rename", N_ ("NAME NEW"), 2, 2, ONE (VM), banger_options_forms,
     N_ ("give a VM another name"), NULL, .run = banger_vm_rename },

@@ -20,8 +20,8 @@ static const BangerManJson objects[] = {
   { "image delete, kernel delete",
     "images or kernels: an array as that of 'vm delete', without ended_by." },
   { "vm set",
-    "changes: an array of objects with vm, key, old, new (text) and when: now, next-start or "
-    "needs-restart; dry_run; vms: an array as that of 'vm start'." },
+    "changes: an array of objects with vm, key, old, new (text) and when: now, next-start, "
+    "needs-restart or unchanged; dry_run; vms: an array as that of 'vm start'." },
   { "vm health",
     "health, init, agent_version, stages (each with stage and at_us, since the guest's kernel "
     "began), problems (an array)." },

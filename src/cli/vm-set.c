@@ -29,6 +29,8 @@ when_text (const char *when)
     return _ ("at its next start");
   if (strcmp (when, "needs-restart") == 0)
     return _ ("needs a restart");
+  if (strcmp (when, "unchanged") == 0)
+    return _ ("unchanged");
   return when;
 }
 

@@ -16,9 +16,9 @@ typedef struct {
 GVariant *banger_capacity_describe (BangerService *service, uid_t uid);
 
 /* NoSpace, without a stage, unless its owner may have a VM as @record says, the host has the memory
- * that is chosen at all, and, where it is to @run, can hold it. Of a VM with its id that is there only what it does not have yet is
- * asked for: so a new one, one that is started and one that is changed are checked alike. Give a
- * record of its own for a change. */
+ * that is chosen at all, and, where it is to @run, can hold it. Of a VM with its id that is there
+ * only what it does not have yet is asked for: so a new one, one that is started and one that is
+ * changed are checked alike. Give a record of its own for a change. */
 gboolean banger_capacity_admit (BangerService *service, const BangerVmRecord *record, gboolean run,
                                 GError **error);
 /* Whether @vm, whose guest runs, could be started with what is chosen of it now once that has given

@@ -4,9 +4,11 @@
 
 #include "store/store.h"
 
-/* "now", "next-start" or "needs-restart": when a change of @key applies to a VM that runs or not.
- */
-const char *banger_choice_when (const char *key, gboolean runs);
+/* "now", "next-start", "needs-restart" or "unchanged": when @key of @next applies to a VM that was
+ * as @former says, and @runs or not. What its guest has is as for note_pending below. */
+const char *
+banger_choice_when (const char *key, const BangerVmRecord *former, const BangerVmRecord *next,
+                    gboolean runs, guint guest_vcpus, guint64 guest_memory_bytes);
 /* Exchanges the choices of two records of one VM. */
 void banger_choices_swap (BangerVmRecord *a, BangerVmRecord *b);
 /* Of the keys of @changes, has those be pending in @record that its guest does not have as they

@@ -350,6 +350,7 @@ begin (Set *set)
 static GVariant *
 describe_when (Set *set)
 {
+  const BangerVm *vm = set->vm;
   GVariantBuilder builder;
   GVariantIter iter;
   const char *key = NULL;
@@ -357,7 +358,9 @@ describe_when (Set *set)
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{ss}"));
   g_variant_iter_init (&iter, set->changes);
   while (g_variant_iter_next (&iter, "{&sv}", &key, NULL))
-    g_variant_builder_add (&builder, "{ss}", key, banger_choice_when (key, set->live));
+    g_variant_builder_add (&builder, "{ss}", key,
+                           banger_choice_when (key, vm->record, set->next, set->live,
+                                               vm->guest_vcpus, vm->guest_memory_bytes));
   return g_variant_builder_end (&builder);
 }
 

@@ -41,12 +41,14 @@ class SetTest(VmTest):
     def test_of_one_that_does_not_run(self):
         path = self.create("cold", "disk-bytes", "t", str(256 * MIB), "work-bytes", "t",
                            str(128 * MIB), start=False)
+        network = self.get(path, "Network")
         when = self.apply(path, "vcpus", "u", "2", "memory-bytes", "t", str(256 * MIB),
                           "network", "s", "none", "disk-bytes", "t", str(512 * MIB),
                           "work-bytes", "t", str(256 * MIB), "restart", "s", "always",
                           "autostart", "b", "true", "authorized-keys", "s", "ssh-ed25519 AAAA me")
         self.assertEqual(when, {
-            "vcpus": "next-start", "memory-bytes": "next-start", "network": "next-start",
+            "vcpus": "next-start", "memory-bytes": "next-start",
+            "network": "unchanged" if network == "none" else "next-start",
             "disk-bytes": "now", "work-bytes": "now", "restart": "now", "autostart": "now",
             "authorized-keys": "now"})
         self.assertEqual(self.get(path, "Pending"), [])
@@ -164,7 +166,7 @@ class SetTest(VmTest):
         self.assertEqual(self.ask("after", "hostname"), "before")
         self.finish(self.begin(path, "Restart"))
         self.assertEqual(self.ask("after", "hostname"), "after")
-        self.assertEqual(self.apply(path, "name", "s", "after"), {"name": "now"})
+        self.assertEqual(self.apply(path, "name", "s", "after"), {"name": "unchanged"})
 
     def test_kernel(self):
         path = self.create("boots", start=False)

@@ -115,6 +115,9 @@ class Vms(CliTest):
         self.assertEqual(vm["memory_bytes"], 256 * MIB)
         self.assertEqual(vm["labels"], {"old": "1", "tier": "1"})
         self.assertEqual(vm["published"], ["127.0.0.1:8081:81"])
+        said = self.set("web", "memory=256M", "label.tier=1", "autostart=no", "--dry-run").stdout
+        self.assertEqual(dict(re.findall(r"(?m)^web +(\w+) .* (\w+)$", said)),
+                         dict.fromkeys(("memory", "labels", "autostart"), "unchanged"))
         self.set("web", "publish=", "autostart=yes")
         vm = self.show("web")
         self.assertEqual(vm["published"], [])
@@ -134,6 +137,14 @@ class Vms(CliTest):
         self.assertIn("banger: vm 'bad': --disk must be a whole number of MiB", said)
         self.set("web", "restart=sometimes", "memory=1G", status=2)
         self.set("web", "kernel=nobody", status=3)
+        host = Path("/proc/meminfo").read_text()
+        much = "%dM" % (int(re.search(r"(?m)^MemTotal: +(\d+) kB$", host)[1]) // 1024 + 1)
+        for flags in ([], ["--dry-run"]):
+            said = self.set("web", "memory=" + much, *flags, status=None).stderr
+            self.assertIn("banger: vm 'web': the host has not so much memory", said)
+        said = self.session.banger("vm", "create", "bad", "--no-start", "--memory", much,
+                                   status=None).stderr
+        self.assertIn("banger: vm 'bad': the host has not so much memory", said)
         self.set("web", "--unpublish", "99", status=3)
         result = self.set("web", "disk=32M", "--json", status=2)
         self.assertIn("InvalidArgument", json.loads(result.stdout)["error"]["name"])

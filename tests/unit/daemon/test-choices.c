@@ -3,33 +3,6 @@
 #include "daemon/vm-choices.h"
 #include "daemon/vm-options.h"
 
-static void
-test_when (void)
-{
-  const struct {
-    const char *key;
-    gboolean for_start;
-  } keys[] = {
-    { "name", FALSE },        { "labels", FALSE },     { "restart", FALSE },
-    { "autostart", FALSE },   { "publish", FALSE },    { "vcpus", TRUE },
-    { "memory-bytes", TRUE }, { "network", TRUE },     { "kernel", TRUE },
-    { "disk-bytes", FALSE },  { "work-bytes", FALSE }, { "authorized-keys", FALSE },
-  };
-  guint n = 0;
-
-  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
-    gboolean for_start = keys[i].for_start;
-
-    g_assert_cmpstr (banger_choice_when (keys[i].key, FALSE), ==, for_start ? "next-start" : "now");
-    g_assert_cmpstr (banger_choice_when (keys[i].key, TRUE), ==,
-                     for_start ? "needs-restart" : "now");
-  }
-  /* All keys of Set are above. */
-  while (banger_vm_set_changes[n].name != NULL)
-    n++;
-  g_assert_cmpuint (n, ==, G_N_ELEMENTS (keys));
-}
-
 static BangerVmRecord *
 record_new (const char *name, guint vcpus, const char *kernel)
 {
@@ -58,6 +31,89 @@ assert_pending (BangerVmRecord *record, const char *expected)
   g_autofree char *pending = g_strjoinv (" ", record->pending);
 
   g_assert_cmpstr (pending, ==, expected);
+}
+
+/* All that Set knows is chosen anew. */
+static BangerVmRecord *
+changed_copy (const BangerVmRecord *record)
+{
+  static const char *const ports[] = { "127.0.0.1:8080:80", NULL };
+  BangerVmRecord *copy = banger_vm_record_copy (record);
+
+  g_free (copy->name);
+  copy->name = g_strdup ("other");
+  g_hash_table_replace (copy->labels, g_strdup ("tier"), g_strdup ("2"));
+  copy->restart = BANGER_RESTART_ALWAYS;
+  copy->autostart = !copy->autostart;
+  g_strfreev (copy->published);
+  copy->published = g_strdupv ((char **)ports);
+  copy->vcpus += 1;
+  copy->memory_bytes += 100;
+  copy->network = BANGER_NETWORK_USER;
+  g_free (copy->kernel_id);
+  copy->kernel_id = g_strdup ("k9");
+  copy->disk_bytes += 1;
+  copy->work_bytes += 1;
+  return copy;
+}
+
+static void
+test_when (void)
+{
+  const struct {
+    const char *key;
+    gboolean for_start;
+  } keys[] = {
+    { "name", FALSE },        { "labels", FALSE },     { "restart", FALSE },
+    { "autostart", FALSE },   { "publish", FALSE },    { "vcpus", TRUE },
+    { "memory-bytes", TRUE }, { "network", TRUE },     { "kernel", TRUE },
+    { "disk-bytes", FALSE },  { "work-bytes", FALSE }, { "authorized-keys", FALSE },
+  };
+  g_autoptr (BangerVmRecord) former = record_new ("a", 1, "k1");
+  g_autoptr (BangerVmRecord) same = NULL, next = NULL;
+  guint n = 0;
+
+  g_hash_table_insert (former->labels, g_strdup ("tier"), g_strdup ("1"));
+  same = banger_vm_record_copy (former);
+  next = changed_copy (former);
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++) {
+    const char *key = keys[i].key;
+    /* Of these nobody knows what is on the disk. */
+    const char *as_it_was = g_str_equal (key, "authorized-keys") ? "now" : "unchanged";
+
+    g_assert_cmpstr (banger_choice_when (key, former, next, FALSE, 0, 0), ==,
+                     keys[i].for_start ? "next-start" : "now");
+    g_assert_cmpstr (banger_choice_when (key, former, next, TRUE, 1, 100), ==,
+                     keys[i].for_start ? "needs-restart" : "now");
+    g_assert_cmpstr (banger_choice_when (key, former, same, FALSE, 0, 0), ==, as_it_was);
+    g_assert_cmpstr (banger_choice_when (key, former, same, TRUE, 1, 100), ==, as_it_was);
+  }
+  /* All keys of Set are above. */
+  while (banger_vm_set_changes[n].name != NULL)
+    n++;
+  g_assert_cmpuint (n, ==, G_N_ELEMENTS (keys));
+}
+
+/* What waits for a restart does so until its guest has it. */
+static void
+test_when_set_back (void)
+{
+  g_autoptr (BangerVmRecord) former = record_new ("a", 2, "k2");
+  g_autoptr (BangerVmRecord) same = NULL, back = record_new ("a", 1, "k2");
+  g_autoptr (GVariant) all = parse ("{'vcpus': <uint32 2>, 'kernel': <'k2'>}");
+  g_autoptr (BangerVmRecord) guest = record_new ("a", 1, "k1");
+
+  banger_choices_note_pending (former, guest, 1, 100, all);
+  same = banger_vm_record_copy (former);
+  g_assert_cmpstr (banger_choice_when ("vcpus", former, back, TRUE, 1, 100), ==, "now");
+  g_assert_cmpstr (banger_choice_when ("memory-bytes", former, back, TRUE, 1, 100), ==, "now");
+  g_assert_cmpstr (banger_choice_when ("vcpus", former, same, TRUE, 1, 100), ==, "needs-restart");
+  g_assert_cmpstr (banger_choice_when ("kernel", former, same, TRUE, 1, 100), ==, "needs-restart");
+  g_assert_cmpstr (banger_choice_when ("network", former, same, TRUE, 1, 100), ==, "unchanged");
+  /* A service that does not know what its guest has does not say that it has it. */
+  g_assert_cmpstr (banger_choice_when ("vcpus", former, back, TRUE, 0, 0), ==, "needs-restart");
+  /* Nor does a guest that is not there have anything. */
+  g_assert_cmpstr (banger_choice_when ("vcpus", former, back, FALSE, 0, 0), ==, "next-start");
 }
 
 static void
@@ -125,6 +181,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/choices/when", test_when);
+  g_test_add_func ("/choices/when-set-back", test_when_set_back);
   g_test_add_func ("/choices/pending", test_pending);
   g_test_add_func ("/choices/set-back", test_set_back);
   g_test_add_func ("/choices/swap", test_swap);
