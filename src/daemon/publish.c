@@ -90,12 +90,20 @@ normalise (const char *given, gboolean any, char **host, char **guest_port, GErr
   return TRUE;
 }
 
+static void
+refuse_both (const char *former, const char *given, const char *host, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                    "a port of the host leads to one port of the guest",
+                    "option 'publish': '%s' and '%s' are both port %s of the host", former, given,
+                    host);
+}
+
 char **
 banger_publish_normalise (const char *const *given, gboolean any, GError **error)
 {
-  g_autoptr (GHashTable) hosts = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GHashTable) hosts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (GPtrArray) published = g_ptr_array_new_with_free_func (g_free);
-  g_autoptr (GPtrArray) keep = g_ptr_array_new_with_free_func (g_free);
 
   if (g_strv_length ((char **)given) > BANGER_PUBLISH_MAX) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
@@ -103,17 +111,18 @@ banger_publish_normalise (const char *const *given, gboolean any, GError **error
     return NULL;
   }
   for (guint i = 0; given[i] != NULL; i++) {
-    char *host = NULL;
-    g_autofree char *guest = NULL;
+    g_autofree char *host = NULL, *guest = NULL;
+    const char *former = NULL;
 
     if (!normalise (given[i], any, &host, &guest, error))
       return NULL;
-    g_ptr_array_add (keep, host);
-    if (!g_hash_table_add (hosts, host)) {
-      refuse (given[i], "names a port of the host that was named before", NULL, error);
+    g_ptr_array_add (published, g_strdup_printf ("%s:%s", host, guest));
+    former = g_hash_table_lookup (hosts, host);
+    if (former != NULL) {
+      refuse_both (former, given[i], host, error);
       return NULL;
     }
-    g_ptr_array_add (published, g_strdup_printf ("%s:%s", host, guest));
+    g_hash_table_insert (hosts, g_steal_pointer (&host), (gpointer)given[i]);
   }
   g_ptr_array_add (published, NULL);
   return (char **)g_ptr_array_free (g_steal_pointer (&published), FALSE);

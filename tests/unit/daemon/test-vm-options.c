@@ -241,8 +241,10 @@ test_publish (void)
   refuse_published ("['8024:1024']", "agent's own port");
   refuse_published ("['0.0.0.0:80:80']", "not an address of loopback");
   refuse_published ("['[::]:80:80']", "not an address of loopback");
-  refuse_published ("['80:80', '127.0.0.1:80:81']", "named before");
-  refuse_published ("['[::1]:80:80', '[0::1]:80:81']", "named before");
+  refuse_published ("['80:80', '127.0.0.1:80:81']",
+                    "'80:80' and '127.0.0.1:80:81' are both port 127.0.0.1:80 of the host");
+  refuse_published ("['[::1]:80:80', '[0::1]:80:81']",
+                    "'[::1]:80:80' and '[0::1]:80:81' are both port [::1]:80 of the host");
   refuse_published ("['80:80\\n']", "80:80\\n");
 }
 
