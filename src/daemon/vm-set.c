@@ -12,6 +12,7 @@
 #include "vm-choices.h"
 #include "vm-disks.h"
 #include "vm-options.h"
+#include "vm-ports.h"
 #include "vm-restart.h"
 
 #define PUBLISH_MS 10000
@@ -332,7 +333,8 @@ on_published (GObject *source, GAsyncResult *result, gpointer data)
   if (answer != NULL)
     grow (set);
   else
-    fail (set, banger_monitor_explain (set->vm->record->name, error));
+    fail (set, banger_vm_explain_ports (set->vm, set->next->published,
+                                        banger_monitor_explain (set->vm->record->name, error)));
 }
 
 static void

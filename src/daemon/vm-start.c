@@ -6,6 +6,7 @@
 #include "doctor.h"
 #include "files.h"
 #include "vm-disks.h"
+#include "vm-ports.h"
 #include "vm-restart.h"
 
 #include "common/version.h"
@@ -245,7 +246,7 @@ on_started (GObject *source, GAsyncResult *result, gpointer data)
   }
   if (error != NULL || !store_running (vm, &error)) {
     vm->record->state = BANGER_VM_STARTING;
-    fail (start, error);
+    fail (start, banger_vm_explain_ports (vm, vm->record->published, error));
     return;
   }
   banger_monitor_take_facts (vm->monitor, answer->args);

@@ -86,6 +86,7 @@ banger_listener_parse (const char *text, GError **error)
   return g_steal_pointer (&self);
 }
 
+/* bangerd looks for these words of the message (daemon/vm-ports.c). */
 static gboolean
 refuse (BangerListener *self, int errnum, GError **error)
 {
