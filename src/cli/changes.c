@@ -132,6 +132,17 @@ unknown_key (const char *key, GError **error)
   return FALSE;
 }
 
+/* A word and an option may both be given: which one is meant is not ours to guess. */
+static gboolean
+check_once (BangerChanges *self, const char *word, GError **error)
+{
+  if (!g_variant_dict_contains (&self->simple, banger_option_key (word)))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    _ ("vm set: %s is given twice"), word);
+  return FALSE;
+}
+
 static gboolean
 take (BangerChanges *self, const char *key, const char *text, GError **error)
 {
@@ -154,6 +165,8 @@ take (BangerChanges *self, const char *key, const char *text, GError **error)
     }
     return TRUE;
   }
+  if (!check_once (self, key, error))
+    return FALSE;
   value = parse_value ((guint)row, text, error);
   if (value == NULL)
     return FALSE;
@@ -166,6 +179,28 @@ append_all (GPtrArray *list, const char *const *words)
 {
   for (guint i = 0; words[i] != NULL; i++)
     g_ptr_array_add (list, g_strdup (words[i]));
+}
+
+static gboolean
+check_labels (BangerChanges *self, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  for (guint i = 0; i < self->labels->len; i++) {
+    const char *label = g_ptr_array_index (self->labels, i);
+    char *key = g_strndup (label, (gsize)(strchr (label, '=') - label));
+    g_autofree char *shown = banger_text_escape (key, -1);
+    gboolean removed = g_ptr_array_find_with_equal_func (self->unlabel, key, g_str_equal, NULL);
+
+    if (g_hash_table_add (seen, key) && !removed)
+      continue;
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      removed ? _ ("vm set: label '%s' cannot both be set and taken away")
+                              : _ ("vm set: label '%s' is given twice"),
+                      shown);
+    return FALSE;
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -186,14 +221,19 @@ take_options (BangerChanges *self, BangerArgs *args, GError **error)
                       _ ("--autostart and --no-autostart exclude each other"));
     return FALSE;
   }
-  if (banger_args_flag (args, "autostart") || banger_args_flag (args, "no-autostart"))
+  if (banger_args_flag (args, "autostart") || banger_args_flag (args, "no-autostart")) {
+    if (!check_once (self, "autostart", error))
+      return FALSE;
     g_variant_dict_insert (&self->simple, "autostart", "b", banger_args_flag (args, "autostart"));
+  }
   for (guint i = 0; labels[i] != NULL; i++) {
     if (labels[i][0] == '=' || strchr (labels[i], '=') == NULL)
       return bad_value ("--label", labels[i], "--label KEY=VALUE", error);
   }
   append_all (self->labels, labels);
   append_all (self->unlabel, banger_args_list (args, "unlabel"));
+  if (!check_labels (self, error))
+    return FALSE;
   append_all (self->publish, banger_args_list (args, "publish"));
   append_all (self->unpublish, banger_args_list (args, "unpublish"));
   if (banger_args_list (args, "ssh-key")[0] != NULL) {
@@ -275,6 +315,22 @@ merge_labels (BangerChanges *self, GVariant *properties)
   for (GList *item = keys; item != NULL; item = item->next)
     g_variant_builder_add (&builder, "{ss}", item->data, g_hash_table_lookup (labels, item->data));
   return g_variant_builder_end (&builder);
+}
+
+GStrv
+banger_changes_absent (BangerChanges *self, GVariant *properties)
+{
+  g_autoptr (GStrvBuilder) absent = g_strv_builder_new ();
+  g_autoptr (GVariant) labels
+      = g_variant_lookup_value (properties, "Labels", G_VARIANT_TYPE ("a{ss}"));
+
+  for (guint i = 0; i < self->unlabel->len; i++) {
+    const char *key = g_ptr_array_index (self->unlabel, i), *value = NULL;
+
+    if (labels == NULL || !g_variant_lookup (labels, key, "&s", &value))
+      g_strv_builder_add (absent, key);
+  }
+  return g_strv_builder_end (absent);
 }
 
 /* Is @port, "[ADDRESS:]PORT:GUEST-PORT" as the service writes it, what @wanted says: all of it, its

@@ -16,6 +16,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerChanges, banger_changes_free)
 GVariant *banger_changes_for (BangerChanges *changes, BangerClient *client, GVariant *properties,
                               GError **error);
 
+/* Labels that are to be taken away which a VM that has @properties does not have. */
+GStrv banger_changes_absent (BangerChanges *changes, GVariant *properties);
+
 /* For people: the word for a key of VM.Set, "memory" for memory-bytes. */
 const char *banger_changes_word (const char *key);
 /* The value of @key that @properties of a VM hold, as text; "" where they do not. */

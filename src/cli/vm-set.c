@@ -94,6 +94,22 @@ finish (Setting *self, BangerOutcome *outcome, const char *job, GError **error)
   return TRUE;
 }
 
+/* No error: what is asked for is so. But it may have been misspelt. */
+static void
+note_absent (Setting *self, const char *name, GVariant *properties)
+{
+  g_auto (GStrv) absent = banger_changes_absent (self->changes, properties);
+
+  if (!banger_output_tells_people (banger_args_wants_document (self->args)))
+    return;
+  for (guint i = 0; absent[i] != NULL; i++) {
+    g_autofree char *shown = banger_text_escape (absent[i], -1);
+    g_autofree char *text = g_strdup_printf (_ ("vm '%s' has no label '%s'"), name, shown);
+
+    g_printerr ("%s %s\n", _ ("note:"), text);
+  }
+}
+
 static gboolean
 set_one (Setting *self, BangerOutcome *outcome, gboolean dry_run, GError **error)
 {
@@ -123,6 +139,7 @@ set_one (Setting *self, BangerOutcome *outcome, gboolean dry_run, GError **error
   if (!finish (self, outcome, job, error))
     return FALSE;
   note_changes (self, outcome->name, properties, changes, when);
+  note_absent (self, outcome->name, properties);
   return TRUE;
 }
 
@@ -197,21 +214,38 @@ banger_vm_set (BangerClient *client, BangerArgs *args, GError **error)
   return set_all (&self, (const char *const *)names, error);
 }
 
+static int
+print_renamed (BangerClient *client, BangerArgs *args, const char *path, char *text, GError **error)
+{
+  g_autofree char *owned = text;
+
+  if (banger_args_wants_document (args))
+    banger_vm_print (client, path, args, error);
+  else
+    banger_output_line ("%s", owned);
+  return 0;
+}
+
 int
 banger_vm_rename (BangerClient *client, BangerArgs *args, GError **error)
 {
   const char *name = banger_args_words (args)[0], *fresh = banger_args_words (args)[1];
   g_autofree char *label = banger_label (BANGER_OBJECT_VM, name), *path = NULL, *job = NULL;
   g_autoptr (BangerWatch) watch = NULL;
-  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GVariant) reply = NULL, properties = NULL;
   GVariantDict changes;
 
   if (!banger_name_check (BANGER_OBJECT_VM, fresh, error))
     return 0;
   watch = banger_watch_new (client, args, error);
   path = watch != NULL ? banger_client_find (client, BANGER_OBJECT_VM, name, error) : NULL;
-  if (path == NULL)
+  if (path != NULL)
+    properties = banger_client_properties (client, path, BANGER_IFACE_VM, error);
+  if (properties == NULL)
     return 0;
+  if (strcmp (banger_props_string (properties, "Name"), fresh) == 0)
+    return print_renamed (client, args, path,
+                          g_strdup_printf (_ ("%s is called that already"), label), error);
   g_variant_dict_init (&changes, NULL);
   g_variant_dict_insert (&changes, "name", "s", fresh);
   reply = banger_client_call (
@@ -224,9 +258,6 @@ banger_vm_rename (BangerClient *client, BangerArgs *args, GError **error)
   banger_watch_add (watch, job, label, _ ("it is as before"));
   if (!banger_watch_wait (watch, job, NULL, error))
     return 0;
-  if (banger_args_wants_document (args))
-    banger_vm_print (client, path, args, error);
-  else
-    banger_output_line (_ ("%s is now called '%s'"), label, fresh);
-  return 0;
+  return print_renamed (client, args, path,
+                        g_strdup_printf (_ ("%s is now called '%s'"), label, fresh), error);
 }

@@ -150,6 +150,27 @@ class Vms(CliTest):
         self.assertIn("InvalidArgument", json.loads(result.stdout)["error"]["name"])
         self.assertEqual(self.show("web"), before)
 
+    def test_set_contradictions(self):
+        """What is said twice is not guessed at; what is so already is no error."""
+        self.create("web", "--label", "a=0", "--network", "none")
+        before = self.show("web")
+        for argv, said in (
+                (["vcpus=1", "vcpus=2"], "vm set: vcpus is given twice"),
+                (["network=none", "--network", "user"], "vm set: network is given twice"),
+                (["memory=128M", "--memory", "128M"], "vm set: memory is given twice"),
+                (["autostart=no", "--autostart"], "vm set: autostart is given twice"),
+                (["label.a=1", "--label", "a=2"], "vm set: label 'a' is given twice"),
+                (["--label", "a=1", "--unlabel", "a"],
+                 "vm set: label 'a' cannot both be set and taken away")):
+            with self.subTest(argv=argv):
+                self.assertIn("banger: " + said, self.set("web", *argv, status=2).stderr)
+        self.assertEqual(self.show("web"), before)
+        result = self.set("web", "--unlabel", "nosuch")
+        self.assertIn("note: vm 'web' has no label 'nosuch'\n", result.stderr)
+        self.assertRegex(result.stdout, r"(?m)^web +labels +a=0 +a=0 +unchanged$")
+        self.assertNotIn("note", self.set("web", "--unlabel", "a").stderr)
+        self.assertEqual(self.show("web")["labels"], {})
+
     def test_set_several(self):
         """All that can be changed is; the status is that of the first failure."""
         self.create("web-1")
@@ -164,6 +185,11 @@ class Vms(CliTest):
         said = self.session.banger("vm", "rename", "web", "www").stdout
         self.assertEqual(said, "vm 'web' is now called 'www'\n")
         self.assertEqual(self.names(), ["other", "www"])
+        jobs = self.session.json("job", "list")
+        said = self.session.banger("vm", "rename", "www", "www").stdout
+        self.assertEqual(said, "vm 'www' is called that already\n")
+        self.assertEqual(self.session.json("vm", "rename", "www", "www")["name"], "www")
+        self.assertEqual(self.session.json("job", "list"), jobs)
         self.session.banger("vm", "rename", "www", "other", status=4)
         self.session.banger("vm", "rename", "www", "Not A Name", status=2)
 
