@@ -11,3 +11,6 @@
 /* Of each disk that a VM may write. The largest is what src/disk can make. */
 #define BANGER_DISK_MIN (G_GUINT64_CONSTANT (16) << 20)
 #define BANGER_DISK_MAX (G_GUINT64_CONSTANT (256) << 30)
+/* Free on the host, without which nothing is begun. A guest's disks are sparse: this much lets a
+ * small one boot. */
+#define BANGER_ROOM_MIN_MIB 256

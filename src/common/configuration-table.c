@@ -39,7 +39,9 @@ const BangerConfigKey banger_config_keys[] = {
   { "limits", "reserve-disk", BANGER_CONFIG_SIZE, AT (reserve_disk_bytes), 0, LIMIT_MAX, NULL,
     "Room on the file system of the state without which no VM is made or started, no disk grown "
     "and "
-    "no image or kernel imported." },
+    "no image or kernel imported. With less than " G_STRINGIFY (
+        BANGER_ROOM_MIN_MIB) " MiB no VM is "
+                             "made and nothing imported, whatever is said here." },
   { "limits", "import-stall", BANGER_CONFIG_NUMBER, AT (import_stall), 0, 86400, NULL,
     "How many seconds an import may receive nothing while another one waits for its place." },
   { "limits", "publish-any", BANGER_CONFIG_BOOL, AT (publish_any), 0, 0, "true false",

@@ -13,8 +13,7 @@
 #define MIB (G_GUINT64_CONSTANT (1) << 20)
 #define GIB (G_GUINT64_CONSTANT (1) << 30)
 
-/* A guest's disks are sparse: this much lets a small one boot, and an import is refused early. */
-#define DISK_NEEDED (256 * MIB)
+#define DISK_NEEDED (BANGER_ROOM_MIN_MIB * MIB)
 #define DISK_WANTED (8 * GIB)
 #define MEMORY_WANTED (1 * GIB)
 
@@ -127,31 +126,47 @@ stat_file_system (const char *path, struct statvfs *out)
   return TRUE;
 }
 
-static void
-add_disk_space (GVariantBuilder *findings, const char *state_path)
+static char *
+room_text (guint64 bytes)
 {
-  struct statvfs fs = { 0 };
-  guint64 available = 0;
-  g_autofree char *found = NULL;
-  g_autofree char *fix = NULL;
+  return bytes < GIB ? g_strdup_printf ("%" G_GUINT64_FORMAT " MiB", bytes / MIB)
+                     : g_strdup_printf ("%.1f GiB", (double)bytes / GIB);
+}
+
+void
+banger_findings_add_disk (GVariantBuilder *findings, guint64 available, const char *state_path)
+{
+  g_autofree char *room = room_text (available), *found = NULL, *fix = NULL;
   BangerFindingStatus status = BANGER_FINDING_OK;
 
-  if (!stat_file_system (state_path, &fs)) {
-    found = g_strdup_printf ("%s: %s", state_path, g_strerror (errno));
-    banger_finding_add (findings, "disk-space", BANGER_FINDING_ERROR, found,
-                        "images, kernels and the disks of VMs lie there", NULL);
-    return;
-  }
-  available = (guint64)fs.f_bavail * fs.f_frsize;
-  found = g_strdup_printf ("%.1f GiB free for %s", (double)available / GIB, state_path);
   if (available < DISK_NEEDED)
     status = BANGER_FINDING_ERROR;
   else if (available < DISK_WANTED)
     status = BANGER_FINDING_WARNING;
+  if (status == BANGER_FINDING_ERROR)
+    found = g_strdup_printf ("%s free for %s, at least %d MiB are needed", room, state_path,
+                             BANGER_ROOM_MIN_MIB);
+  else
+    found = g_strdup_printf ("%s free for %s", room, state_path);
   if (status != BANGER_FINDING_OK)
     fix = g_strdup_printf ("make room on the file system that holds %s", state_path);
   banger_finding_add (findings, "disk-space", status, found,
                       "images, kernels and the disks of VMs lie there", fix);
+}
+
+static void
+add_disk_space (GVariantBuilder *findings, const char *state_path)
+{
+  struct statvfs fs = { 0 };
+  g_autofree char *found = NULL;
+
+  if (stat_file_system (state_path, &fs)) {
+    banger_findings_add_disk (findings, (guint64)fs.f_bavail * fs.f_frsize, state_path);
+    return;
+  }
+  found = g_strdup_printf ("%s: %s", state_path, g_strerror (errno));
+  banger_finding_add (findings, "disk-space", BANGER_FINDING_ERROR, found,
+                      "images, kernels and the disks of VMs lie there", NULL);
 }
 
 static void

@@ -29,5 +29,8 @@ void banger_findings_add_vmm (GVariantBuilder *findings, BangerMode mode);
 void banger_findings_add_programs (GVariantBuilder *findings);
 /* landlock and seccomp: without them no worker touches a byte. */
 void banger_findings_add_sandbox (GVariantBuilder *findings);
+/* disk-space, where so many bytes are available to the service. */
+void
+banger_findings_add_disk (GVariantBuilder *findings, guint64 available, const char *state_path);
 /* disk-space, of the file system that holds @state_path, and memory. */
 void banger_findings_add_room (GVariantBuilder *findings, const char *state_path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The doctor's findings where a test plays banger-vmm, and what they refuse. */
 #include "daemon/doctor.h"
+#include "daemon/findings.h"
 #include "daemon/meminfo.h"
 
 #include "common/common.h"
@@ -332,6 +333,35 @@ test_host (Fixture *fixture, gconstpointer data)
   assert_text (findings, "memory", "found", "GiB available");
 }
 
+/* What there is, in a unit that shows it, and what is asked for where that is too little. */
+static void
+test_disk_space (void)
+{
+  const struct {
+    guint64 available;
+    const char *status, *found;
+  } rows[] = {
+    { 40 << 20, "error", "40 MiB free for /srv, at least 256 MiB are needed" },
+    { (256 << 20) - 1, "error", "255 MiB free for /srv, at least 256 MiB are needed" },
+    { 256 << 20, "warning", "256 MiB free for /srv" },
+    { G_GUINT64_CONSTANT (3) << 29, "warning", "1.5 GiB free for /srv" },
+    { G_GUINT64_CONSTANT (8) << 30, "ok", "8.0 GiB free for /srv" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    g_autoptr (GVariant) findings = NULL;
+    g_autofree char *found = NULL;
+    GVariantBuilder builder;
+
+    g_variant_builder_init (&builder, G_VARIANT_TYPE ("aa{sv}"));
+    banger_findings_add_disk (&builder, rows[i].available, "/srv");
+    findings = g_variant_ref_sink (g_variant_builder_end (&builder));
+    assert_text (findings, "disk-space", "status", rows[i].status);
+    found = banger_doctor_found (findings, "disk-space");
+    g_assert_cmpstr (found, ==, rows[i].found);
+  }
+}
+
 static void
 test_system_mode (Fixture *fixture, gconstpointer data)
 {
@@ -442,6 +472,7 @@ main (int argc, char **argv)
   g_test_add ("/doctor/shared", Fixture, NULL, set_up, test_look_is_shared, tear_down);
   g_test_add_func ("/doctor/meminfo", test_meminfo);
   g_test_add_func ("/doctor/preflight", test_preflight);
+  g_test_add_func ("/doctor/disk-space", test_disk_space);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
   g_free (base);
