@@ -193,6 +193,23 @@ is_label_text (const char *text)
 }
 
 static gboolean
+check_label (const Take *take, const char *key, const char *value, GError **error)
+{
+  g_autofree char *shown = g_strescape (key, NULL), *rule = NULL;
+
+  if (*key == '\0' || !g_str_is_ascii (key) || !is_label_text (key))
+    rule = g_strdup_printf ("must have keys of 1 to %d bytes of printable ASCII, not '%.80s'",
+                            LABEL_MAX, shown);
+  else if (!is_label_text (value))
+    rule = g_strdup_printf ("must have values of printable text up to %d bytes: that of '%.80s' "
+                            "is not",
+                            LABEL_MAX, shown);
+  else
+    return TRUE;
+  return refuse (take, BANGER_ERROR_INVALID_ARGUMENT, NULL, error, rule);
+}
+
+static gboolean
 take_labels (const Take *take, GError **error)
 {
   g_autoptr (GHashTable) labels = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -201,13 +218,12 @@ take_labels (const Take *take, GError **error)
 
   g_variant_iter_init (&iter, take->value);
   while (g_variant_iter_next (&iter, "{&s&s}", &key, &value)) {
-    if (*key == '\0' || !g_str_is_ascii (key) || !is_label_text (key) || !is_label_text (value)
-        || g_hash_table_size (labels) >= LABELS_MAX)
-      return refuse (
-          take, BANGER_ERROR_INVALID_ARGUMENT, NULL, error,
-          "holds at most " G_STRINGIFY (LABELS_MAX) " labels of printable text, keys in ASCII, "
-                                                    "each up to " G_STRINGIFY (LABEL_MAX) " bytes");
+    if (!check_label (take, key, value, error))
+      return FALSE;
     g_hash_table_insert (labels, g_strdup (key), g_strdup (value));
+    if (g_hash_table_size (labels) > LABELS_MAX)
+      return refuse (take, BANGER_ERROR_INVALID_ARGUMENT, NULL, error,
+                     "holds at most " G_STRINGIFY (LABELS_MAX) " labels");
   }
   g_hash_table_unref (take->record->labels);
   take->record->labels = g_steal_pointer (&labels);

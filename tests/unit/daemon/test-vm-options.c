@@ -142,8 +142,10 @@ test_refuses_values (void)
   refuse_value ("{'root': <'snapshot'>}", "'root' must be overlay or clone");
   refuse_value ("{'restart': <'sometimes'>}", "'restart' must be never, on-failure or always");
   refuse_value ("{'network': <'bridge'>}", "'network' must be user or none");
-  refuse_value ("{'labels': <{'': 'x'}>}", "'labels'");
-  refuse_value ("{'labels': <{'a': 'x\\ny'}>}", "'labels'");
+  refuse_value ("{'labels': <{'': 'x'}>}", "'labels' must have keys of 1 to 256 bytes");
+  refuse_value ("{'labels': <{'a': 'b', 'k\\ny': 'x'}>}", "printable ASCII, not 'k\\ny'");
+  refuse_value ("{'labels': <{'a': 'b', 'c': 'x\\ny'}>}",
+                "'labels' must have values of printable text up to 256 bytes: that of 'c' is not");
   refuse ("{'backend': <'firecracker'>}", BANGER_MODE_SESSION, TRUE, BANGER_ERROR_NOT_SUPPORTED,
           "'backend'");
 }
@@ -153,13 +155,13 @@ test_bounds_labels (void)
 {
   g_autoptr (GString) text = g_string_new ("{'labels': <{");
   g_autofree char *value = g_strnfill (257, 'x');
-  g_autofree char *one = g_strdup_printf ("{'labels': <{'a': '%s'}>}", value);
+  g_autofree char *one = g_strdup_printf ("{'labels': <{'long': '%s'}>}", value);
 
   for (int i = 0; i < 65; i++)
     g_string_append_printf (text, "%s'k%d': 'v'", i > 0 ? ", " : "", i);
   g_string_append (text, "}>}");
   refuse_value (text->str, "at most 64 labels");
-  refuse_value (one, "up to 256 bytes");
+  refuse_value (one, "up to 256 bytes: that of 'long' is not");
 }
 
 static void
