@@ -435,6 +435,7 @@ banger_vm_admit_start (BangerVm *vm, BangerJob *job, guint restarts, GError **er
   g_autoptr (BangerTransaction) transaction = NULL;
 
   if (!banger_capacity_admit (vm->service, vm->record, TRUE, error)) {
+    banger_vm_name_error (vm, error);
     banger_error_set_stage (error, "admitted");
     return FALSE;
   }

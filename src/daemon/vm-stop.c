@@ -232,6 +232,7 @@ admit_again (BangerVm *vm, GError **error)
 
   vm->record->state = BANGER_VM_STOPPED;
   fits = banger_capacity_admit (vm->service, vm->record, TRUE, error);
+  banger_vm_name_error (vm, error);
   vm->record->state = state;
   return fits;
 }

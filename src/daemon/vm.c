@@ -189,6 +189,14 @@ banger_vm_release_job (BangerVm *self, BangerJob *job)
   banger_vm_start_due (self);
 }
 
+void
+banger_vm_name_error (const BangerVm *self, GError **error)
+{
+  g_autofree char *label = g_strdup_printf ("vm '%s'", self->record->name);
+
+  banger_error_name_object (error, label);
+}
+
 gboolean
 banger_vm_check_free (BangerVm *self, GError **error)
 {

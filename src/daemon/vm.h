@@ -75,6 +75,9 @@ void banger_vm_check_steady (BangerVm *vm);
 /* Lets go of the VM, if it is @job that holds it. */
 void banger_vm_release_job (BangerVm *vm, BangerJob *job);
 
+/* Has the message of @error, if there is one, begin with the VM, unless it names that. */
+void banger_vm_name_error (const BangerVm *vm, GError **error);
+
 /* Busy if a job works on it alone. */
 gboolean banger_vm_check_free (BangerVm *vm, GError **error);
 /* WrongState unless its guest runs and its monitor can be asked; NotSupported where that speaks

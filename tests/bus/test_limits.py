@@ -83,10 +83,10 @@ class LimitsTest(VmCase):
 
     def test_vcpus_and_memory_of_what_runs(self):
         """A VM that does not run takes none of them; to start it takes them all."""
-        vm = self.made(self.alice, "'memory-bytes': <uint64 %d>" % (192 * MIB))
+        vm = self.made(self.alice, "'memory-bytes': <uint64 %d>" % (192 * MIB), name="big")
         found = self.capacity(self.alice)
         self.assertEqual((found["used-memory-bytes"], found["used-vcpus"]), (0, 0))
-        self.refused(self.alice.call(vm, "VM.Start"), "the limit of running memory",
+        self.refused(self.alice.call(vm, "VM.Start"), "vm 'big': the limit of running memory",
                      "it needs 192 MiB, 128 of 128 MiB are free")
         self.assertEqual(self.property(vm, "State"), "'stopped'")
         self.refused(self.create(self.alice, "'memory-bytes': <uint64 %d>" % (192 * MIB), True),
@@ -115,7 +115,7 @@ class LimitsTest(VmCase):
 
     def test_reserves(self):
         """What is kept for the host is no VM's and no import's; what is stopped stays."""
-        vm = self.made(self.alice)
+        vm = self.made(self.alice, name="kept")
         disk = shutil.disk_usage(self.base / "state")
         self.configure(CONFIGURATION.replace("reserve-disk=0", "reserve-disk=%dM"
                                              % (disk.free // MIB + 102400)))
@@ -130,7 +130,8 @@ class LimitsTest(VmCase):
         self.configure(CONFIGURATION.replace("reserve-memory=0", "reserve-memory=1024T")
                        .replace("memory=128M", "memory=0"))
         self.restart()
-        self.refused(self.alice.call(vm, "VM.Start"), "the host has not enough memory",
+        self.refused(self.alice.call(vm, "VM.Start"),
+                     "vm 'kept': the host has not enough memory",
                      "it needs 64 MiB, 0 MiB are available")
         self.assertEqual(self.vms(), {vm})
 
