@@ -4,6 +4,7 @@
 import os
 import select
 import sqlite3
+import time
 from pathlib import Path
 
 # Files that a service with nothing in it keeps.
@@ -52,6 +53,18 @@ def _parent(pid):
     return int(stat.rsplit(")", 1)[1].split()[1])
 
 
+def _is_look(pid):
+    """What the host can do is looked at now and then, by a program that ends by itself. In the moment
+    that it begins or ends it has no command line."""
+    deadline = time.monotonic() + END_SECONDS
+    while os.path.exists("/proc/%d" % pid):
+        command = command_of(pid)
+        if command or time.monotonic() > deadline:
+            return "--" in command
+        time.sleep(0.01)
+    return True
+
+
 def processes(folders, programs=ALL_PROGRAMS):
     """{pid: command} of processes that run one of @programs and have something open or are run from
     below @folders, and of their children that do not have it yet. Zombies are included: nobody
@@ -68,9 +81,8 @@ def processes(folders, programs=ALL_PROGRAMS):
             continue
         mine = any(_below(path, folders) for path in _links(pid))
         (found if mine else others)[int(pid)] = name
-    # What the host can do is looked at now and then, and ends by itself.
     found.update({pid: name for pid, name in others.items()
-                  if _parent(pid) in found and "--" not in command_of(pid)})
+                  if _parent(pid) in found and not _is_look(pid)})
     return {pid: command_of(pid) or name for pid, name in found.items()
             if any(name.startswith(p[:15]) for p in programs)}
 
