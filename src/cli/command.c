@@ -146,16 +146,32 @@ set_unknown (GError **error, const char *noun, const char *word)
                     noun != NULL ? " " : "", shown);
 }
 
+static const struct {
+  const char *word, *verb;
+} short_verbs[] = { { "ls", "list" }, { "rm", "delete" } };
+
+GStrv
+banger_command_short_verbs (const char *noun)
+{
+  g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (short_verbs); i++) {
+    if (find_pair (noun, short_verbs[i].verb) != NULL)
+      g_strv_builder_add (words, short_verbs[i].word);
+  }
+  return g_strv_builder_end (words);
+}
+
 /* The verb of @noun, which may have a shell's short word for it. */
 static const BangerCommand *
 find_verb (const char *noun, const char *word)
 {
   const BangerCommand *command = find_pair (noun, word);
 
-  if (command == NULL && strcmp (word, "ls") == 0)
-    command = find_pair (noun, "list");
-  if (command == NULL && strcmp (word, "rm") == 0)
-    command = find_pair (noun, "delete");
+  for (guint i = 0; command == NULL && i < G_N_ELEMENTS (short_verbs); i++) {
+    if (strcmp (short_verbs[i].word, word) == 0)
+      command = find_pair (noun, short_verbs[i].verb);
+  }
   return command;
 }
 

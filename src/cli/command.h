@@ -110,6 +110,8 @@ const char *banger_command_usage (const BangerCommand *command);
 /* The words that may stand first, or, for a noun, after it. */
 GStrv banger_command_words (const char *noun);
 gboolean banger_command_is_noun (const char *word);
+/* The words of a shell that may stand for verbs of @noun. */
+GStrv banger_command_short_verbs (const char *noun);
 
 /* The key on the bus of what an option says, "disk-bytes" of "disk", and the other way round; the
  * same word where they do not differ. */

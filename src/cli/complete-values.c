@@ -202,6 +202,11 @@ offer_commands (const BangerOffer *offer)
   g_auto (GStrv) words = banger_command_words (offer->before);
 
   offer_all (offer, (const char *const *)words);
+  if (offer->before != NULL) {
+    g_auto (GStrv) short_verbs = banger_command_short_verbs (offer->before);
+
+    offer_all (offer, (const char *const *)short_verbs);
+  }
 }
 
 void

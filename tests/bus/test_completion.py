@@ -41,6 +41,14 @@ class Completion(CliTest):
         self.assertEqual(self.offered("nonsense", "x", "y"), [])
         self.assertEqual(self.offered("help", "vm", "sho"), ["show"])
 
+    def test_short_verbs(self):
+        """After the nouns that have such verbs, as the words that stand for commands before."""
+        self.assertEqual(self.offered("vm", "l"), ["list", "logs", "ls"])
+        self.assertEqual(self.offered("image", "r"), ["rename", "rm"])
+        self.assertEqual(self.offered("job", "l"), ["list", "ls"])
+        self.assertEqual(self.offered("job", "r"), [])
+        self.assertEqual(self.offered("l"), ["ls", "logs"])
+
     def test_names(self):
         self.session.import_image("debian", self.tar)
         self.session.import_image("alpine", self.tar)
