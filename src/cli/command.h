@@ -23,6 +23,10 @@ typedef enum {
   BANGER_EXIT_TRANSPORT = 255,
 } BangerExit;
 
+/* Sets of the states of VMs. */
+#define BANGER_IN(state) (1u << BANGER_VM_##state)
+#define BANGER_STARTABLE (BANGER_IN (STOPPED) | BANGER_IN (FAILED))
+
 /* What completes a word. */
 typedef enum {
   BANGER_COMPLETE_NOTHING,
@@ -84,6 +88,7 @@ struct _BangerCommand {
   const char *summary;         /* one line, no full stop */
   const char *details;         /* paragraphs, a blank line between; may be NULL */
   const BangerColumn *columns; /* of a list: what can be shown of each object */
+  guint states;                /* of VMs: those that it is for, BANGER_IN; 0: all */
   gboolean raw_tail;           /* after the first word, options end where the next word begins */
   gboolean raw_words;          /* options end where the first word begins */
   gboolean hidden;

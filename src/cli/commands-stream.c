@@ -92,7 +92,7 @@ const BangerCommand banger_commands_stream[] = {
         "The exit status is the command's (128 plus the number if a signal ended it), 127 if it "
         "could not be run, and 255 if the guest could not be reached or the connection broke. A VM "
         "that is not there, does not run or is not yours gives the status of that error."),
-    .raw_tail = TRUE, .run = banger_vm_exec },
+    .raw_tail = TRUE, .states = BANGER_IN (RUNNING), .run = banger_vm_exec },
   { "vm", "run", N_ ("[--] [COMMAND...]"), 0, ANY, NONE, run_options,
     N_ ("make a VM, run a command or a shell in it, delete the VM"),
     N_ ("Makes a VM as 'vm create' does, runs COMMAND in it, or the login shell, and deletes the "
@@ -106,7 +106,7 @@ const BangerCommand banger_commands_stream[] = {
         "runs that: a single word as a command line, several as the words of one.\n\n"
         "The exit status is the shell's, else as for 'vm exec'. After the last session a line on "
         "the terminal says that the VM still runs."),
-    .raw_tail = TRUE, .run = banger_vm_shell },
+    .raw_tail = TRUE, .states = BANGER_IN (RUNNING), .run = banger_vm_shell },
   { "vm",
     "cp",
     N_ ("SOURCE... TARGET"),
@@ -136,20 +136,20 @@ const BangerCommand banger_commands_stream[] = {
         "guest writes goes to the terminal as it is, and the terminal is reset at the end. On "
         "pipes bytes are passed on both ways. It ends when the VM does. At most eight may look on "
         "at once; all see the same and all can type."),
-    .run = banger_vm_console },
+    .states = HAS_VMM, .run = banger_vm_console },
   { "vm", "proxy", N_ ("NAME [PORT]"), 1, 2, ONE (VM), proxy_options,
     N_ ("connect standard input and output to a port of a guest"),
     N_ ("PORT is a TCP port of the guest's loopback, 22 if it is not given. No network is needed. "
         "The end of the input is passed on; it ends when the guest has said all. NAME.banger is "
         "NAME. The exit status is 255 if the guest could not be reached or nothing listens."),
-    .run = banger_vm_proxy },
+    .states = BANGER_IN (RUNNING), .run = banger_vm_proxy },
   { "vm", "ssh", N_ ("NAME [--] [ARGUMENTS...]"), 1, ANY, ONE (VM), ssh_options,
     N_ ("open an ssh session in a VM"),
     N_ ("Runs ssh(1) over a stream to the guest, which needs no network, with banger's own key. "
         "ARGUMENTS are ssh's, options after --, and a command. Host keys are kept by VM, not by "
         "name, in $XDG_STATE_HOME/banger/known_hosts. The image needs an ssh server; 'vm shell' "
         "needs none. The exit status is ssh's."),
-    .raw_tail = TRUE, .run = banger_vm_ssh },
+    .raw_tail = TRUE, .states = BANGER_IN (RUNNING), .run = banger_vm_ssh },
   { "vm", "ssh-config", N_ ("[NAME...]"), 0, ANY, NAMES (VM), NULL,
     N_ ("print what ssh and editors need to reach VMs"),
     N_ ("Blocks for ~/.ssh/config: of each VM as the host NAME.banger, or of all of them at once. "
@@ -157,9 +157,10 @@ const BangerCommand banger_commands_stream[] = {
     .run = banger_vm_ssh_config },
   { "vm", "ports", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show,
     N_ ("list what listens in a guest, and which ports are published"), NULL,
-    .run = banger_vm_ports },
+    .states = BANGER_IN (RUNNING), .run = banger_vm_ports },
   { "vm", "top", N_ ("NAME"), 1, 1, ONE (VM), banger_options_show, N_ ("list a guest's processes"),
-    N_ ("Those that have used most CPU time first."), .run = banger_vm_top },
+    N_ ("Those that have used most CPU time first."), .states = BANGER_IN (RUNNING),
+    .run = banger_vm_top },
   { "vm", "stats", N_ ("[NAME...]"), 0, ANY, NAMES (VM), stats_options, N_ ("show what VMs use"),
     N_ ("Of all of yours that run where none is named. CPU is the time that the VMM has used, with "
         "--watch its share of one CPU since the line before; MEMORY what the VMM has resident. "

@@ -2,6 +2,7 @@
 #include "complete.h"
 
 #include "listing.h"
+#include "select.h"
 #include "vm.h"
 
 #include <stdio.h>
@@ -51,15 +52,20 @@ objects_of (const BangerOffer *offer, BangerObjectKind kind)
   return banger_objects_select (objects, banger_client_interface (kind));
 }
 
+/* Of VMs those in a state that the command is for. */
 static void
 offer_objects (const BangerOffer *offer, BangerObjectKind kind)
 {
   g_autoptr (GPtrArray) list = objects_of (offer, kind);
+  guint states = kind == BANGER_OBJECT_VM && offer->command != NULL ? offer->command->states : 0;
 
-  for (guint i = 0; i < list->len; i++)
-    banger_offer_word (
-        offer, banger_props_string (((BangerObject *)g_ptr_array_index (list, i))->properties,
-                                    kind == BANGER_OBJECT_JOB ? "Id" : "Name"));
+  for (guint i = 0; i < list->len; i++) {
+    GVariant *properties = ((BangerObject *)g_ptr_array_index (list, i))->properties;
+    const char *name = banger_props_string (properties, kind == BANGER_OBJECT_JOB ? "Id" : "Name");
+
+    if (banger_select_in_states (properties, states))
+      banger_offer_word (offer, name);
+  }
 }
 
 /* The labels that VMs have, each once; @format as for g_strdup_printf with key and value. */

@@ -94,8 +94,8 @@ matches (GVariant *properties, const char *const *words, const char *const *labe
   return meant;
 }
 
-static gboolean
-in_states (GVariant *properties, guint states)
+gboolean
+banger_select_in_states (GVariant *properties, guint states)
 {
   BangerVmState state = BANGER_VM_CREATING;
 
@@ -138,7 +138,7 @@ choose (BangerClient *client, BangerArgs *args, const char *const *words,
     if (!matches (properties, words, labels))
       continue;
     n_matched++;
-    if (in_states (properties, selection->states)
+    if (banger_select_in_states (properties, selection->states)
         && !g_ptr_array_find_with_equal_func (names, name, g_str_equal, NULL))
       g_ptr_array_add (names, g_strdup (name));
   }

@@ -6,11 +6,13 @@
 
 typedef struct {
   BangerObjectKind kind;
-  guint states; /* of VMs: 1 << state of those that a pattern, --all and --label mean; 0: all */
+  guint states; /* of VMs: BANGER_IN of those that a pattern, --all and --label mean; 0: all */
   gboolean destructive; /* what was not named is asked about, unless --yes is given */
   gboolean own_labels;  /* --label means something else to this command */
 } BangerSelection;
 
+/* Is the state of a VM one of @states, as above? */
+gboolean banger_select_in_states (GVariant *properties, guint states);
 /* Do @words name one object, whatever else there is? */
 gboolean
 banger_select_is_one (BangerArgs *args, const char *const *words, const BangerSelection *selection);

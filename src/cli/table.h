@@ -76,6 +76,9 @@
     BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_NOTHING \
   }
 #define ANY G_MAXUINT
+/* Sets of the states of VMs. */
+#define ALIVE (BANGER_IN (STARTING) | BANGER_IN (RUNNING) | BANGER_IN (PAUSED))
+#define HAS_VMM (ALIVE | BANGER_IN (STOPPING))
 
 /* Options that several commands have. */
 extern const BangerOption banger_options_list[];

@@ -4,10 +4,6 @@
 
 #include <glib/gi18n.h>
 
-#define IN(state) (1u << BANGER_VM_##state)
-#define STARTABLE (IN (STOPPED) | IN (FAILED))
-#define ALIVE (IN (STARTING) | IN (RUNNING) | IN (PAUSED))
-
 /* Which step of the ladder ended it. */
 static const char *
 ended_by (GVariant *result)
@@ -53,7 +49,7 @@ banger_vm_start (BangerClient *client, BangerArgs *args, GError **error)
                           .method = "Start",
                           .done = _ ("%s is up"),
                           .undone = _ ("it is stopped, as before"),
-                          .states = STARTABLE };
+                          .states = banger_args_command (args)->states };
 
   return banger_action_run (client, args, &action, error);
 }
@@ -66,7 +62,7 @@ banger_vm_stop (BangerClient *client, BangerArgs *args, GError **error)
                           .options = stop_options (args),
                           .done = _ ("%s is stopped"),
                           .undone = _ ("it runs on"),
-                          .states = ALIVE,
+                          .states = banger_args_command (args)->states,
                           .describe = ended_by };
 
   return banger_action_run (client, args, &action, error);
@@ -79,7 +75,7 @@ banger_vm_kill (BangerClient *client, BangerArgs *args, GError **error)
                           .method = "Kill",
                           .done = _ ("%s is stopped"),
                           .undone = _ ("it runs on"),
-                          .states = ALIVE | IN (STOPPING),
+                          .states = banger_args_command (args)->states,
                           .destructive = TRUE,
                           .describe = killed_by };
 
@@ -94,7 +90,7 @@ banger_vm_restart (BangerClient *client, BangerArgs *args, GError **error)
                           .options = stop_options (args),
                           .done = _ ("%s is up again"),
                           .undone = _ ("it is stopped: 'banger vm start' starts it"),
-                          .states = IN (RUNNING) | IN (PAUSED),
+                          .states = banger_args_command (args)->states,
                           .describe = ended_by };
 
   return banger_action_run (client, args, &action, error);
@@ -107,7 +103,7 @@ banger_vm_pause (BangerClient *client, BangerArgs *args, GError **error)
                           .method = "Pause",
                           .done = _ ("%s is paused"),
                           .undone = _ ("it runs on"),
-                          .states = IN (RUNNING) };
+                          .states = banger_args_command (args)->states };
 
   return banger_action_run (client, args, &action, error);
 }
@@ -119,7 +115,7 @@ banger_vm_resume (BangerClient *client, BangerArgs *args, GError **error)
                           .method = "Resume",
                           .done = _ ("%s runs again"),
                           .undone = _ ("it is paused, as before"),
-                          .states = IN (PAUSED) };
+                          .states = banger_args_command (args)->states };
 
   return banger_action_run (client, args, &action, error);
 }
@@ -132,7 +128,7 @@ banger_vm_delete (BangerClient *client, BangerArgs *args, GError **error)
                           .method = "Delete",
                           .done = _ ("%s is deleted"),
                           .undone = _ ("it is kept"),
-                          .states = force ? 0 : STARTABLE,
+                          .states = force ? 0 : BANGER_STARTABLE,
                           .destructive = TRUE };
   GVariantDict options;
 

@@ -44,6 +44,17 @@ class CliTest(BangerTest):
     def setUp(self):
         self.addCleanup(self.empty)
 
+    def one_vm(self, mode):
+        """A service that is none of ours, ready (one-vm.c)."""
+        program = Path(os.environ["BANGER_BUILD"]).parent / "tests/bus/one-vm"
+        service = subprocess.Popen([program, mode], env=self.session.env, stdout=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(service.stdout.close)
+        self.addCleanup(service.wait)
+        self.addCleanup(service.kill)
+        self.assertEqual(service.stdout.readline(), "ready\n")
+        return service
+
     def running_jobs(self):
         return [j["id"] for j in self.session.json("job", "list")["jobs"]
                 if j["state"] in ("running", "cancelling")]

@@ -12,6 +12,7 @@
  * hers: likewise, and the VM is another user's;
  * shared: two more run, "ends" until it was asked what it uses, and "hers", another user's, which
  *         does not tell;
+ * states: of each state there is a VM, which is called that;
  * slow: a VM is never made, unless that is cancelled;
  * late: a VM is made when that is to be cancelled.
  */
@@ -146,14 +147,31 @@ add_vm (GVariantBuilder *objects, const char *path, const char *name, const char
 }
 
 static void
+add_states (GVariantBuilder *objects)
+{
+  static const char *const states[] = { "creating", "stopped",  "starting", "running",
+                                        "paused",   "stopping", "failed",   "deleting" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (states); i++) {
+    g_autofree char *path = g_strdup_printf (ROOT "/vm/%012u", i);
+
+    add_vm (objects, path, states[i], states[i], getuid ());
+  }
+}
+
+static void
 return_objects (GDBusMethodInvocation *call)
 {
   GVariantBuilder objects;
 
   g_variant_builder_init (&objects, G_VARIANT_TYPE ("a{oa{sa{sv}}}"));
-  add_vm (&objects, VM, "here", "running", getuid ());
-  add_vm (&objects, ENDS, "ends", has_ended ? "stopped" : "running", getuid ());
-  add_vm (&objects, HERS, "hers", "running", getuid () + 1);
+  if (g_str_equal (mode, "states")) {
+    add_states (&objects);
+  } else {
+    add_vm (&objects, VM, "here", "running", getuid ());
+    add_vm (&objects, ENDS, "ends", has_ended ? "stopped" : "running", getuid ());
+    add_vm (&objects, HERS, "hers", "running", getuid () + 1);
+  }
   g_dbus_method_invocation_return_value (call, g_variant_new ("(a{oa{sa{sv}}})", &objects));
 }
 

@@ -2,7 +2,6 @@
 """Commands for one VM of a service that does not do what it should, or not soon (one-vm.c)."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -24,16 +23,6 @@ class OneVm(CliTest):
     def empty(self):
         """There is no service of ours to be left with anything."""
 
-    def service(self, mode):
-        program = Path(os.environ["BANGER_BUILD"]).parent / "tests/bus/one-vm"
-        service = subprocess.Popen([program, mode], env=self.session.env, stdout=subprocess.PIPE,
-                                   text=True)
-        self.addCleanup(service.stdout.close)
-        self.addCleanup(service.wait)
-        self.addCleanup(service.kill)
-        self.assertEqual(service.stdout.readline(), "ready\n")
-        return service
-
     def asked(self, service):
         """All that was asked of it."""
         service.kill()
@@ -52,7 +41,7 @@ class OneVm(CliTest):
 
     def test_wait_asks_again(self):
         """What broke off is asked again, and nothing else is: the state is told."""
-        service = self.service("away")
+        service = self.one_vm("away")
         self.session.banger("vm", "wait", "a" * 12, "--for", "port:80", "--timeout",
                             str(SECONDS["command"] // 2))
         self.assertEqual(self.asked(service),
@@ -60,7 +49,7 @@ class OneVm(CliTest):
 
     def test_wait_takes_the_news(self):
         """What changed right behind the answer is newer, however the two are dispatched."""
-        self.service("news")
+        self.one_vm("news")
         for _ in range(200):
             self.session.banger("vm", "wait", "a" * 12, "--for", "running", "--timeout",
                                 str(SECONDS["command"] // 2))
@@ -69,7 +58,7 @@ class OneVm(CliTest):
         """It never gets better. Of another's VM nothing is asked that needs to be allowed."""
         for mode, said, asked in (("sick", ": network, units", ["GetHealth"]), ("hers", "", [])):
             with self.subTest(mode=mode):
-                service = self.service(mode)
+                service = self.one_vm(mode)
                 result = self.session.banger("vm", "wait", "a" * 12, "--timeout",
                                              str(SECONDS["command"] // 2))
                 self.assertEqual(result.stderr, "vm '%s' is degraded%s\n" % ("a" * 12, said))
@@ -83,7 +72,7 @@ class OneVm(CliTest):
 
     def test_wait_is_over_while_it_asks(self):
         """Neither --timeout nor Ctrl-C waits for an answer."""
-        service = self.service("mute")
+        service = self.one_vm("mute")
         said = self.session.banger("vm", "wait", "a" * 12, "--for", "port:80", "--timeout", "1",
                                    seconds=SECONDS["command"] // 2, status=7).stderr
         self.assertIn("vm '%s': not port:80 within 1 s" % ("a" * 12), said)
@@ -100,14 +89,14 @@ class OneVm(CliTest):
         self.assertEqual(waiting.stderr.read(), "banger: vm '%s': interrupted\n" % ("a" * 12))
 
     def test_deleted_once_it_was_found(self):
-        self.service("gone")
+        self.one_vm("gone")
         for words in (["wait"], ["show"]):
             said = self.session.banger("vm", *words, "a" * 12, status=3).stderr
             self.assertIn("vm/%s is not there any more" % ("a" * 12), said)
 
     def test_stats_of_what_is_ours_and_runs(self):
         """Others' are not asked, who would need to be allowed; what has ended leaves the watch."""
-        self.service("shared")
+        self.one_vm("shared")
         watch = self.session.popen("banger", "vm", "stats", "--watch", "--json")
         self.addCleanup(watch.stdout.close)
         self.addCleanup(watch.wait)
@@ -120,7 +109,7 @@ class OneVm(CliTest):
     def test_run_is_ended_while_the_vm_is_made(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(number=number):
-                service = self.service("slow")
+                service = self.one_vm("slow")
                 process = self.start_run()
                 while service.stdout.readline() != "Cancelable\n":
                     self.assertIsNone(process.poll())
@@ -132,7 +121,7 @@ class OneVm(CliTest):
         """The command is not begun."""
         for number in (signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(number=number):
-                service = self.service("late")
+                service = self.one_vm("late")
                 process = self.start_run()
                 while service.stdout.readline() != "Cancelable\n":
                     self.assertIsNone(process.poll())
@@ -146,7 +135,7 @@ class OneVm(CliTest):
         """The command is ended with its VM, and we end as the signal has it."""
         for number in (signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(number=number):
-                service = self.service("busy")
+                service = self.one_vm("busy")
                 process = self.start_run()
                 self.assertEqual(process.stdout.readline(), b"up\n")
                 process.send_signal(number)
@@ -159,7 +148,7 @@ class OneVm(CliTest):
         """A command that was begun with nohup outlasts the session; Ctrl-\\ still ends it."""
         for words in (["run", "--", "true"], ["exec", "a" * 12, "true"]):
             with self.subTest(words=words):
-                service = self.service("busy")
+                service = self.one_vm("busy")
                 process = self.start_run(*words, nohup=True)
                 self.assertEqual(process.stdout.readline(), b"up\n")
                 status = Path("/proc/%d/status" % process.pid).read_text()
@@ -168,7 +157,7 @@ class OneVm(CliTest):
                 service.wait()
                 ignored = int(re.search(r"SigIgn:\s*(\w+)", status)[1], 16)
                 self.assertTrue(ignored & 1 << signal.SIGHUP - 1, status)
-        service = self.service("slow")
+        service = self.one_vm("slow")
         process = self.start_run(nohup=True)
         while service.stdout.readline() != "Cancelable\n":
             self.assertIsNone(process.poll())

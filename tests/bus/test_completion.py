@@ -21,14 +21,72 @@ from cli_case import CliTest
 from harness import SECONDS
 
 SCRIPTS = ROOT / "data/completions"
+DEADLINE = 0.15
 
 
-class Completion(CliTest):
+class CompletionTest(CliTest):
     def offered(self, *words):
-        result = self.session.banger("__complete", *words)
-        self.assertEqual(result.stderr, "")
+        # What took as long as the deadline may have been cut off by it, on a machine that is busy.
+        for _ in range(5):
+            result = self.session.banger("__complete", *words)
+            self.assertEqual(result.stderr, "")
+            if result.seconds < DEADLINE:
+                break
         return result.stdout.split()
 
+    def need(self, shell):
+        if not shutil.which(shell):
+            self.skipTest("%s is not installed" % shell)
+
+    def typed(self, argv, *steps, seconds=SECONDS["command"]):
+        """Runs a shell on a terminal. Each step is what is typed, and a pattern that then comes."""
+        pid, master = pty.fork()
+        if pid == 0:
+            os.execvpe(argv[0], argv, dict(self.session.env, TERM="vt100", COLUMNS="200"))
+        self.addCleanup(os.close, master)
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.kill, pid, signal.SIGKILL)
+        seen = b""
+        for text, pattern in steps:
+            os.write(master, text.encode())
+            part, deadline = b"", time.monotonic() + seconds
+            while not re.search(pattern.encode(), part):
+                ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
+                self.assertTrue(ready, "no %r in %r after %r" % (pattern, part, seen))
+                part += os.read(master, 65536)
+                # Without what moves the cursor or is there for a terminal's slowness.
+                part = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|[\0\a]", b"", part)
+            seen += part
+        return seen.decode(errors="replace")
+
+    def bash(self):
+        """The words that start it with our completion, and its first step."""
+        self.need("bash")
+        rc = self.session.base / "bashrc"
+        rc.write_text("PS1='READY> '; source %s\n" % (SCRIPTS / "banger"))
+        return ["bash", "--noprofile", "--rcfile", str(rc), "-i"], ("", "READY> ")
+
+    def zsh(self):
+        self.need("zsh")
+        folder = self.session.base / "zsh"
+        folder.mkdir(exist_ok=True)
+        (folder / ".zshrc").write_text(
+            "PS1='READY> '; fpath=(%s $fpath); autoload -U compinit; compinit -u -D\n" % SCRIPTS)
+        self.session.env["ZDOTDIR"] = str(folder)
+        return ["zsh", "-i"], ("", "READY> ")
+
+    def fish_offers(self, line, cwd=None):
+        self.need("fish")
+        result = subprocess.run(
+            ["fish", "--no-config", "-c", "source %s; complete -C '%s'"
+             % (SCRIPTS / "banger.fish", line)],
+            cwd=cwd, env=dict(self.session.env, HOME=str(self.session.base)), text=True,
+            capture_output=True, timeout=SECONDS["command"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [line.split("\t")[0] for line in result.stdout.splitlines()]
+
+
+class Completion(CompletionTest):
     def test_words(self):
         self.assertEqual(set(self.offered("vm", "sto")), {"stop"})
         self.assertEqual(self.offered("im"), ["image"])
@@ -77,7 +135,7 @@ class Completion(CliTest):
             self.assertIn(run.stdout.split(), (names, []))
         whole = [r.seconds for r in runs if r.stdout]
         self.assertGreater(len(whole), len(runs) // 2, [r.seconds for r in runs])
-        self.assertLess(statistics.median(r.seconds for r in runs), 0.15)
+        self.assertLess(statistics.median(r.seconds for r in runs), DEADLINE)
 
     def test_deadline(self):
         """A service that does not answer costs no more than the deadline."""
@@ -116,7 +174,7 @@ class Completion(CliTest):
         self.assertEqual(self.offered("--progress", "plain", "vm", "li"), ["list"])
 
 
-class Shells(CliTest):
+class Shells(CompletionTest):
     """The shells themselves, each on a terminal of its own where it needs one."""
 
     @classmethod
@@ -132,37 +190,8 @@ class Shells(CliTest):
         cls.session.banger("image", "delete", "debian")
         super().tearDownClass()
 
-    def need(self, shell):
-        if not shutil.which(shell):
-            self.skipTest("%s is not installed" % shell)
-
-    def typed(self, argv, *steps, seconds=SECONDS["command"]):
-        """Runs a shell on a terminal. Each step is what is typed, and a pattern that then comes."""
-        pid, master = pty.fork()
-        if pid == 0:
-            os.execvpe(argv[0], argv, dict(self.session.env, TERM="vt100", COLUMNS="200"))
-        self.addCleanup(os.close, master)
-        self.addCleanup(os.waitpid, pid, 0)
-        self.addCleanup(os.kill, pid, signal.SIGKILL)
-        seen = b""
-        for text, pattern in steps:
-            os.write(master, text.encode())
-            part, deadline = b"", time.monotonic() + seconds
-            while not re.search(pattern.encode(), part):
-                ready, _, _ = select.select([master], [], [], max(0, deadline - time.monotonic()))
-                self.assertTrue(ready, "no %r in %r after %r" % (pattern, part, seen))
-                part += os.read(master, 65536)
-                # Without what moves the cursor or is there for a terminal's slowness.
-                part = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|[\0\a]", b"", part)
-            seen += part
-        return seen.decode(errors="replace")
-
     def test_bash(self):
-        self.need("bash")
-        rc = self.session.base / "bashrc"
-        rc.write_text("PS1='READY> '; source %s\n" % (SCRIPTS / "banger"))
-        start = ("", "READY> ")
-        bash = ["bash", "--noprofile", "--rcfile", str(rc), "-i"]
+        bash, start = self.bash()
         self.typed(bash, start, ("banger image show de\t", "debian "),
                    ("--form\tya\t", "--format yaml "))
         self.typed(bash, start, ("banger vm list --filter state=pau\t", "state=paused "))
@@ -170,34 +199,49 @@ class Shells(CliTest):
         self.typed(bash, start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
 
     def test_zsh(self):
-        self.need("zsh")
-        folder = self.session.base / "zsh"
-        folder.mkdir(exist_ok=True)
-        (folder / ".zshrc").write_text(
-            "PS1='READY> '; fpath=(%s $fpath); autoload -U compinit; compinit -u -D\n" % SCRIPTS)
-        self.session.env["ZDOTDIR"] = str(folder)
-        start = ("", "READY> ")
-        self.typed(["zsh", "-i"], start, ("banger image show de\t", "debian "),
+        zsh, start = self.zsh()
+        self.typed(zsh, start, ("banger image show de\t", "debian "),
                    ("--form\t", "--format "), ("ya\t", "yaml "))
-        self.typed(["zsh", "-i"], start, ("banger vm list --filter state=pau\t", "paused "))
-        self.typed(["zsh", "-i"], start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
-        self.typed(["zsh", "-i"], start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
+        self.typed(zsh, start, ("banger vm list --filter state=pau\t", "paused "))
+        self.typed(zsh, start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
+        self.typed(zsh, start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
 
     def test_fish(self):
-        self.need("fish")
-        def offered(line):
-            result = subprocess.run(
-                ["fish", "--no-config", "-c", "source %s; complete -C '%s'"
-                 % (SCRIPTS / "banger.fish", line)],
-                env=dict(self.session.env, HOME=str(self.session.base)), text=True,
-                capture_output=True, timeout=SECONDS["command"])
-            self.assertEqual(result.returncode, 0, result.stderr)
-            return [line.split("\t")[0] for line in result.stdout.splitlines()]
-        self.assertEqual(offered("banger image show de"), ["debian"])
-        self.assertEqual(sorted(offered("banger vm list --format ")), sorted(["table", "json", "yaml", "csv"]))
-        self.assertEqual(offered("banger vm list --filter state=pau"), ["state=paused"])
-        self.assertEqual(offered("banger vm set web autos"), ["autostart="])
-        self.assertIn("%s/README.md" % ROOT, offered("banger image import x %s/REA" % ROOT))
+        self.assertEqual(self.fish_offers("banger image show de"), ["debian"])
+        self.assertEqual(sorted(self.fish_offers("banger vm list --format ")),
+                         ["csv", "json", "table", "yaml"])
+        self.assertEqual(self.fish_offers("banger vm list --filter state=pau"), ["state=paused"])
+        self.assertEqual(self.fish_offers("banger vm set web autos"), ["autostart="])
+        self.assertIn("%s/README.md" % ROOT,
+                      self.fish_offers("banger image import x %s/REA" % ROOT))
+
+
+class OfEachState(CompletionTest):
+    """What depends on what VMs do, of a service that has one of each state."""
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.one_vm("states")
+
+    def empty(self):
+        """There is no service of ours to be left with anything."""
+
+    def test_states(self):
+        startable, alive = ["failed", "stopped"], ["paused", "running", "starting"]
+        has_vmm = ["paused", "running", "starting", "stopping"]
+        each = ["creating", "deleting", "failed", *alive, "stopped", "stopping"]
+        offers = {"start": startable, "stop": alive, "kill": has_vmm, "pause": ["running"],
+                  "restart": ["paused", "running"], "resume": ["paused"], "console": has_vmm,
+                  "health": has_vmm}
+        offers.update(dict.fromkeys(("exec", "shell", "ssh", "proxy", "ports", "top"),
+                                    ["running"]))
+        # A VM that runs can be deleted by force, and stats tells of the disks of any.
+        offers.update(dict.fromkeys(("delete", "show", "status", "logs", "wait", "stats"), each))
+        for verb, names in offers.items():
+            with self.subTest(verb=verb):
+                self.assertEqual(self.offered("vm", verb, ""), names)
+        self.assertEqual(self.offered("start", "failed", "s"), ["stopped"])
+        self.assertEqual(self.offered("vm", "set", "pau"), ["paused"])
 
 
 if __name__ == "__main__":
