@@ -240,13 +240,20 @@ check_utf8 (const char *text, GError **error)
   return FALSE;
 }
 
+/* Names of files may have any bytes. */
+static gboolean
+is_file (BangerComplete kind)
+{
+  return kind == BANGER_COMPLETE_FILE || kind == BANGER_COMPLETE_CP;
+}
+
 static gboolean
 check_values (BangerArgs *args, GError **error)
 {
   for (guint i = 0; i < args->n_slots; i++) {
     Slot *slot = &args->slots[i];
 
-    if (slot->option->complete != BANGER_COMPLETE_FILE && !check_utf8 (slot->text, error))
+    if (!is_file (slot->option->complete) && !check_utf8 (slot->text, error))
       return FALSE;
     for (guint j = 0; slot->list != NULL && slot->list[j] != NULL; j++) {
       if (!check_utf8 (slot->list[j], error))
@@ -279,11 +286,10 @@ check_words (BangerArgs *args, GError **error)
                       _ ("%s: '%s' is too much"), name, shown);
     return FALSE;
   }
-  /* Words for a guest, and names of files, may have any bytes. */
+  /* Words for a guest may have any bytes, too. */
   n_text = command->raw_words ? 0 : command->raw_tail ? MIN (n, 1) : n;
   for (guint i = 0; i < n_text; i++) {
-    if (command->complete[MIN (i, 1)] != BANGER_COMPLETE_FILE
-        && !check_utf8 (args->words[i], error))
+    if (!is_file (command->complete[MIN (i, 1)]) && !check_utf8 (args->words[i], error))
       return FALSE;
   }
   return TRUE;

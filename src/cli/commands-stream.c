@@ -107,13 +107,7 @@ const BangerCommand banger_commands_stream[] = {
         "The exit status is the shell's, else as for 'vm exec'. After the last session a line on "
         "the terminal says that the VM still runs."),
     .raw_tail = TRUE, .states = BANGER_IN (RUNNING), .run = banger_vm_shell },
-  { "vm",
-    "cp",
-    N_ ("SOURCE... TARGET"),
-    2,
-    ANY,
-    { BANGER_COMPLETE_FILE, BANGER_COMPLETE_FILE },
-    cp_options,
+  { "vm", "cp", N_ ("SOURCE... TARGET"), 2, ANY, NAMES (CP), cp_options,
     N_ ("copy files to a VM, from one, or between two"),
     N_ ("VM:PATH is a path in the guest, a relative one below the user's home; all else is here. "
         "Directories are copied with all that is in them, symbolic links as such, sparse files "
@@ -124,7 +118,7 @@ const BangerCommand banger_commands_stream[] = {
         "A file gets its name when it is whole, so that Ctrl-C leaves none by halves. From a guest "
         "nothing is written outside of the copy or through symbolic links, whatever it sends, and "
         "no device. The exit status is 1 if something could not be copied; the rest is."),
-    .run = banger_vm_cp },
+    .states = BANGER_IN (RUNNING), .run = banger_vm_cp },
   { "vm", "logs", N_ ("NAME"), 1, 1, ONE (VM), logs_options,
     N_ ("print what a guest wrote to its console"),
     N_ ("On a terminal colours are left out and what could harm it is shown as codes; into a file "

@@ -52,9 +52,9 @@ objects_of (const BangerOffer *offer, BangerObjectKind kind)
   return banger_objects_select (objects, banger_client_interface (kind));
 }
 
-/* Of VMs those in a state that the command is for. */
+/* Of VMs those in a state that the command is for. Each with @after behind it. */
 static void
-offer_objects (const BangerOffer *offer, BangerObjectKind kind)
+offer_objects (const BangerOffer *offer, BangerObjectKind kind, const char *after)
 {
   g_autoptr (GPtrArray) list = objects_of (offer, kind);
   guint states = kind == BANGER_OBJECT_VM && offer->command != NULL ? offer->command->states : 0;
@@ -62,10 +62,31 @@ offer_objects (const BangerOffer *offer, BangerObjectKind kind)
   for (guint i = 0; i < list->len; i++) {
     GVariant *properties = ((BangerObject *)g_ptr_array_index (list, i))->properties;
     const char *name = banger_props_string (properties, kind == BANGER_OBJECT_JOB ? "Id" : "Name");
+    g_autofree char *word = g_strconcat (name, after, NULL);
 
     if (banger_select_in_states (properties, states))
-      banger_offer_word (offer, name);
+      banger_offer_word (offer, word);
   }
+}
+
+/* The shell knows files best: this line asks it to. */
+static void
+offer_files (void)
+{
+  puts (":file");
+}
+
+/* What is in a guest is not asked, and is not to be taken for a file here. */
+static void
+offer_for_cp (const BangerOffer *offer)
+{
+  char end = offer->begun[strcspn (offer->begun, "/:")];
+
+  if (end == ':')
+    return;
+  offer_files ();
+  if (end != '/')
+    offer_objects (offer, BANGER_OBJECT_VM, ":");
 }
 
 /* The labels that VMs have, each once; @format as for g_strdup_printf with key and value. */
@@ -105,9 +126,9 @@ offer_value_of (const BangerOffer *offer, const char *key)
   else if (g_str_equal (key, "root"))
     offer_all (offer, roots);
   else if (g_str_equal (key, "kernel"))
-    offer_objects (offer, BANGER_OBJECT_KERNEL);
+    offer_objects (offer, BANGER_OBJECT_KERNEL, NULL);
   else if (g_str_equal (key, "image"))
-    offer_objects (offer, BANGER_OBJECT_IMAGE);
+    offer_objects (offer, BANGER_OBJECT_IMAGE, NULL);
   else if (g_str_equal (key, "autostart") || g_str_equal (key, "shared")
            || g_str_equal (key, "default"))
     offer_all (offer, flags);
@@ -152,7 +173,7 @@ offer_changes (const BangerOffer *offer)
 
     banger_offer_word (offer, word);
   }
-  offer_objects (offer, BANGER_OBJECT_VM);
+  offer_objects (offer, BANGER_OBJECT_VM, NULL);
 }
 
 /* The columns of a list, each with @before and @after around it. */
@@ -220,20 +241,22 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
 {
   switch (kind) {
   case BANGER_COMPLETE_VM:
-    offer_objects (offer, BANGER_OBJECT_VM);
+    offer_objects (offer, BANGER_OBJECT_VM, NULL);
     break;
   case BANGER_COMPLETE_IMAGE:
-    offer_objects (offer, BANGER_OBJECT_IMAGE);
+    offer_objects (offer, BANGER_OBJECT_IMAGE, NULL);
     break;
   case BANGER_COMPLETE_KERNEL:
-    offer_objects (offer, BANGER_OBJECT_KERNEL);
+    offer_objects (offer, BANGER_OBJECT_KERNEL, NULL);
     break;
   case BANGER_COMPLETE_JOB:
-    offer_objects (offer, BANGER_OBJECT_JOB);
+    offer_objects (offer, BANGER_OBJECT_JOB, NULL);
     break;
   case BANGER_COMPLETE_FILE:
-    /* The shell knows files best: this line asks it to. */
-    puts (":file");
+    offer_files ();
+    break;
+  case BANGER_COMPLETE_CP:
+    offer_for_cp (offer);
     break;
   case BANGER_COMPLETE_COMMAND:
     offer_commands (offer);

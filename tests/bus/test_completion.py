@@ -222,6 +222,10 @@ class OfEachState(CompletionTest):
     def setUp(self):
         super().setUp()
         self.service = self.one_vm("states")
+        self.folder = self.session.base / "files"
+        self.folder.mkdir(exist_ok=True)
+        for name in ("runes", "unique"):
+            (self.folder / name).touch()
 
     def empty(self):
         """There is no service of ours to be left with anything."""
@@ -242,6 +246,43 @@ class OfEachState(CompletionTest):
                 self.assertEqual(self.offered("vm", verb, ""), names)
         self.assertEqual(self.offered("start", "failed", "s"), ["stopped"])
         self.assertEqual(self.offered("vm", "set", "pau"), ["paused"])
+
+    def test_cp(self):
+        """Files, and guests of which no path is offered: a word with a guest is no file here."""
+        self.assertEqual(self.offered("cp", ""), [":file", "running:"])
+        self.assertEqual(self.offered("vm", "cp", "x", "y", "ru"), [":file", "running:"])
+        self.assertEqual(self.offered("cp", "x", "st"), [":file"])
+        self.assertEqual(self.offered("cp", "./a:b"), [":file"])
+        for word in ("running:", "running:/e", "web:x"):
+            self.assertEqual(self.offered("cp", word), [])
+
+    def test_cp_deadline(self):
+        """Files are offered whatever the service does."""
+        os.kill(self.service.pid, signal.SIGSTOP)
+        self.assertEqual(self.offered("cp", ""), [":file"])
+
+    def test_bash(self):
+        bash, start = self.bash()
+        enter = ("cd %s\n" % self.folder, "READY> $")
+        # What is typed behind it shows that there is no space, or that nothing was added.
+        self.typed(bash, start, enter, ("banger cp run\t\t", r"runes +running:"),
+                   ("ni\t/etc", "ning:/etc"))
+        self.typed(bash, start, enter, ("banger cp unique running:uni\t.", r"running:uni\."))
+        self.typed(bash, start, enter, ("banger cp uni\t", "unique "))
+
+    def test_zsh(self):
+        zsh, start = self.zsh()
+        enter = ("cd %s\n" % self.folder, "READY> $")
+        self.typed(zsh, start, enter, ("banger cp run\t", r"running:\s+runes"))
+        self.typed(zsh, start, enter, ("banger cp runn\t/etc", "ing:/etc"))
+        self.typed(zsh, start, enter, ("banger cp unique running:uni\t.", r"running:uni\."))
+        self.typed(zsh, start, enter, ("banger cp uni\t", "que "))
+
+    def test_fish(self):
+        self.assertEqual(sorted(self.fish_offers("banger cp run", self.folder)),
+                         ["runes", "running:"])
+        self.assertEqual(self.fish_offers("banger cp unique running:uni", self.folder), [])
+        self.assertEqual(self.fish_offers("banger vm resume ", self.folder), ["paused"])
 
 
 if __name__ == "__main__":

@@ -156,6 +156,21 @@ test_refused (void)
   assert_refused ("vm list --force", "--force", NULL);
 }
 
+/* Names of files are bytes; what is wrong with the name of a VM "vm cp" says itself. */
+static void
+test_files (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerArgs) copy = parse ("cp \xff a/\xff web:\xff", &error);
+  g_autoptr (BangerArgs) import = NULL;
+
+  g_assert_no_error (error);
+  g_assert_cmpstr (banger_args_words (copy)[2], ==, "web:\xff");
+  import = parse ("image import web \xff", &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (banger_args_words (import)[1], ==, "\xff");
+}
+
 static void
 assert_tail (const char *line, const char *user, const char *words)
 {
@@ -220,6 +235,7 @@ main (int argc, char **argv)
   g_test_add_func ("/args/shorthands", test_shorthands);
   g_test_add_func ("/args/explain", test_explain);
   g_test_add_func ("/args/refused", test_refused);
+  g_test_add_func ("/args/files", test_files);
   g_test_add_func ("/args/raw-tail", test_raw_tail);
   g_test_add_func ("/args/separator", test_separator);
   g_test_add_func ("/args/help-needs-no-words", test_help_needs_no_words);
