@@ -129,7 +129,9 @@ class MonitorTest(VmCase):
         self.addCleanup(self.restart)
         self.addCleanup(self.configure, CONFIGURATION)
         vm = self.started()
-        job = self.change(vm, "'memory-bytes': <uint64 %d>" % (MIB << 20))
+        # All that the host has can be chosen, but is never there.
+        total = self.capacity(self.alice)["memory-total-bytes"] // MIB * MIB
+        job = self.change(vm, "'memory-bytes': <uint64 %d>" % total)
         self.ended(self.alice, job, ["set", vm, "done"])
         self.refused(self.alice.call(vm, "VM.Restart"), "the host has not enough memory")
         self.assertEqual(self.property(vm, "State"), "'running'")
