@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Stands in for banger-vmm: has a guest that is healthy at once, and lets who pauses, resumes or
  * grows it or publishes its ports wait until it is asked for its health: there the published ports
- * are the problems. Who stops it waits for LATE_MS. The real one lies beside it, for what is asked
- * on the command line. */
+ * are the problems. Who stops it waits for LATE_MS. Port 7 of 127.0.0.1 is taken. The real one lies
+ * beside it, for what is asked on the command line. */
 #include "common/common.h"
 
 #include <poll.h>
@@ -24,6 +24,16 @@ reply (BangerChannel *channel, const BangerMessage *message, const char *args)
 static gboolean
 start (BangerChannel *channel, const BangerMessage *message)
 {
+  g_auto (GStrv) ports = NULL;
+  g_autoptr (GError) error = NULL;
+
+  g_variant_lookup (message->args, "publish", "^as", &ports);
+  if (ports != NULL && ports[0] != NULL && g_str_has_prefix (ports[0], "127.0.0.1:7:")) {
+    banger_set_error (&error, BANGER_ERROR_BUSY, "vmm", "another program listens there", NULL,
+                      "port 127.0.0.1:7 cannot be published");
+    banger_channel_reply_error (channel, message->serial, error);
+    return TRUE;
+  }
   return reply (channel, message, "{'accelerator': <'tcg'>}")
          && banger_channel_send (channel, 0, "health",
                                  g_variant_new_parsed ("{'health': <'healthy'>}"), NULL, NULL);

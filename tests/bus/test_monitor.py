@@ -61,6 +61,24 @@ class MonitorTest(VmCase):
         self.assertEqual(self.property(vm, "Published"), ports)
         self.assertIn("'problems': <%s>" % ports, self.alice.call(vm, "VM.GetHealth").value)
 
+    def test_port_that_another_vm_publishes(self):
+        """The monitor knows only that somebody listens there."""
+        self.configure(CONFIGURATION.replace("vcpus=1", "vcpus=2"))
+        self.addCleanup(self.restart)
+        self.addCleanup(self.configure, CONFIGURATION)
+        first, second = (self.made(self.alice, name=name) for name in ("first", "second"))
+        self.restart()
+        for name, port in (("first", "0.0.0.0:7:80"), ("second", "127.0.0.1:7:80")):
+            self.database("UPDATE vms SET published = ? WHERE name = ?", port, name)
+        job = self.begun(self.alice.call(second, "VM.Start"))
+        self.ended(self.alice, job, ["start", second, "failed"])
+        self.assertIn("another program listens there", self.property(job, "Error", "Job"))
+        job = self.begun(self.alice.call(first, "VM.Start"))
+        self.ended(self.alice, job, ["start", first, "done"])
+        job = self.begun(self.alice.call(second, "VM.Start"))
+        self.ended(self.alice, job, ["start", second, "failed"])
+        self.assertIn("vm 'first' publishes 0.0.0.0:7:80", self.property(job, "Error", "Job"))
+
     def test_delete_of_one_that_is_worked_on(self):
         for method, kind in (("Pause", "pause"), ("Set", "set"), ("Stop", "stop")):
             with self.subTest(method=method):
