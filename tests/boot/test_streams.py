@@ -51,13 +51,13 @@ class StreamsTest(BangerTest):
         while b"said to all" not in pipe.stdout.readline():
             self.assertIsNone(pipe.poll())
         reader = self.start("exec", "box", "--", "/bin/sh", "-c",
-                            "echo ready; head -n 1 < /dev/console")
+                            "exec < /dev/console; echo ready; head -n 1")
         self.assertEqual(reader.stdout.readline(), b"ready\n")
         terminal.type("typed\r")
         self.assertEqual(reader.stdout.readline().strip(), b"typed")
         self.assertFalse(terminal.modes())
         last = self.start("exec", "box", "--", "/bin/sh", "-c",
-                          "echo ready; head -n 1 < /dev/console")
+                          "exec < /dev/console; echo ready; head -n 1")
         self.assertEqual(last.stdout.readline(), b"ready\n")
         terminal.type("pasted\r\x1d")
         self.assertEqual(terminal.end(), 0)
