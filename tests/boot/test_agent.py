@@ -146,8 +146,8 @@ class AgentTest(VmTest):
             stream.start("builtin=pack", "arg=/tmp/root1/it", "arg=/proc/version", "user=joe")
             kind, status, packed, errors = stream.finish()
         self.assertEqual((kind, status), (EXIT, 1))
-        self.assertEqual(sorted(errors.splitlines()), [b"it/of-other: Permission denied",
-                                                       b"it/of-root: Permission denied"])
+        self.assertEqual(sorted(errors.splitlines()), [b"/tmp/root1/it/of-other: Permission denied",
+                                                       b"/tmp/root1/it/of-root: Permission denied"])
         with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
             self.assertEqual(tar.getnames(), ["it", "version"])
             self.assertIn(b"Linux version", tar.extractfile("version").read())
