@@ -216,8 +216,8 @@ class BenchTest(unittest.TestCase):
 
     def test_size_of_copies(self):
         gib = 1 << 30
-        self.assertEqual(bench.streams.choose_size(gib / 59), 1024)
-        self.assertEqual(bench.streams.choose_size(gib / 64), 64)
+        self.assertEqual(bench.streams.choose_size(gib / 14), 1024)
+        self.assertEqual(bench.streams.choose_size(gib / 16), 256)
         self.assertEqual(bench.streams.choose_size(1), 16)
 
 
