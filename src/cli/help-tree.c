@@ -69,7 +69,11 @@ banger_help_tree (void)
 static void
 add_options (JsonBuilder *json, const BangerOption *options)
 {
-  static const char *const types[] = { "flag", "text", "text", "size", "count" };
+  static const char *const types[] = {
+    [BANGER_OPTION_FLAG] = "flag",   [BANGER_OPTION_TEXT] = "text",
+    [BANGER_OPTION_LIST] = "text",   [BANGER_OPTION_SIZE] = "size",
+    [BANGER_OPTION_COUNT] = "count", [BANGER_OPTION_NUMBER] = "number",
+  };
 
   json_builder_set_member_name (json, "options");
   json_builder_begin_array (json);
