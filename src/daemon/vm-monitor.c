@@ -76,6 +76,16 @@ on_health (BangerMonitor *monitor, GVariant *args, gpointer data)
     banger_vm_boot_done (self);
 }
 
+void
+banger_vm_take_state (BangerVm *self, BangerVmState state)
+{
+  banger_vm_set_state (self, state, NULL);
+  /* It would wait for as long as nobody resumes it. */
+  if (state == BANGER_VM_PAUSED && self->booting != NULL
+      && !banger_job_is_cancelled (self->booting))
+    banger_vm_boot_paused (self);
+}
+
 /* It changes by what was asked before this service began, too. What a job is about to make of the
  * VM is the job's to say. */
 static void
@@ -89,7 +99,7 @@ on_state (BangerMonitor *monitor, const char *word, gpointer data)
     return;
   if (now == BANGER_VM_RUNNING || now == BANGER_VM_PAUSED
       || (now == BANGER_VM_STOPPING && self->job == NULL))
-    banger_vm_set_state (self, now, NULL);
+    banger_vm_take_state (self, now);
 }
 
 void

@@ -60,7 +60,7 @@ take_state (BangerVm *vm, BangerChannel *channel, const Change *change)
   if (vm == NULL || vm->monitor == NULL || banger_monitor_channel (vm->monitor) != channel)
     return FALSE;
   if (vm->record->state == change->from)
-    banger_vm_set_state (vm, change->to, NULL);
+    banger_vm_take_state (vm, change->to);
   return vm->record->state == change->to;
 }
 

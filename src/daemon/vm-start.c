@@ -390,6 +390,18 @@ banger_vm_boot_done (BangerVm *vm)
   banger_job_finish (job, NULL);
 }
 
+void
+banger_vm_boot_paused (BangerVm *vm)
+{
+  BangerJob *job = take_booting (vm);
+  g_autofree char *hint = g_strdup_printf ("banger vm resume %s", vm->record->name);
+  GError *error = NULL;
+
+  banger_set_error (&error, BANGER_ERROR_FAILED, NULL, "its CPUs were stopped meanwhile", hint,
+                    "vm '%s': was paused before it was healthy", vm->record->name);
+  banger_job_finish (job, error);
+}
+
 /* Of a guest that did not come up. Its VM may be deleted meanwhile. */
 typedef struct {
   BangerService *service;

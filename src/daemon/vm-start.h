@@ -19,5 +19,7 @@ void banger_vm_run_admitted (BangerVm *vm, BangerJob *job);
 void banger_vm_run_start (BangerVm *vm, BangerJob *job);
 /* The guest is up: ends the job that waits for it. */
 void banger_vm_boot_done (BangerVm *vm);
+/* The guest was paused before it was up: whoever waits for it is told, and the VM stays. */
+void banger_vm_boot_paused (BangerVm *vm);
 /* The guest ended before it was up. Takes @error. */
 void banger_vm_boot_failed (BangerVm *vm, GError *error);

@@ -61,6 +61,8 @@ void banger_vm_describe (BangerVm *vm, BangerAuthObject *object);
 /* Stores the state and, where it is not NULL, @failure (taken) with it; then announces it. A store
  * that cannot be written is logged: what the host does is so whether we can write it or not. */
 void banger_vm_set_state (BangerVm *vm, BangerVmState state, GError *failure);
+/* As above, with what the monitor made of the guest: `running`, `paused` or `stopping`. */
+void banger_vm_take_state (BangerVm *vm, BangerVmState state);
 /* Announces a health the monitor told. */
 void banger_vm_set_health (BangerVm *vm, BangerHealth health);
 /* Takes what the monitor says of the guest's health. FALSE if it says nothing new of use. */

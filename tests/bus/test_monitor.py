@@ -48,6 +48,23 @@ class MonitorTest(VmCase):
         self.ended(self.alice, job, ["resume", vm, "done"])
         self.assertEqual(self.property(vm, "State"), "'running'")
 
+    def test_pause_of_one_that_boots(self):
+        """Whoever waits for its health is told; the VM stays, and comes up once it is resumed."""
+        vm = self.made(self.alice, name="late")
+        start = self.begun(self.alice.call(vm, "VM.Start"))
+        while self.property(start, "Stage", "Job") != "'booting'":
+            time.sleep(0.01)
+        pause = self.begun(self.alice.call(vm, "VM.Pause"))
+        self.answer_late(vm)
+        self.ended(self.alice, start, ["start", vm, "failed"])
+        self.assertIn("'banger vm resume late'", self.property(start, "Error", "Job"))
+        self.ended(self.alice, pause, ["pause", vm, "done"])
+        self.assertEqual(self.property(vm, "State"), "'paused'")
+        resume = self.begun(self.alice.call(vm, "VM.Resume"))
+        self.answer_late(vm)
+        self.ended(self.alice, resume, ["resume", vm, "done"])
+        self.assertEqual(self.property(vm, "State"), "'running'")
+
     def test_publish_that_takes_long(self):
         """Its job fails, and the monitor has the ports that the VM says, though it took the others."""
         vm = self.made(self.alice)
