@@ -96,9 +96,8 @@ banger_client_connect_passive (BangerClient *client, GError **error)
   return connect_bus (client, error);
 }
 
-/* Does @cause mean that nobody answers? */
-static gboolean
-is_unreachable (const GError *cause)
+gboolean
+banger_client_is_unreachable (const GError *cause)
 {
   static const int codes[] = {
     G_DBUS_ERROR_SERVICE_UNKNOWN, G_DBUS_ERROR_NAME_HAS_NO_OWNER,       G_DBUS_ERROR_NO_REPLY,
@@ -158,7 +157,7 @@ take_error (BangerClient *client, GError *cause, GError **error)
 
   if (owned->domain == BANGER_ERROR) {
     g_propagate_error (error, g_steal_pointer (&owned));
-  } else if (is_unreachable (owned)) {
+  } else if (banger_client_is_unreachable (owned)) {
     g_dbus_error_strip_remote_error (owned);
     set_unreachable (client, owned, error);
   } else if (g_error_matches (owned, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {

@@ -27,6 +27,8 @@ gboolean banger_client_connect_passive (BangerClient *client, GError **error);
 GDBusConnection *banger_client_bus (BangerClient *client);
 /* The unique name of the service that was found when connecting; NULL if passive. */
 const char *banger_client_owner (BangerClient *client);
+/* Does @cause, an error of a call, mean that nobody answers? */
+gboolean banger_client_is_unreachable (const GError *cause);
 
 /* Calls a method and waits, however long polkit asks, but not past an interruption that was asked
  * for below. @args may be floating; @reply_type as for g_variant_get; @fds and @out_fds may be

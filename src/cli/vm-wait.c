@@ -396,17 +396,18 @@ static void
 subscribe (Wait *wait)
 {
   GDBusConnection *bus = banger_client_bus (wait->client);
-  const char *owner = banger_client_owner (wait->client);
 
+  /* By the name, not by who has it now: that one may end before this is heard. */
   wait->subscriptions[0] = g_dbus_connection_signal_subscribe (
-      bus, owner, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL, BANGER_IFACE_VM,
-      G_DBUS_SIGNAL_FLAGS_NONE, on_changed, wait, NULL);
+      bus, BANGER_BUS_NAME, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL,
+      BANGER_IFACE_VM, G_DBUS_SIGNAL_FLAGS_NONE, on_changed, wait, NULL);
   wait->subscriptions[1] = g_dbus_connection_signal_subscribe (
-      bus, owner, "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved", BANGER_ROOT_PATH, NULL,
-      G_DBUS_SIGNAL_FLAGS_NONE, on_removed, wait, NULL);
+      bus, BANGER_BUS_NAME, "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved",
+      BANGER_ROOT_PATH, NULL, G_DBUS_SIGNAL_FLAGS_NONE, on_removed, wait, NULL);
   wait->subscriptions[2] = g_dbus_connection_signal_subscribe (
       bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-      "/org/freedesktop/DBus", owner, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, wait, NULL);
+      "/org/freedesktop/DBus", BANGER_BUS_NAME, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, wait,
+      NULL);
 }
 
 static gboolean

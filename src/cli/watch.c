@@ -119,13 +119,71 @@ on_changed (GDBusConnection *bus, const char *sender, const char *path, const ch
     show_properties (watch, changed);
 }
 
+/* Remembers the end that a job's own properties tell, as JobFinished would. */
+static void
+note_end (BangerWatch *watch, const char *path, GVariant *properties)
+{
+  g_autoptr (GVariant) error = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
+  const char *word = banger_props_string (properties, "State");
+  BangerJobState state = BANGER_JOB_RUNNING;
+
+  if (!banger_job_state_from_string (word, &state) || state == BANGER_JOB_RUNNING
+      || state == BANGER_JOB_CANCELLING || g_hash_table_contains (watch->finished, path))
+    return;
+  g_hash_table_insert (
+      watch->finished, g_strdup (path),
+      g_variant_ref_sink (g_variant_new ("(osos@a{sv})", path, "", "/", word,
+                                         error != NULL ? error : banger_no_args ())));
+}
+
+static void
+on_properties (GObject *source, GAsyncResult *result, gpointer data)
+{
+  BangerWatch *watch = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+  g_autoptr (GVariant) properties = NULL;
+
+  /* Cancelled: the watch is gone. */
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  watch->looking--;
+  if (reply == NULL && banger_client_is_unreachable (error)) {
+    watch->owner_lost = TRUE;
+    return;
+  }
+  if (reply == NULL) {
+    g_clear_error (&watch->look_error);
+    watch->look_error = banger_error_adopt (banger_error_from_dbus (g_steal_pointer (&error)));
+    return;
+  }
+  properties = g_variant_get_child_value (reply, 0);
+  show_properties (watch, properties);
+  note_end (watch, watch->current, properties);
+}
+
+/* Asks for the current job's properties; Ctrl-C is heard while the answer is not there. */
+static void
+look (BangerWatch *watch)
+{
+  watch->looking++;
+  g_dbus_connection_call (banger_client_bus (watch->client), BANGER_BUS_NAME, watch->current,
+                          "org.freedesktop.DBus.Properties", "GetAll",
+                          g_variant_new ("(s)", BANGER_IFACE_JOB), G_VARIANT_TYPE ("(a{sv})"),
+                          G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, watch->cancellable, on_properties,
+                          watch);
+}
+
+/* A bangerd that came after the one that had the job knows what has become of it. */
 static void
 on_owner_changed (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
                   const char *signal, GVariant *arguments, gpointer data)
 {
   BangerWatch *watch = data;
 
-  watch->owner_lost = TRUE;
+  if (watch->current != NULL)
+    look (watch);
 }
 
 static gboolean
@@ -143,7 +201,6 @@ banger_watch_new (BangerClient *client, BangerArgs *args, GError **error)
 {
   g_autoptr (BangerWatch) watch = g_new0 (BangerWatch, 1);
   GDBusConnection *bus = NULL;
-  const char *owner = NULL;
 
   watch->client = client;
   watch->finished
@@ -154,16 +211,17 @@ banger_watch_new (BangerClient *client, BangerArgs *args, GError **error)
   if (!banger_client_connect (client, error))
     return NULL;
   bus = banger_client_bus (client);
-  owner = banger_client_owner (client);
+  /* By the name, not by who has it now: that one may end before it is asked for the job. */
   watch->subscriptions[0] = g_dbus_connection_signal_subscribe (
-      bus, owner, BANGER_IFACE_MANAGER, "JobFinished", BANGER_ROOT_PATH, NULL,
+      bus, BANGER_BUS_NAME, BANGER_IFACE_MANAGER, "JobFinished", BANGER_ROOT_PATH, NULL,
       G_DBUS_SIGNAL_FLAGS_NONE, on_finished, watch, NULL);
   watch->subscriptions[1] = g_dbus_connection_signal_subscribe (
-      bus, owner, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL, BANGER_IFACE_JOB,
-      G_DBUS_SIGNAL_FLAGS_NONE, on_changed, watch, NULL);
+      bus, BANGER_BUS_NAME, "org.freedesktop.DBus.Properties", "PropertiesChanged", NULL,
+      BANGER_IFACE_JOB, G_DBUS_SIGNAL_FLAGS_NONE, on_changed, watch, NULL);
   watch->subscriptions[2] = g_dbus_connection_signal_subscribe (
       bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged",
-      "/org/freedesktop/DBus", owner, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, watch, NULL);
+      "/org/freedesktop/DBus", BANGER_BUS_NAME, G_DBUS_SIGNAL_FLAGS_NONE, on_owner_changed, watch,
+      NULL);
   banger_client_catch_interrupts (client);
   if (watch->mode == BANGER_PROGRESS_LIVE)
     watch->draw_source = g_timeout_add (DRAW_MS, on_draw, watch);
@@ -253,57 +311,6 @@ cancel_all (BangerWatch *watch)
     banger_progress_note (watch->progress,
                           _ ("cancelling and cleaning up; Ctrl-C again leaves at once"));
   watch->told = TRUE;
-}
-
-/* Remembers the end that a job's own properties tell, as JobFinished would. */
-static void
-note_end (BangerWatch *watch, const char *path, GVariant *properties)
-{
-  g_autoptr (GVariant) error = g_variant_lookup_value (properties, "Error", G_VARIANT_TYPE_VARDICT);
-  const char *word = banger_props_string (properties, "State");
-  BangerJobState state = BANGER_JOB_RUNNING;
-
-  if (!banger_job_state_from_string (word, &state) || state == BANGER_JOB_RUNNING
-      || state == BANGER_JOB_CANCELLING || g_hash_table_contains (watch->finished, path))
-    return;
-  g_hash_table_insert (
-      watch->finished, g_strdup (path),
-      g_variant_ref_sink (g_variant_new ("(osos@a{sv})", path, "", "/", word,
-                                         error != NULL ? error : banger_no_args ())));
-}
-
-static void
-on_properties (GObject *source, GAsyncResult *result, gpointer data)
-{
-  BangerWatch *watch = data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply
-      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
-  g_autoptr (GVariant) properties = NULL;
-
-  /* Cancelled: the watch is gone. */
-  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return;
-  watch->looking--;
-  if (reply == NULL) {
-    watch->look_error = banger_error_adopt (banger_error_from_dbus (g_steal_pointer (&error)));
-    return;
-  }
-  properties = g_variant_get_child_value (reply, 0);
-  show_properties (watch, properties);
-  note_end (watch, watch->current, properties);
-}
-
-/* Asks for the current job's properties; Ctrl-C is heard while the answer is not there. */
-static void
-look (BangerWatch *watch)
-{
-  watch->looking++;
-  g_dbus_connection_call (banger_client_bus (watch->client), BANGER_BUS_NAME, watch->current,
-                          "org.freedesktop.DBus.Properties", "GetAll",
-                          g_variant_new ("(s)", BANGER_IFACE_JOB), G_VARIANT_TYPE ("(a{sv})"),
-                          G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, watch->cancellable, on_properties,
-                          watch);
 }
 
 static guint64
@@ -413,6 +420,7 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
   gboolean ok = FALSE;
 
   watch->current = path;
+  watch->owner_lost = FALSE;
   g_clear_pointer (&watch->notes, g_strfreev);
   g_clear_pointer (&watch->result, g_variant_unref);
   watch->progress = banger_progress_new (watch->mode, job->label);

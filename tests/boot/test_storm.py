@@ -67,7 +67,7 @@ class StormTest(BangerTest):
                 self.session.run("banger", *command, timeout=HANGS)
                 self.commands[" ".join(command[:2])] += 1
             except subprocess.TimeoutExpired:
-                self.hung.append(" ".join(command))
+                self.hung.append((" ".join(command), self.at_work(), self.states()))
 
     def kill_one(self, rng):
         """Kills one of our processes, of a program chosen first: there are more of some."""

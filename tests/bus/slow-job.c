@@ -2,7 +2,8 @@
 /* Takes the service's name on the session bus and has VMs whose jobs end only when they are
  * cancelled. The first Cancel of each is refused, as of a restart whose guest still shuts down;
  * then the job can be cancelled and says so. With the argument "never" it never can; with "done"
- * the jobs are done at once, their guests ended by the power button. */
+ * the jobs are done at once, their guests ended by the power button; with "leaves" it gives its
+ * name away before it says where a VM is. Where another has the name it waits for it. */
 #include <gio/gio.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #define ROOT "/org/banger/Banger1"
 #define IFACE "org.banger.Banger1."
 
-static gboolean never, done;
+static gboolean never, done, leaves;
 static GHashTable *refused; /* of paths */
 
 static const char introspection[]
@@ -55,6 +56,14 @@ cancel (GDBusConnection *bus, const char *path, GDBusMethodInvocation *call)
 }
 
 static void
+release_name (GDBusConnection *bus)
+{
+  g_variant_unref (g_dbus_connection_call_sync (
+      bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReleaseName",
+      g_variant_new ("(s)", "org.banger.Banger1"), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL));
+}
+
+static void
 on_call (GDBusConnection *bus, const char *sender, const char *path, const char *interface,
          const char *method, GVariant *arguments, GDBusMethodInvocation *call, gpointer data)
 {
@@ -65,10 +74,13 @@ on_call (GDBusConnection *bus, const char *sender, const char *path, const char 
     /* A name is the id, too. */
     g_variant_get_child (arguments, 0, "&s", &name);
     other = g_strdup_printf (ROOT "/vm/%s", name);
+    if (leaves)
+      release_name (bus);
     g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", other));
   } else if (g_str_equal (method, "Restart")) {
     other = g_strdup_printf (ROOT "/job/%s", strrchr (path, '/') + 1);
     g_dbus_method_invocation_return_value (call, g_variant_new ("(o)", other));
+    g_dbus_connection_flush_sync (bus, NULL, NULL); /* the test may kill us once it reads that */
     g_print ("%s\n", strrchr (path, '/') + 1);
   } else if (g_str_equal (method, "Cancel")) {
     cancel (bus, path, call);
@@ -124,6 +136,12 @@ on_name (GDBusConnection *bus, const char *name, gpointer data)
   g_print ("ready\n");
 }
 
+static void
+on_no_name (GDBusConnection *bus, const char *name, gpointer data)
+{
+  g_print ("waiting\n");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -132,9 +150,10 @@ main (int argc, char **argv)
   setvbuf (stdout, NULL, _IOLBF, 0);
   never = argc > 1 && g_str_equal (argv[1], "never");
   done = argc > 1 && g_str_equal (argv[1], "done");
+  leaves = argc > 1 && g_str_equal (argv[1], "leaves");
   refused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_bus_own_name (G_BUS_TYPE_SESSION, "org.banger.Banger1", G_BUS_NAME_OWNER_FLAGS_NONE, on_bus,
-                  on_name, NULL, NULL, NULL);
+                  on_name, on_no_name, NULL, NULL);
   g_main_loop_run (loop);
   return 0;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Ctrl-C during jobs that cannot be cancelled at once, or never, and during several."""
+"""Ctrl-C during jobs that cannot be cancelled at once, or never, and during several; services that
+come and go meanwhile."""
 
 import json
 import os
@@ -22,13 +23,13 @@ class Interrupt(CliTest):
     def empty(self):
         """There is no service of ours to be left with anything."""
 
-    def service(self, *argv):
+    def service(self, *argv, says=b"ready\n"):
         program = Path(os.environ["BANGER_BUILD"]).parent / "tests/bus/slow-job"
         process = subprocess.Popen([program, *argv], env=self.session.env, stdout=subprocess.PIPE)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        self.assertEqual(process.stdout.readline(), b"ready\n")
+        self.assertEqual(process.stdout.readline(), says)
         return process
 
     def restart(self, service, *names, options=()):
@@ -84,6 +85,25 @@ class Interrupt(CliTest):
         self.assertEqual(status, 9, said)
         for name in (ONE, OTHER):
             self.assertIn("banger: vm '%s': cancelled: it is stopped" % name, said)
+
+    def test_service_that_is_another_one_by_then(self):
+        """The job is that of the one that began it, whoever was there before."""
+        self.service("leaves")
+        second = self.service("done", says=b"waiting\n")
+        process = subprocess.Popen(["banger", "vm", "restart", ONE], env=self.session.env,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        status, said = self.end(process)
+        self.assertEqual(status, 0, said)
+        self.assertEqual(second.stdout.readline(), b"ready\n")
+
+    def test_service_that_ends(self):
+        """Nobody is there who would know of the job."""
+        service = self.service()
+        process = self.restart(service, ONE)
+        service.kill()
+        status, said = self.end(process)
+        self.assertEqual(status, 6, said)
+        self.assertIn("bangerd ended while it worked on it", said)
 
     def test_document(self):
         """With --json that is one document, whether they were cancelled or done."""
