@@ -330,6 +330,8 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  /* Whoever runs the tests by nohup: what is ignored stays so, and nothing would end the relay. */
+  signal (SIGHUP, SIG_DFL);
   g_test_add_func ("/relay/exit", test_exit);
   g_test_add_func ("/relay/much", test_much);
   g_test_add_func ("/relay/not-run", test_not_run);
