@@ -60,9 +60,10 @@ class TapResult(unittest.TestResult):
 
 
 def main():
-    # A shell that runs us in the background has these ignored, and so would what is tested.
+    # A shell that runs us in the background, or nohup, ignores these, and so would what is tested.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     path = Path(sys.argv[1]).resolve()
     sys.path[:0] = [str(path.parent), str(Path(__file__).resolve().parent)]
     spec = importlib.util.spec_from_file_location(path.stem, path)
