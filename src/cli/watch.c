@@ -136,43 +136,46 @@ note_end (BangerWatch *watch, const char *path, GVariant *properties)
                                          error != NULL ? error : banger_no_args ())));
 }
 
+/* @data: the Job, which need not be the current one any more; cancelled: the watch is gone. */
 static void
 on_properties (GObject *source, GAsyncResult *result, gpointer data)
 {
-  BangerWatch *watch = data;
+  Job *job = data;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) reply
       = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
   g_autoptr (GVariant) properties = NULL;
+  BangerWatch *watch = NULL;
+  gboolean is_current = FALSE;
 
-  /* Cancelled: the watch is gone. */
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
+  watch = job->watch;
   watch->looking--;
-  if (reply == NULL && banger_client_is_unreachable (error)) {
+  is_current = g_strcmp0 (job->path, watch->current) == 0;
+  if (reply != NULL) {
+    properties = g_variant_get_child_value (reply, 0);
+    note_end (watch, job->path, properties);
+    if (is_current)
+      show_properties (watch, properties);
+  } else if (is_current && banger_client_is_unreachable (error)) {
     watch->owner_lost = TRUE;
-    return;
-  }
-  if (reply == NULL) {
+  } else if (is_current) {
     g_clear_error (&watch->look_error);
     watch->look_error = banger_error_adopt (banger_error_from_dbus (g_steal_pointer (&error)));
-    return;
   }
-  properties = g_variant_get_child_value (reply, 0);
-  show_properties (watch, properties);
-  note_end (watch, watch->current, properties);
 }
 
-/* Asks for the current job's properties; Ctrl-C is heard while the answer is not there. */
+/* Asks for the job's properties; Ctrl-C is heard while the answer is not there. */
 static void
-look (BangerWatch *watch)
+look (Job *job)
 {
-  watch->looking++;
-  g_dbus_connection_call (banger_client_bus (watch->client), BANGER_BUS_NAME, watch->current,
+  job->watch->looking++;
+  g_dbus_connection_call (banger_client_bus (job->watch->client), BANGER_BUS_NAME, job->path,
                           "org.freedesktop.DBus.Properties", "GetAll",
                           g_variant_new ("(s)", BANGER_IFACE_JOB), G_VARIANT_TYPE ("(a{sv})"),
-                          G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, watch->cancellable, on_properties,
-                          watch);
+                          G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, job->watch->cancellable,
+                          on_properties, job);
 }
 
 /* A bangerd that came after the one that had the job knows what has become of it. */
@@ -183,7 +186,7 @@ on_owner_changed (GDBusConnection *bus, const char *sender, const char *path, co
   BangerWatch *watch = data;
 
   if (watch->current != NULL)
-    look (watch);
+    look (find_job (watch, watch->current));
 }
 
 static gboolean
@@ -393,9 +396,9 @@ wait_for_end (BangerWatch *watch, Job *job)
 
 /* Its last timings: they were announced before its end, or the job stays long enough to ask. */
 static void
-wait_for_timings (BangerWatch *watch)
+wait_for_timings (BangerWatch *watch, Job *job)
 {
-  look (watch);
+  look (job);
   while (watch->looking > 0 && !watch->owner_lost && banger_client_interrupts (watch->client) < 2)
     g_main_context_iteration (NULL, TRUE);
   g_clear_error (&watch->look_error);
@@ -424,11 +427,11 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
   g_clear_pointer (&watch->notes, g_strfreev);
   g_clear_pointer (&watch->result, g_variant_unref);
   watch->progress = banger_progress_new (watch->mode, job->label);
-  look (watch);
+  look (job);
   wait_for_end (watch, job);
   end = g_hash_table_lookup (watch->finished, path);
   if (end != NULL) {
-    wait_for_timings (watch);
+    wait_for_timings (watch, job);
     ok = judge (job, end, error);
   } else if (watch->owner_lost) {
     banger_set_error (error, BANGER_ERROR_INTERRUPTED, BANGER_STAGE_CONNECT, NULL,
