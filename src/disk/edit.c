@@ -2,7 +2,7 @@
 /* Changes to the tree of a disk that nobody uses. */
 #include "disk.h"
 #include "ext4.h"
-#include "used.h"
+#include "used-fs.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "used.h"
+#include "used-fs.h"
 
 #include "disk.h"
 

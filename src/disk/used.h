@@ -1,8 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Disks that a guest has written: made fit to be read and written by libext2fs. */
+/* Disks that a guest has written. */
 #pragma once
 
-#include "ext4.h"
+#include "common/common.h"
 
-/* Opens @disk for writing, recovered where it needs it. Busy, BadImage. */
-ext2_filsys banger_disk_open_used (int disk, GError **error);
+/* Whether it holds an ext4 such as banger makes, faulty or not, and nothing that a guest has put in
+ * its place. Writes nothing. FALSE if it cannot be read. */
+gboolean banger_disk_has_ext4 (int disk, gboolean *has, GError **error);
+
+/* What follows: Busy while another process has @disk open; what its journal holds is brought into
+ * place first (e2fsck), BadImage where that cannot be done. Of a disk that has no such ext4 not a
+ * byte is changed; it is BadImage, where nothing else is said. */
+
+/* No more than that. */
+gboolean banger_disk_recover (int disk, GError **error);
+/* Makes its file system as large as @size_bytes, never smaller. Without an ext4 there is nothing to
+ * do if its file is so large already. */
+gboolean banger_disk_enlarge (int disk, guint64 size_bytes, GError **error);
+/* Checks all of it, then gives the blocks that its file system does not use back to the host's.
+ * @freed_bytes: as the host counts them. Without an ext4 there is nothing to do. */
+gboolean banger_disk_trim (int disk, guint64 *freed_bytes, GError **error);
