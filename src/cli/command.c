@@ -113,6 +113,23 @@ suggest_noun (const char *verb)
   return NULL;
 }
 
+/* "banger vm show" for what is nearly the verb of a noun. NULL if no noun has one like it. */
+static char *
+suggest_near_noun (const char *word)
+{
+  const BangerCommand *const *commands = banger_commands ();
+  g_autoptr (GPtrArray) verbs = g_ptr_array_new ();
+  g_auto (GStrv) near = NULL;
+
+  for (guint i = 0; commands[i] != NULL; i++) {
+    if (commands[i]->noun != NULL && !commands[i]->hidden)
+      g_ptr_array_add (verbs, (gpointer)commands[i]->verb);
+  }
+  g_ptr_array_add (verbs, NULL);
+  near = banger_text_near (word, (const char *const *)verbs->pdata);
+  return near[0] != NULL ? suggest_noun (near[0]) : NULL;
+}
+
 /* What somebody meant who wrote @word: a command below a noun, one that begins so, one near it. */
 static char *
 suggest (const char *noun, const char *word)
@@ -127,6 +144,8 @@ suggest (const char *noun, const char *word)
     hint = banger_text_suggest ((const char *const *)begun);
   if (hint == NULL)
     hint = banger_text_did_you_mean (word, words);
+  if (hint == NULL && noun == NULL)
+    hint = suggest_near_noun (word);
   if (hint != NULL)
     return hint;
   if (noun == NULL)

@@ -123,6 +123,7 @@ test_refused (void)
   assert_refused ("vm lsit", "'vm lsit' is not a command", "did you mean 'list'?");
   assert_refused ("ports web", "'ports' is not a command", "banger vm ports");
   assert_refused ("show web", "'show' is not a command", "banger vm show");
+  assert_refused ("shwo web", "'shwo' is not a command", "banger vm show");
   assert_refused ("promote web", "'promote' is not a command", "banger image promote");
   assert_refused ("cancel web", "'cancel' is not a command", "banger job cancel");
   assert_refused ("vm st web", "'vm st' is not a command",
