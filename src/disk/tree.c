@@ -7,6 +7,8 @@
 #define EXTENT_BLOCKS_MAX 32768 /* EXT_INIT_MAX_LEN */
 #define ESCAPED_MAX 200
 #define LINK_ROUNDS_MAX 64
+/* Entries may come for each that may stay, the rest being replaced. */
+#define REPLACED_MAX 4
 
 typedef struct {
   char *path;
@@ -146,6 +148,7 @@ banger_tree_new (void)
   BangerInode *inode = g_new0 (BangerInode, 1);
 
   inode->mode = S_IFDIR | 0755;
+  tree->entries_max = BANGER_DISK_ENTRIES_MAX;
   tree->entries = g_hash_table_new (entry_hash, entry_equal);
   tree->pending = g_ptr_array_new_with_free_func (pending_free);
   tree->root = entry_new (NULL, "", 0, inode);
@@ -235,6 +238,27 @@ next_component (const char **path, gsize *length)
   }
 }
 
+/* Whether @count more names may be there. Counts what comes and not only what stays, as each costs
+ * time, whatever it replaces. */
+static gboolean
+check_room (BangerTree *tree, guint count, const char *path, GError **error)
+{
+  g_autofree char *escaped = NULL, *cause = NULL;
+
+  if (g_hash_table_size (tree->entries) + count <= tree->entries_max
+      && tree->taken++ < tree->entries_max * REPLACED_MAX)
+    return TRUE;
+  escaped = banger_disk_escape (path);
+  cause = g_strdup_printf ("there are more than %" G_GUINT64_FORMAT " entries", tree->entries_max);
+  banger_set_error (
+      error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+      tree->entries_max < BANGER_DISK_ENTRIES_MAX
+          ? "allow more with --max-entries, up to " G_STRINGIFY (BANGER_DISK_ENTRIES_MAX)
+          : NULL,
+      "entry '%s' cannot be stored", escaped);
+  return FALSE;
+}
+
 static BangerEntry *
 make_parent (BangerTree *tree, BangerEntry *parent, const char *name, gsize length)
 {
@@ -272,6 +296,8 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
     if (next == NULL)
       return dir;
     child = banger_tree_find (tree, dir, *name, *length);
+    if (child == NULL && !check_room (tree, 1, path, error))
+      return NULL;
     if (child == NULL)
       child = make_parent (tree, dir, *name, *length);
     if (!S_ISDIR (child->inode->mode)) {
@@ -302,15 +328,6 @@ set_meta (BangerInode *inode, const BangerDiskMeta *meta)
   g_clear_pointer (&inode->xattrs, g_ptr_array_unref);
 }
 
-static gboolean
-check_room (BangerTree *tree, const char *path, GError **error)
-{
-  if (g_hash_table_size (tree->entries) < BANGER_TREE_ENTRIES_MAX)
-    return TRUE;
-  refuse (error, path, "there are more entries than banger takes on (2000000)");
-  return FALSE;
-}
-
 BangerEntry *
 banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta, GError **error)
 {
@@ -319,9 +336,11 @@ banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta,
   BangerEntry *dir = find_parent (tree, path, &name, &length, error);
   BangerEntry *entry = NULL;
 
-  if (dir == NULL || !check_room (tree, path, error))
+  if (dir == NULL)
     return NULL;
   entry = name != NULL ? banger_tree_find (tree, dir, name, length) : tree->root;
+  if (!check_room (tree, entry == NULL ? 1 : 0, path, error))
+    return NULL;
   if (entry == tree->root && !S_ISDIR (meta->mode)) {
     refuse (error, path, "the root must be a directory");
     return NULL;
@@ -371,9 +390,11 @@ link_to (BangerTree *tree, const char *path, BangerEntry *target, GError **error
     return FALSE;
   }
   dir = find_parent (tree, path, &name, &length, error);
-  if (dir == NULL || !check_room (tree, path, error))
+  if (dir == NULL)
     return FALSE;
   old = name != NULL ? banger_tree_find (tree, dir, name, length) : tree->root;
+  if (!check_room (tree, old == NULL ? 1 : 0, path, error))
+    return FALSE;
   if (old == target)
     return TRUE;
   if (old == tree->root || (old != NULL && S_ISDIR (old->inode->mode))) {

@@ -5,7 +5,6 @@
 #include "disk/disk.h"
 
 /* What this writer takes on; ext4's own limits are higher. They bound its memory. */
-#define BANGER_TREE_ENTRIES_MAX 2000000
 #define BANGER_TREE_EXTENTS_MAX 8000000
 #define BANGER_TREE_DEPTH_MAX 1024
 #define BANGER_TREE_XATTR_BYTES_MAX (256u << 20)
@@ -59,6 +58,8 @@ typedef struct {
   BangerEntry *root;
   GHashTable *entries; /* by parent and name */
   GPtrArray *pending;  /* hard links whose target has not come */
+  guint64 entries_max; /* names */
+  guint64 taken;       /* entries and links so far, those that were replaced too */
   guint64 n_extents;
   guint64 xattr_bytes;
   guint64 pending_bytes;

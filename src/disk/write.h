@@ -21,6 +21,17 @@ typedef struct {
   gboolean journal;   /* for a disk that will be written */
 } BangerDiskLayout;
 
+/* What a tree may take: past one of these it is BadImage, which says how to raise it. */
+typedef struct {
+  guint64
+      entries;   /* names, at most BANGER_DISK_ENTRIES_MAX; 4 times as many may come and be replaced
+                  */
+  guint64 bytes; /* of data, without holes; what is replaced later counts too */
+  guint64 reserve_bytes; /* room that the host's file system keeps: NoSpace past it */
+} BangerDiskLimits;
+
+#define BANGER_DISK_ENTRIES_MAX 3000000
+
 /*
  * Entries come in any order. Paths are relative to the root; a leading "/" and "." components do
  * not count, "" is the root itself. Missing parents are made as root's, 0755. A later entry takes
@@ -34,6 +45,8 @@ BangerDiskWriter *banger_disk_writer_new (int fd);
 void banger_disk_writer_free (BangerDiskWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerDiskWriter, banger_disk_writer_free)
 
+/* Else a tree is bounded by BANGER_DISK_ENTRIES_MAX and the largest image, 256 GiB, alone. */
+void banger_disk_writer_set_limits (BangerDiskWriter *writer, const BangerDiskLimits *limits);
 /* Adds an entry; what follows until the next one is about this one. */
 gboolean banger_disk_writer_add (BangerDiskWriter *writer, const char *path,
                                  const BangerDiskMeta *meta, GError **error);
@@ -48,6 +61,9 @@ gboolean banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GErr
 /* An extended attribute, named in full ("security.capability"), in the kernel's own format. */
 gboolean banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, const void *value,
                                    gsize length, GError **error);
+/* Whether ext4 has a place for attributes of this name: user., trusted., security. and the two
+ * lists of POSIX. The writer refuses others. */
+gboolean banger_disk_keeps_xattr (const char *name);
 /* How many names the tree holds, less the root. */
 guint64 banger_disk_writer_entries (BangerDiskWriter *writer);
 /* Makes the file system around what was added and syncs it. @size_bytes (may be NULL): of the disk.

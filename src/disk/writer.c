@@ -3,18 +3,26 @@
 #include "ext4.h"
 
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define FILE_BLOCKS_MAX G_MAXUINT32
 #define MAJOR_MAX 0xfff
 #define MINOR_MAX 0xfffff
-#define TARGET_MAX 4095 /* ext4 keeps a slow link in one block, with a NUL */
+/* How much is written before the host is asked again for its room. */
+#define ROOM_STEP_BYTES (64u << 20)
+#define XATTR_NAME_MAX 255 /* without the prefix, which ext4 keeps as a number */
+#define TARGET_MAX 4095    /* ext4 keeps a slow link in one block, with a NUL */
 
 struct _BangerDiskWriter {
   BangerExt4 ext4;
   BangerEntry *entry; /* added last; NULL after a hard link */
   guint8 partial[BANGER_BLOCK_SIZE];
   gsize partial_length; /* of its last block, not yet written */
+  guint64 bytes_max;
+  guint64 reserve_bytes;
+  guint64 bytes;   /* of data so far */
+  guint64 room_at; /* from so many on the host is asked for its room */
 };
 
 BangerDiskWriter *
@@ -24,7 +32,16 @@ banger_disk_writer_new (int fd)
 
   writer->ext4.tree = banger_tree_new ();
   banger_space_init (&writer->ext4.space, fd);
+  writer->bytes_max = BANGER_BLOCKS_MAX * BANGER_BLOCK_SIZE;
   return writer;
+}
+
+void
+banger_disk_writer_set_limits (BangerDiskWriter *writer, const BangerDiskLimits *limits)
+{
+  writer->ext4.tree->entries_max = MIN (limits->entries, BANGER_DISK_ENTRIES_MAX);
+  writer->bytes_max = limits->bytes;
+  writer->reserve_bytes = limits->reserve_bytes;
 }
 
 void
@@ -44,6 +61,47 @@ refuse (BangerEntry *entry, const char *cause, GError **error)
 
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
                     path);
+  return FALSE;
+}
+
+static gboolean
+check_reserve (BangerDiskWriter *writer, GError **error)
+{
+  g_autofree char *cause = NULL;
+  struct statvfs host;
+
+  if (writer->reserve_bytes == 0 || writer->bytes < writer->room_at)
+    return TRUE;
+  writer->room_at = writer->bytes + ROOM_STEP_BYTES;
+  if (fstatvfs (writer->ext4.space.fd, &host) < 0) {
+    banger_set_error_errno (error, errno, NULL, "the host's room cannot be found out");
+    return FALSE;
+  }
+  if ((guint64)host.f_bavail * host.f_frsize >= writer->reserve_bytes + ROOM_STEP_BYTES)
+    return TRUE;
+  cause = g_strdup_printf (
+      "%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT " MiB of them are kept free",
+      (guint64)host.f_bavail * host.f_frsize >> 20, writer->reserve_bytes >> 20);
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause,
+                    "make room on the file system that holds banger's state",
+                    "the image does not fit on the host's disk");
+  return FALSE;
+}
+
+/* Counts @length bytes more of data. */
+static gboolean
+check_bytes (BangerDiskWriter *writer, gsize length, GError **error)
+{
+  g_autofree char *path = NULL, *cause = NULL;
+
+  writer->bytes += length;
+  if (writer->bytes <= writer->bytes_max)
+    return check_reserve (writer, error);
+  path = banger_tree_path (writer->entry);
+  cause = g_strdup_printf ("there are more than %" G_GUINT64_FORMAT " bytes of data",
+                           writer->bytes_max);
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                    "allow more with --max-bytes, up to 256G", "entry '%s' cannot be stored", path);
   return FALSE;
 }
 
@@ -189,7 +247,7 @@ gboolean
 banger_disk_writer_data (BangerDiskWriter *writer, const void *data, gsize length, GError **error)
 {
   g_return_val_if_fail (writer->entry != NULL && S_ISREG (writer->entry->inode->mode), FALSE);
-  return append (writer, data, length, error);
+  return check_bytes (writer, length, error) && append (writer, data, length, error);
 }
 
 gboolean
@@ -216,10 +274,27 @@ banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GError **erro
 }
 
 gboolean
+banger_disk_keeps_xattr (const char *name)
+{
+  static const char *const prefixes[] = { "user.", "trusted.", "security." };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++) {
+    gsize length = strlen (prefixes[i]);
+
+    if (g_str_has_prefix (name, prefixes[i]))
+      return name[length] != '\0' && strlen (name) - length <= XATTR_NAME_MAX;
+  }
+  return g_str_equal (name, "system.posix_acl_access")
+         || g_str_equal (name, "system.posix_acl_default");
+}
+
+gboolean
 banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, const void *value,
                           gsize length, GError **error)
 {
   g_return_val_if_fail (writer->entry != NULL, FALSE);
+  if (!banger_disk_keeps_xattr (name))
+    return refuse (writer->entry, "ext4 has no place for one of its extended attributes", error);
   if (!banger_tree_add_xattr (writer->ext4.tree, writer->entry->inode, name, value, length))
     return refuse (writer->entry, "the archive holds too many extended attributes", error);
   return TRUE;

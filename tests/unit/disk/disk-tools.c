@@ -3,8 +3,10 @@
 
 #include "common/common.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* What a program says that has the disk as descriptor 3. */
 static char *
@@ -17,6 +19,17 @@ run_on (int disk, const char *const *argv, int *status)
 
   g_assert_true (banger_run_wait (&spec, &output, status, &error));
   return output;
+}
+
+int
+unnamed_file (void)
+{
+  g_autofree char *path = g_strdup ("/var/tmp/banger-disk-XXXXXX");
+  int fd = g_mkstemp_full (path, O_RDWR | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (fd, >=, 0);
+  unlink (path);
+  return fd;
 }
 
 char *

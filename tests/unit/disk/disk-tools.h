@@ -4,6 +4,8 @@
 
 #include <glib.h>
 
+/* A file of no name, for an image. */
+int unnamed_file (void);
 /* What debugfs says to @command; a guest's writes are made with @writable. */
 char *debugfs (int disk, gboolean writable, const char *command);
 void assert_says (int disk, const char *command, const char *word);
