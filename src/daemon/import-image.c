@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Manager.ImportImage: an archive becomes an image. */
+#include "import.h"
+
+#include "image-defaults.h"
+
+const BangerOption banger_import_image_options[] = {
+  { "default", "b" }, { "user", "s" }, { "cwd", "s" }, { "env", "as" }, { NULL, NULL },
+};
+
+const char *const banger_import_image_files[]
+    = { "rootfs.ext4", "rootfs", "seed.ext4", "seed", NULL };
+
+static const BangerImportSort image_sort = {
+  .kind = BANGER_OBJECT_IMAGE,
+  .verb = "import-image",
+  .files = banger_import_image_files,
+  .take_done = banger_import_take_common,
+};
+
+void
+banger_import_image (BangerCall *call)
+{
+  g_autoptr (GVariant) options = banger_call_options (call);
+  BangerImport *import = banger_import_new (call, &image_sort);
+  gint32 handle = -1;
+  GError *error = NULL;
+
+  g_variant_dict_insert (&import->args, "label", "s", "root");
+  g_variant_get_child (call->params, 1, "h", &handle);
+  import->defaults = banger_image_defaults_take (options, &error);
+  if (import->defaults == NULL || !banger_import_take_fd (import, "tar", handle, &error))
+    banger_import_fail (import, error);
+  else
+    banger_import_begin (import);
+}
