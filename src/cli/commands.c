@@ -59,7 +59,8 @@ const BangerCommand *const *
 banger_commands (void)
 {
   static const BangerCommand *const parts[]
-      = { banger_commands_vm, banger_commands_stream, banger_commands_asset, banger_commands_host };
+      = { banger_commands_vm, banger_commands_stream, banger_commands_image, banger_commands_kernel,
+          banger_commands_host };
   static GPtrArray *all;
 
   if (all != NULL)

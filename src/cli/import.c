@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Importing images and kernels: files are opened here, as the user. */
-#include "pack.h"
+#include "import.h"
+
 #include "verbs.h"
 
 #include "text.h"
@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Opens @path for reading; "-" is standard input. -1 with an error. */
-static int
-open_source (const char *path, GError **error)
+int
+banger_import_open (const char *path, GError **error)
 {
   g_autofree char *shown = banger_text_escape (path, -1);
   int fd = -1;
@@ -40,9 +39,8 @@ open_source (const char *path, GError **error)
   return fd;
 }
 
-/* Adds the descriptor and returns its index as a value of type h, floating; closes @fd. */
-static GVariant *
-add_fd (GUnixFDList *fds, int fd, GError **error)
+GVariant *
+banger_import_add_fd (GUnixFDList *fds, int fd, GError **error)
 {
   banger_autofd int held = fd;
   int index = g_unix_fd_list_append (fds, held, error);
@@ -50,8 +48,8 @@ add_fd (GUnixFDList *fds, int fd, GError **error)
   return index >= 0 ? g_variant_new_handle (index) : NULL;
 }
 
-static GVariant *
-import_options (BangerArgs *args)
+GVariant *
+banger_import_options (BangerArgs *args)
 {
   static const char *const words[] = { "user", "cwd" };
   const char *const *env = banger_args_has_list (args, "env");
@@ -92,11 +90,9 @@ say_imported (BangerClient *client, BangerArgs *args, BangerObjectKind kind, con
   return TRUE;
 }
 
-/* Calls @method and waits for its job. The descriptors are given up before the wait, so that a
- * pipe ends for its writer when the service has no use for it. */
-static gboolean
-import (BangerClient *client, BangerArgs *args, BangerObjectKind kind, const char *method,
-        GVariant *arguments, GUnixFDList *fds, GError **error)
+gboolean
+banger_import_run (BangerClient *client, BangerArgs *args, BangerObjectKind kind,
+                   const char *method, GVariant *arguments, GUnixFDList *fds, GError **error)
 {
   g_autoptr (GVariant) held = g_variant_ref_sink (arguments);
   g_autoptr (GUnixFDList) list = fds;
@@ -120,113 +116,4 @@ import (BangerClient *client, BangerArgs *args, BangerObjectKind kind, const cha
       return FALSE;
   }
   return say_imported (client, args, kind, path, usec, error);
-}
-
-int
-banger_image_import (BangerClient *client, BangerArgs *args, GError **error)
-{
-  const char *const *words = banger_args_words (args);
-  GUnixFDList *fds = NULL;
-  GVariant *handle = NULL;
-  int fd = -1;
-
-  if (!banger_name_check (BANGER_OBJECT_IMAGE, words[0], error))
-    return 0;
-  fd = open_source (words[1], error);
-  if (fd < 0)
-    return 0;
-  fds = g_unix_fd_list_new ();
-  handle = add_fd (fds, fd, error);
-  if (handle == NULL) {
-    g_object_unref (fds);
-    return 0;
-  }
-  import (client, args, BANGER_OBJECT_IMAGE, "ImportImage",
-          g_variant_new ("(s@h@a{sv})", words[0], handle, import_options (args)), fds, error);
-  return 0;
-}
-
-/* Opens @path and adds it to ImportKernel's files as @key. */
-static gboolean
-add_file (GVariantBuilder *files, GUnixFDList *fds, const char *key, const char *path,
-          GError **error)
-{
-  int fd = open_source (path, error);
-  GVariant *handle = fd >= 0 ? add_fd (fds, fd, error) : NULL;
-
-  if (handle == NULL)
-    return FALSE;
-  g_variant_builder_add (files, "{s@h}", key, handle);
-  return TRUE;
-}
-
-/* Begins to pack a directory of modules, whose last part is the kernel's release. */
-static BangerPack *
-add_directory (GVariantBuilder *files, GUnixFDList *fds, const char *path, GError **error)
-{
-  g_autofree char *real = realpath (path, NULL);
-  g_autofree char *release = NULL;
-  BangerPack *pack = NULL;
-  int fd = -1;
-
-  if (real == NULL) {
-    banger_set_error_errno (error, errno, "receiving", _ ("cannot open '%s'"), path);
-    return NULL;
-  }
-  release = g_path_get_basename (real);
-  pack = banger_pack_start (real, release, &fd, error);
-  if (pack != NULL)
-    g_variant_builder_add (files, "{s@h}", "modules", add_fd (fds, fd, error));
-  return pack;
-}
-
-static gboolean
-check_kernel_args (BangerArgs *args, GError **error)
-{
-  gboolean has_package = banger_args_words (args)[1] != NULL;
-  gboolean has_vmlinuz = banger_args_text (args, "vmlinuz") != NULL;
-  gboolean has_modules = banger_args_text (args, "modules") != NULL;
-
-  if (!banger_name_check (BANGER_OBJECT_KERNEL, banger_args_words (args)[0], error))
-    return FALSE;
-  if (has_package ? !has_vmlinuz && !has_modules : has_vmlinuz && has_modules)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help kernel import",
-                    _ ("kernel import: give either a package, or --vmlinuz with --modules"));
-  return FALSE;
-}
-
-int
-banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error)
-{
-  const char *const *words = banger_args_words (args);
-  const char *modules = banger_args_text (args, "modules");
-  g_auto (GVariantBuilder) files = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{sh}"));
-  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
-  g_autoptr (GError) cause = NULL, unread = NULL;
-  BangerPack *pack = NULL;
-  gboolean ready = FALSE;
-
-  if (!check_kernel_args (args, error))
-    return 0;
-  if (modules == NULL) {
-    ready = add_file (&files, fds, "package", words[1], &cause);
-  } else if (add_file (&files, fds, "vmlinuz", banger_args_text (args, "vmlinuz"), &cause)) {
-    if (g_file_test (modules, G_FILE_TEST_IS_DIR))
-      ready = (pack = add_directory (&files, fds, modules, &cause)) != NULL;
-    else
-      ready = add_file (&files, fds, "modules", modules, &cause);
-  }
-  if (ready)
-    import (client, args, BANGER_OBJECT_KERNEL, "ImportKernel",
-            g_variant_new ("(sa{sh}@a{sv})", words[0], &files, import_options (args)),
-            g_steal_pointer (&fds), &cause);
-  /* What kept us from reading is the reason behind what the service says of a short archive. */
-  if (pack != NULL && !banger_pack_finish (pack, &unread)) {
-    g_clear_error (&cause);
-    cause = g_steal_pointer (&unread);
-  }
-  if (cause != NULL)
-    g_propagate_error (error, g_steal_pointer (&cause));
-  return 0;
 }

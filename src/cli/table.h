@@ -88,5 +88,6 @@ extern const BangerOption banger_options_forms[];
 /* The parts of the table; each ends with a NULL verb. */
 extern const BangerCommand banger_commands_vm[];
 extern const BangerCommand banger_commands_stream[];
-extern const BangerCommand banger_commands_asset[];
+extern const BangerCommand banger_commands_image[];
+extern const BangerCommand banger_commands_kernel[];
 extern const BangerCommand banger_commands_host[];
