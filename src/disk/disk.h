@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "import.h"
 #include "edit.h"
 #include "image.h"
+#include "import.h"
 #include "used.h"
 #include "write.h"

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Archives that are hostile or broken: each is refused with its reason. */
+#include "import-tools.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static void
+test_climbing (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_file (maker, "a/../../etc/passwd", "x");
+  assert_maker_refused (maker, "'..'");
+}
+
+static void
+test_through_symlink (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_symlink (maker, "out", "/etc");
+  tar_maker_file (maker, "out/passwd", "x");
+  assert_maker_refused (maker, "symbolic link");
+}
+
+static void
+test_below_file (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_file (maker, "file", "x");
+  tar_maker_file (maker, "file/below", "x");
+  assert_maker_refused (maker, "not a directory");
+}
+
+static void
+test_bad_links (void)
+{
+  TarMaker *nowhere = tar_maker_new (ARCHIVE_FILTER_NONE);
+  TarMaker *self = tar_maker_new (ARCHIVE_FILTER_NONE);
+  TarMaker *ring = tar_maker_new (ARCHIVE_FILTER_NONE);
+  TarMaker *directory = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_hardlink (nowhere, "link", "missing");
+  assert_maker_refused (nowhere, "not in the archive");
+  tar_maker_file (self, "x", "x");
+  tar_maker_hardlink (self, "x", "./x");
+  assert_maker_refused (self, "itself");
+  tar_maker_hardlink (ring, "a", "b");
+  tar_maker_hardlink (ring, "b", "a");
+  assert_maker_refused (ring, "not in the archive");
+  tar_maker_dir (directory, "d");
+  tar_maker_hardlink (directory, "l", "d");
+  assert_maker_refused (directory, "directory");
+}
+
+static void
+test_bad_device (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("dev", S_IFCHR | 0600);
+
+  archive_entry_set_rdevmajor (entry, 5000);
+  tar_maker_put (maker, entry, NULL, 0);
+  assert_maker_refused (maker, "device number");
+}
+
+static void
+test_root_not_directory (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_symlink (maker, "./", "/elsewhere");
+  assert_maker_refused (maker, "root");
+}
+
+static void
+test_escaped_names (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_file (maker, "evil\033[2J\n", "x");
+  tar_maker_file (maker, "evil\033[2J\n/..", "x");
+  assert_maker_refused (maker, "evil\\x1b[2J\\x0a");
+}
+
+static void
+test_deep (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  g_autoptr (GString) path = g_string_new (NULL);
+
+  for (guint i = 0; i < 3000; i++)
+    g_string_append (path, "d/");
+  tar_maker_dir (maker, path->str);
+  assert_maker_refused (maker, "too deep");
+}
+
+static void
+test_large_xattr (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("file", S_IFREG | 0600);
+  g_autofree char *value = g_strnfill (9000, 'v');
+
+  archive_entry_xattr_add_entry (entry, "user.large", value, 9000);
+  tar_maker_put (maker, entry, "x", 1);
+  assert_maker_refused (maker, "/file");
+}
+
+static void
+test_foreign (void)
+{
+  static const char *const texts[] = { "", "hello, this is a text and no archive\n",
+                                       "PK\003\004 something zipped", "\177ELF\002\001\001" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    banger_autofd int tar = banger_memfd_new ("text", texts[i], strlen (texts[i]), NULL);
+
+    assert_refused (tar, i == 0 ? "empty" : "not a tar archive");
+  }
+}
+
+/* Cut off at any point: refused, except where only the padding behind the end is missing. */
+static void
+test_truncated (gconstpointer data)
+{
+  int filter = GPOINTER_TO_INT (data);
+  banger_autofd int whole = tar_maker_finish (mixed_tar (filter));
+  g_autoptr (GByteArray) bytes = bytes_of (whole);
+  /* The entries of mixed_tar() take 45 blocks; one of zeros ends them, what follows is padding. */
+  guint end = filter == ARCHIVE_FILTER_NONE ? 46 * 512 : bytes->len;
+  guint step = 997;
+
+  for (guint length = 1; length < end; length += length < 3000 ? 61 : step) {
+    banger_autofd int tar = banger_memfd_new ("cut", bytes->data, length, NULL);
+
+    assert_refused (tar, "archive");
+  }
+}
+
+static void
+test_corrupt_gzip (void)
+{
+  banger_autofd int whole = tar_maker_finish (mixed_tar (ARCHIVE_FILTER_GZIP));
+  g_autoptr (GByteArray) bytes = bytes_of (whole);
+  banger_autofd int tar = -1;
+
+  memset (bytes->data + bytes->len / 2, 0x55, 64);
+  tar = banger_memfd_new ("corrupt", bytes->data, bytes->len, NULL);
+  assert_refused (tar, "archive");
+}
+
+static void
+test_full_disk (void)
+{
+  g_autofree char *dir = g_strdup ("/var/tmp/banger-full-XXXXXX");
+  g_autofree char *data = g_strnfill (12 << 20, 'd');
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  banger_autofd int tar = -1, image = -1;
+  g_autofree char *path = NULL;
+  g_autoptr (GError) error = NULL;
+
+  tar_maker_put (maker, tar_maker_entry ("large", S_IFREG | 0600), data, 12 << 20);
+  tar = tar_maker_finish (maker);
+  g_assert_nonnull (g_mkdtemp (dir));
+  if (mount ("none", dir, "tmpfs", 0, "size=6m") < 0) {
+    rmdir (dir);
+    g_test_skip ("needs root, to mount a small file system");
+    return;
+  }
+  path = g_build_filename (dir, "image", NULL);
+  image = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  g_assert_false (import_tar (tar, image, &error));
+  banger_clear_fd (&image);
+  umount2 (dir, MNT_DETACH);
+  rmdir (dir);
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_nonnull (banger_error_stage (error));
+}
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_CTYPE, "C.UTF-8");
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/import/refused/climbing", test_climbing);
+  g_test_add_func ("/import/refused/through-symlink", test_through_symlink);
+  g_test_add_func ("/import/refused/below-file", test_below_file);
+  g_test_add_func ("/import/refused/links", test_bad_links);
+  g_test_add_func ("/import/refused/device", test_bad_device);
+  g_test_add_func ("/import/refused/root", test_root_not_directory);
+  g_test_add_func ("/import/refused/names-escaped", test_escaped_names);
+  g_test_add_func ("/import/refused/deep", test_deep);
+  g_test_add_func ("/import/refused/large-xattr", test_large_xattr);
+  g_test_add_func ("/import/refused/foreign", test_foreign);
+  g_test_add_func ("/import/refused/corrupt", test_corrupt_gzip);
+  g_test_add_func ("/import/full-disk", test_full_disk);
+  add_filter_tests ("/import/truncated/", test_truncated);
+  return g_test_run ();
+}
