@@ -61,6 +61,10 @@ static const BangerAction table[] = {
     ASK (N_ ("Authentication is required to read the console of the virtual machine $(vm)")) },
   { BANGER_IFACE_VM, "Exec", .verb = "exec", ENTER,
     ASK (N_ ("Authentication is required to run commands in the virtual machine $(vm)")) },
+  { BANGER_IFACE_VM, "ReadFiles", .verb = "read-files", ENTER,
+    ASK (N_ ("Authentication is required to read files of the virtual machine $(vm)")) },
+  { BANGER_IFACE_VM, "EditFiles", .verb = "edit-files", ENTER,
+    ASK (N_ ("Authentication is required to change files of the virtual machine $(vm)")) },
   { BANGER_IFACE_VM, "SetOwner", .verb = "set-owner", MANAGE_OTHERS,
     ASK (N_ ("Authentication is required to give the virtual machine $(vm) to another user")) },
 
@@ -73,6 +77,10 @@ static const BangerAction table[] = {
     ASK (N_ ("Authentication is required to make the image $(image) the default")) },
   { BANGER_IFACE_IMAGE, "Export", .verb = "export", USE, .or_shared = TRUE,
     ASK (N_ ("Authentication is required to export the image $(image)")) },
+  { BANGER_IFACE_IMAGE, "ReadFiles", .verb = "read-files", USE, .or_shared = TRUE,
+    ASK (N_ ("Authentication is required to read files of the image $(image)")) },
+  { BANGER_IFACE_IMAGE, "EditFiles", .verb = "edit-files", CREATE,
+    ASK (N_ ("Authentication is required to change files of the image $(image)")) },
 
   { BANGER_IFACE_KERNEL, "Delete", .verb = "delete", OWNER },
   { BANGER_IFACE_KERNEL, "Rename", .verb = "rename", CREATE,

@@ -42,6 +42,22 @@ banger_asset_describe (BangerAsset *self, BangerAuthObject *object)
     object->image = self->record->name;
 }
 
+static void
+announce_kernel (BangerAsset *self)
+{
+  const BangerAssetRecord *record = self->record;
+  g_autofree const char **capabilities = NULL;
+  static const char *const none[] = { NULL };
+  GVariantDict facts;
+
+  g_variant_lookup (record->facts, "capabilities", "^a&s", &capabilities);
+  g_variant_dict_init (&facts, record->facts);
+  g_variant_dict_remove (&facts, "capabilities");
+  g_object_set (self->iface, "release", record->release, "capabilities",
+                capabilities != NULL ? capabilities : (const char **)none, "facts",
+                g_variant_dict_end (&facts), NULL);
+}
+
 void
 banger_asset_announce (BangerAsset *self)
 {
@@ -52,7 +68,10 @@ banger_asset_announce (BangerAsset *self)
                 record->size_bytes, "allocated-bytes", record->allocated_bytes, "digest",
                 record->digest, NULL);
   if (record->kind == BANGER_OBJECT_KERNEL)
-    g_object_set (self->iface, "release", record->release, NULL);
+    announce_kernel (self);
+  else
+    g_object_set (self->iface, "edited-at", (guint64)record->edited_at, "entries", record->entries,
+                  NULL);
   g_dbus_interface_skeleton_flush (self->iface);
 }
 
@@ -282,6 +301,7 @@ copy_record (const BangerAssetRecord *record)
   copy->release = g_strdup (record->release);
   copy->digest = g_strdup (record->digest);
   copy->defaults = g_variant_ref (record->defaults);
+  copy->facts = g_variant_ref (record->facts);
   return copy;
 }
 
@@ -333,7 +353,8 @@ handle_delete (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
-  job = banger_job_new (call->service, kind, call->kind, call->id, call->uid, FALSE);
+  job = banger_job_new (call->service, kind, call->kind, call->id, self->record->name, call->uid,
+                        FALSE);
   if (!begin_delete (self, job, &error)) {
     banger_call_fail (call, error);
     return;
@@ -431,10 +452,14 @@ handle_promote (BangerCall *call)
 #define ASSET_METHODS                                                       \
   { "Delete", handle_delete, NULL }, { "Rename", handle_rename, NULL },     \
       { "Share", handle_share, NULL }, { "Promote", handle_promote, NULL }, \
-      { "Export", NULL, NULL },                                             \
   {                                                                         \
-    NULL                                                                    \
+    "Export", NULL, NULL                                                    \
   }
 
-const BangerMethod banger_image_methods[] = { ASSET_METHODS };
-const BangerMethod banger_kernel_methods[] = { ASSET_METHODS };
+const BangerMethod banger_image_methods[] = {
+  ASSET_METHODS,
+  { "ReadFiles", NULL, NULL },
+  { "EditFiles", NULL, NULL },
+  { NULL },
+};
+const BangerMethod banger_kernel_methods[] = { ASSET_METHODS, { NULL } };

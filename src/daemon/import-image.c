@@ -11,11 +11,22 @@ const BangerOption banger_import_image_options[] = {
 const char *const banger_import_image_files[]
     = { "rootfs.ext4", "rootfs", "seed.ext4", "seed", NULL };
 
+gboolean
+banger_import_take_image (BangerImport *import, GVariant *done)
+{
+  guint64 entries = 0;
+
+  if (!g_variant_lookup (done, "entries", "t", &entries) || entries > G_MAXINT64)
+    return FALSE;
+  import->asset->record->entries = entries;
+  return banger_import_take_common (import, done);
+}
+
 static const BangerImportSort image_sort = {
   .kind = BANGER_OBJECT_IMAGE,
   .verb = "import-image",
   .files = banger_import_image_files,
-  .take_done = banger_import_take_common,
+  .take_done = banger_import_take_image,
 };
 
 void

@@ -216,7 +216,7 @@ admit (BangerImport *import, GError **error)
     record->defaults = g_variant_ref (import->defaults);
   }
   job = banger_job_new (import->service, import->sort->verb, import->sort->kind, record->id,
-                        import->call->uid, TRUE);
+                        record->name, import->call->uid, TRUE);
   import->job = job;
   if (!store_import (import, record, error))
     return FALSE;

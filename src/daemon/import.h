@@ -44,8 +44,9 @@ banger_import_take_fd (BangerImport *import, const char *key, gint32 handle, GEr
 void banger_import_fail (BangerImport *import, GError *error);
 /* Authorises a new default, looks at the host, admits it and runs the worker. Takes @import. */
 void banger_import_begin (BangerImport *import);
-/* Digest and size, which all sorts have. */
+/* Digest and size, which all sorts have; of an image also how many names it holds. */
 gboolean banger_import_take_common (BangerImport *import, GVariant *done);
+gboolean banger_import_take_image (BangerImport *import, GVariant *done);
 
 extern const BangerOption banger_import_image_options[];
 extern const BangerOption banger_import_kernel_options[];

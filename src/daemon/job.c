@@ -47,7 +47,8 @@ job_from_record (BangerService *service, BangerJobRecord *record, gboolean cance
   self->timings = g_array_new (FALSE, FALSE, sizeof (Timing));
   self->progress = -1;
   object = object_path (self);
-  g_object_set (self->iface, "id", record->id, "kind", record->kind, "object", object, "state",
+  g_object_set (self->iface, "id", record->id, "kind", record->kind, "object", object,
+                "object-name", record->object_name, "state",
                 banger_job_state_to_string (record->state), "stage", record->stage, "progress",
                 self->progress, "started-by-uid", record->started_by, "cancelable", cancelable,
                 NULL);
@@ -59,7 +60,7 @@ job_from_record (BangerService *service, BangerJobRecord *record, gboolean cance
 
 BangerJob *
 banger_job_new (BangerService *service, const char *kind, BangerObjectKind object_kind,
-                const char *object_id, uid_t uid, gboolean cancelable)
+                const char *object_id, const char *object_name, uid_t uid, gboolean cancelable)
 {
   BangerJobRecord *record = g_new0 (BangerJobRecord, 1);
 
@@ -67,6 +68,7 @@ banger_job_new (BangerService *service, const char *kind, BangerObjectKind objec
   record->kind = g_strdup (kind);
   record->object_kind = object_kind;
   record->object_id = g_strdup (object_id);
+  record->object_name = g_strdup (object_name);
   record->state = BANGER_JOB_RUNNING;
   record->stage = g_strdup ("");
   record->started_by = uid;

@@ -11,9 +11,10 @@
 #define BANGER_JOB_STAYS_SECONDS 60
 #define BANGER_JOB_PROGRESS_MS 250
 
-/* A new job, not yet in the store nor on the bus. */
-BangerJob *banger_job_new (BangerService *service, const char *kind, BangerObjectKind object_kind,
-                           const char *object_id, uid_t uid, gboolean cancelable);
+/* A new job, not yet in the store nor on the bus. @object_name: what its object is called now. */
+BangerJob *
+banger_job_new (BangerService *service, const char *kind, BangerObjectKind object_kind,
+                const char *object_id, const char *object_name, uid_t uid, gboolean cancelable);
 /* One that was found in the store when we started: interrupted. Takes @record. */
 void banger_job_restore (BangerService *service, BangerJobRecord *record);
 void banger_job_free (BangerJob *job);

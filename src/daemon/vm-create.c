@@ -323,7 +323,8 @@ run (BangerCall *call, GVariant *findings)
     banger_call_fail (call, error);
     return;
   }
-  job = banger_job_new (call->service, "create", BANGER_OBJECT_VM, record->id, call->uid, TRUE);
+  job = banger_job_new (call->service, "create", BANGER_OBJECT_VM, record->id, record->name,
+                        call->uid, TRUE);
   if (!store_create (call->service, record, job, &error)) {
     banger_call_fail (call, error);
     return;

@@ -430,7 +430,7 @@ begin_trim (BangerVm *vm)
   trim->vm_id = g_strdup (vm->record->id);
   /* Nobody asked for it and nobody waits for it: it is not on the bus. */
   trim->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
-                                         vm->record->owner_uid, TRUE);
+                                         vm->record->name, vm->record->owner_uid, TRUE);
   sync_folder (vm, on_marked_for_trim, trim);
 }
 

@@ -110,7 +110,8 @@ run (BangerCall *call, const Change *change)
 
   if (vm == NULL)
     return;
-  job = banger_job_new (call->service, change->kind, BANGER_OBJECT_VM, call->id, call->uid, FALSE);
+  job = banger_job_new (call->service, change->kind, BANGER_OBJECT_VM, call->id, vm->record->name,
+                        call->uid, FALSE);
   if (!check (vm, change, &error) || !banger_job_save (job, &error)) {
     banger_call_fail (call, error);
     return;

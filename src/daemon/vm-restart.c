@@ -25,7 +25,7 @@ start (BangerVm *vm, GError **error)
     restarts++;
   else if (vm->plan == BANGER_PLAN_AUTOSTART)
     restarts = 0;
-  job = banger_job_new (vm->service, "start", BANGER_OBJECT_VM, vm->record->id,
+  job = banger_job_new (vm->service, "start", BANGER_OBJECT_VM, vm->record->id, vm->record->name,
                         vm->record->owner_uid, TRUE);
   if (!banger_vm_admit_start (vm, job, restarts, error))
     return FALSE;

@@ -387,7 +387,8 @@ admit (BangerCall *call, GVariant *findings)
     banger_call_return (call, g_variant_new ("(@a{ss}o)", describe_when (set), "/"));
     return;
   }
-  job = banger_job_new (call->service, "set", BANGER_OBJECT_VM, call->id, call->uid, FALSE);
+  job = banger_job_new (call->service, "set", BANGER_OBJECT_VM, call->id, vm->record->name,
+                        call->uid, FALSE);
   if (set == NULL || !banger_job_save (job, &error)) {
     banger_call_fail (call, error);
     return;

@@ -500,7 +500,8 @@ banger_vm_start (BangerCall *call)
 
   if (vm == NULL)
     return;
-  job = banger_job_new (call->service, "start", BANGER_OBJECT_VM, call->id, call->uid, TRUE);
+  job = banger_job_new (call->service, "start", BANGER_OBJECT_VM, call->id, vm->record->name,
+                        call->uid, TRUE);
   if (!check_startable (vm, &error) || !banger_vm_admit_start (vm, job, 0, &error)) {
     banger_call_fail (call, error);
     return;

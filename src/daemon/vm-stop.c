@@ -37,8 +37,8 @@ admit (BangerCall *call, BangerVm *vm, const char *kind, BangerVmState state, GE
   BangerStore *store = call->service->store;
   BangerVmState before = vm->record->state;
   gint64 planned = vm->record->next_start_at;
-  g_autoptr (BangerJob) job
-      = banger_job_new (call->service, kind, BANGER_OBJECT_VM, call->id, call->uid, FALSE);
+  g_autoptr (BangerJob) job = banger_job_new (call->service, kind, BANGER_OBJECT_VM, call->id,
+                                              vm->record->name, call->uid, FALSE);
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
 
   vm->record->state = state;

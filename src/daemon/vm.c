@@ -265,6 +265,8 @@ const BangerMethod banger_vm_methods[] = {
   { "OpenConsole", banger_vm_open_console, banger_vm_open_console_options },
   { "OpenLog", banger_vm_open_log, banger_vm_open_log_options },
   { "Exec", banger_vm_exec, banger_vm_exec_options },
+  { "ReadFiles", NULL, NULL },
+  { "EditFiles", NULL, NULL },
   { "SetOwner", NULL, NULL },
   { NULL },
 };

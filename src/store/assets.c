@@ -10,6 +10,7 @@ banger_asset_record_new (BangerObjectKind kind)
   record->release = g_strdup ("");
   record->digest = g_strdup ("");
   record->defaults = g_variant_ref_sink (g_variant_new ("a{sv}", NULL));
+  record->facts = g_variant_ref (record->defaults);
   return record;
 }
 
@@ -21,6 +22,7 @@ banger_asset_record_free (BangerAssetRecord *record)
   g_free (record->release);
   g_free (record->digest);
   g_variant_unref (record->defaults);
+  g_variant_unref (record->facts);
   g_free (record);
 }
 
@@ -38,17 +40,17 @@ describe (const BangerAssetRecord *record)
 
 /* Kept as GVariant text; what cannot be read is as if nothing had been said. */
 static void
-read_defaults (BangerAssetRecord *record, BangerStatement *row, int column)
+read_dictionary (GVariant **dictionary, BangerStatement *row, int column)
 {
   const char *text = (const char *)sqlite3_column_text (row, column);
-  GVariant *defaults = text != NULL && *text != '\0'
-                           ? g_variant_parse (G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL)
-                           : NULL;
+  GVariant *read = text != NULL && *text != '\0'
+                       ? g_variant_parse (G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL)
+                       : NULL;
 
-  if (defaults == NULL)
+  if (read == NULL)
     return;
-  g_variant_unref (record->defaults);
-  record->defaults = defaults;
+  g_variant_unref (*dictionary);
+  *dictionary = read;
 }
 
 static BangerAssetRecord *
@@ -74,7 +76,10 @@ record_from_row (BangerObjectKind kind, BangerStatement *row, GError **error)
   record->size_bytes = sqlite3_column_int64 (row, 7);
   record->allocated_bytes = sqlite3_column_int64 (row, 8);
   record->created_at = sqlite3_column_int64 (row, 9);
-  read_defaults (record, row, 10);
+  read_dictionary (&record->defaults, row, 10);
+  record->edited_at = sqlite3_column_int64 (row, 11);
+  record->entries = sqlite3_column_int64 (row, 12);
+  read_dictionary (&record->facts, row, 13);
   return g_steal_pointer (&record);
 }
 
@@ -85,7 +90,7 @@ banger_store_list_assets (BangerStore *self, BangerObjectKind kind, GError **err
       = g_ptr_array_new_with_free_func ((GDestroyNotify)banger_asset_record_free);
   g_autofree char *sql = g_strdup_printf (
       "SELECT id, name, owner_uid, shared, state, release, digest, size_bytes, allocated_bytes,"
-      " created_at, defaults FROM %s ORDER BY created_at, id",
+      " created_at, defaults, edited_at, entries, facts FROM %s ORDER BY created_at, id",
       table_of (kind));
   g_autoptr (BangerStatement) rows = banger_store_prepare (self, error, sql, "");
   gboolean failed = FALSE;
@@ -107,31 +112,36 @@ banger_store_add_asset (BangerStore *self, const BangerAssetRecord *record, GErr
 {
   g_autofree char *what = describe (record);
   g_autofree char *defaults = g_variant_print (record->defaults, TRUE);
+  g_autofree char *facts = g_variant_print (record->facts, TRUE);
   g_autofree char *sql = g_strdup_printf (
       "INSERT INTO %s (id, name, owner_uid, shared, state, release, digest, size_bytes,"
-      " allocated_bytes, defaults, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " allocated_bytes, defaults, edited_at, entries, facts, created_at)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       table_of (record->kind));
 
-  return banger_store_run (self, error, what, sql, "ttiitttiiti", record->id, record->name,
-                           (gint64)record->owner_uid, (gint64)record->shared,
-                           banger_asset_state_to_string (record->state), record->release,
-                           record->digest, (gint64)record->size_bytes,
-                           (gint64)record->allocated_bytes, defaults, record->created_at);
+  return banger_store_run (
+      self, error, what, sql, "ttiitttiitiiti", record->id, record->name, (gint64)record->owner_uid,
+      (gint64)record->shared, banger_asset_state_to_string (record->state), record->release,
+      record->digest, (gint64)record->size_bytes, (gint64)record->allocated_bytes, defaults,
+      record->edited_at, (gint64)record->entries, facts, record->created_at);
 }
 
 gboolean
 banger_store_update_asset (BangerStore *self, const BangerAssetRecord *record, GError **error)
 {
   g_autofree char *what = describe (record);
-  g_autofree char *sql
-      = g_strdup_printf ("UPDATE %s SET name = ?, shared = ?, state = ?, release = ?, digest = ?,"
-                         " size_bytes = ?, allocated_bytes = ? WHERE id = ?",
-                         table_of (record->kind));
+  g_autofree char *facts = g_variant_print (record->facts, TRUE);
+  g_autofree char *sql = g_strdup_printf (
+      "UPDATE %s SET name = ?, shared = ?, state = ?, release = ?, digest = ?,"
+      " size_bytes = ?, allocated_bytes = ?, edited_at = ?, entries = ?, facts = ?"
+      " WHERE id = ?",
+      table_of (record->kind));
 
-  return banger_store_run (self, error, what, sql, "titttiit", record->name, (gint64)record->shared,
-                           banger_asset_state_to_string (record->state), record->release,
-                           record->digest, (gint64)record->size_bytes,
-                           (gint64)record->allocated_bytes, record->id)
+  return banger_store_run (self, error, what, sql, "titttiiiitt", record->name,
+                           (gint64)record->shared, banger_asset_state_to_string (record->state),
+                           record->release, record->digest, (gint64)record->size_bytes,
+                           (gint64)record->allocated_bytes, record->edited_at,
+                           (gint64)record->entries, facts, record->id)
          && banger_store_check_changed (self, what, error);
 }
 

@@ -7,6 +7,7 @@ banger_job_record_free (BangerJobRecord *record)
   g_free (record->id);
   g_free (record->kind);
   g_free (record->object_id);
+  g_free (record->object_name);
   g_free (record->stage);
   g_free (record);
 }
@@ -24,6 +25,7 @@ record_from_row (BangerStatement *row, GError **error)
   record->stage = banger_column_text (row, 5);
   record->started_by = sqlite3_column_int64 (row, 6);
   record->started_at = sqlite3_column_int64 (row, 7);
+  record->object_name = banger_column_text (row, 8);
   if (!banger_object_kind_from_string (object_kind, &record->object_kind)
       || !banger_job_state_from_string (state, &record->state)) {
     banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL,
@@ -41,8 +43,8 @@ banger_store_list_jobs (BangerStore *self, GError **error)
       = g_ptr_array_new_with_free_func ((GDestroyNotify)banger_job_record_free);
   g_autoptr (BangerStatement) rows = banger_store_prepare (
       self, error,
-      "SELECT id, kind, object_kind, object_id, state, stage, started_by, started_at FROM jobs"
-      " ORDER BY started_at, id",
+      "SELECT id, kind, object_kind, object_id, state, stage, started_by, started_at, object_name"
+      " FROM jobs ORDER BY started_at, id",
       "");
   gboolean failed = FALSE;
 
@@ -63,11 +65,11 @@ banger_store_add_job (BangerStore *self, const BangerJobRecord *record, GError *
 {
   return banger_store_run (
       self, error, "job",
-      "INSERT INTO jobs (id, kind, object_kind, object_id, state, stage, started_by, started_at)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      "ttttttii", record->id, record->kind, banger_object_kind_to_string (record->object_kind),
+      "INSERT INTO jobs (id, kind, object_kind, object_id, state, stage, started_by, started_at,"
+      " object_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "ttttttiit", record->id, record->kind, banger_object_kind_to_string (record->object_kind),
       record->object_id, banger_job_state_to_string (record->state), record->stage,
-      (gint64)record->started_by, record->started_at);
+      (gint64)record->started_by, record->started_at, record->object_name);
 }
 
 gboolean

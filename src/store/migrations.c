@@ -6,6 +6,8 @@
  *   1  0.1  VMs with labels, images, kernels, jobs, intents, settings
  *   2  0.2  VMs: root, network, published ports, restart policy, autostart, changes that wait for a
  *           restart, how they ended last. Images: defaults of commands
+ *   3  0.3  Images: when they were edited, how many names they hold. Kernels: what they can do.
+ * Jobs: what their object is called
  */
 #include "database.h"
 
@@ -56,6 +58,14 @@ static const char *const migrations[] = {
   "ALTER TABLE vms ADD COLUMN last_exit TEXT NOT NULL DEFAULT '';"
   "ALTER TABLE images ADD COLUMN defaults TEXT NOT NULL DEFAULT '';"
   "ALTER TABLE kernels ADD COLUMN defaults TEXT NOT NULL DEFAULT '';",
+  /* 3 */
+  "ALTER TABLE images ADD COLUMN edited_at INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE images ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE images ADD COLUMN facts TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE kernels ADD COLUMN edited_at INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE kernels ADD COLUMN entries INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE kernels ADD COLUMN facts TEXT NOT NULL DEFAULT '';"
+  "ALTER TABLE jobs ADD COLUMN object_name TEXT NOT NULL DEFAULT '';",
 };
 
 int

@@ -96,6 +96,10 @@ typedef struct {
   guint64 size_bytes;
   guint64 allocated_bytes;
   GVariant *defaults; /* of an image (a{sv}, as the property on the bus); never NULL */
+  gint64 edited_at;   /* of an image, UTC seconds; 0: it is as it was imported */
+  guint64 entries;    /* of an image: names that it holds; 0: not known */
+  GVariant *facts;    /* of a kernel (a{sv}): the properties Facts and Capabilities on the bus, the
+                       * latter as "capabilities"; never NULL */
   gint64 created_at;  /* UTC seconds */
 } BangerAssetRecord;
 
@@ -120,6 +124,7 @@ typedef struct {
   char *kind;
   BangerObjectKind object_kind;
   char *object_id;
+  char *object_name; /* when the job began; empty: not known */
   BangerJobState state;
   char *stage;
   uid_t started_by;

@@ -92,8 +92,9 @@ tear_down (Fixture *fixture, gconstpointer data)
 static BangerJob *
 begin (Fixture *fixture, const char *kind, gboolean cancelable)
 {
-  BangerJob *job = banger_job_new (fixture->service, kind, BANGER_OBJECT_VM,
-                                   "0123456789abcdef0123456789abcdef", getuid (), cancelable);
+  BangerJob *job
+      = banger_job_new (fixture->service, kind, BANGER_OBJECT_VM,
+                        "0123456789abcdef0123456789abcdef", "web", getuid (), cancelable);
   g_autoptr (GError) error = NULL;
 
   g_assert_true (banger_job_save (job, &error));

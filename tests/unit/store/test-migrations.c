@@ -46,8 +46,30 @@ open_store (Fixture *f)
   return store;
 }
 
+static gboolean
+is_schema (gconstpointer file, int version)
+{
+  g_autofree char *name = g_strdup_printf ("schema-%d.sql", version);
+
+  return g_str_equal (file, name);
+}
+
+/* What schema 2 brought: of 'db' its store says something else than the defaults. */
 static void
-check_new_columns (const BangerVmRecord *vm)
+check_vm_of_schema_2 (const BangerVmRecord *vm)
+{
+  g_assert_cmpint (vm->root, ==, BANGER_ROOT_CLONE);
+  g_assert_cmpint (vm->network, ==, BANGER_NETWORK_USER);
+  g_assert_cmpstr (vm->published[0], ==, "127.0.0.1:8080:80");
+  g_assert_cmpint (vm->restart, ==, BANGER_RESTART_ALWAYS);
+  g_assert_cmpuint (vm->restarts, ==, 2);
+  g_assert_true (vm->autostart);
+  g_assert_cmpstr (vm->pending[0], ==, "vcpus");
+  g_assert_cmpint (vm->last_exit, ==, BANGER_EXIT_PANIC);
+}
+
+static void
+check_vm_defaults (const BangerVmRecord *vm)
 {
   g_assert_cmpint (vm->root, ==, BANGER_ROOT_OVERLAY);
   g_assert_cmpint (vm->network, ==, BANGER_NETWORK_NONE);
@@ -61,7 +83,7 @@ check_new_columns (const BangerVmRecord *vm)
 }
 
 static void
-check_vms (BangerStore *store)
+check_vms (BangerStore *store, gconstpointer file)
 {
   g_autoptr (GPtrArray) vms = banger_store_list_vms (store, NULL);
   const BangerVmRecord *web = NULL, *db = NULL, *old = NULL;
@@ -71,8 +93,12 @@ check_vms (BangerStore *store)
   web = vms->pdata[0];
   db = vms->pdata[1];
   old = vms->pdata[2];
-  for (guint i = 0; i < vms->len; i++)
-    check_new_columns (vms->pdata[i]);
+  for (guint i = 0; i < vms->len; i++) {
+    if (vms->pdata[i] == db && is_schema (file, 2))
+      check_vm_of_schema_2 (db);
+    else
+      check_vm_defaults (vms->pdata[i]);
+  }
   g_assert_cmpstr (web->id, ==, "vmvmvmvmvm22");
   g_assert_cmpstr (web->name, ==, "web");
   g_assert_cmpuint (web->owner_uid, ==, 1000);
@@ -95,7 +121,7 @@ check_vms (BangerStore *store)
 }
 
 static void
-check_assets (BangerStore *store)
+check_assets (BangerStore *store, gconstpointer file)
 {
   const BangerObjectKind kinds[] = { BANGER_OBJECT_IMAGE, BANGER_OBJECT_KERNEL };
 
@@ -109,7 +135,11 @@ check_assets (BangerStore *store)
     g_assert_cmpint (first->state, ==, BANGER_ASSET_READY);
     g_assert_true (first->shared);
     g_assert_cmpuint (first->size_bytes, ==, 612368384);
-    g_assert_cmpuint (g_variant_n_children (first->defaults), ==, 0);
+    g_assert_cmpuint (g_variant_n_children (first->defaults), ==,
+                      kinds[i] == BANGER_OBJECT_IMAGE && is_schema (file, 2) ? 1 : 0);
+    g_assert_cmpint (first->edited_at, ==, 0);
+    g_assert_cmpuint (first->entries, ==, 0);
+    g_assert_cmpuint (g_variant_n_children (first->facts), ==, 0);
     g_assert_cmpint (second->state, ==, BANGER_ASSET_IMPORTING);
     g_assert_cmpuint (second->owner_uid, ==, 1001);
     g_assert_cmpstr (first->release, ==,
@@ -129,6 +159,7 @@ check_rest (BangerStore *store)
   job = jobs->pdata[0];
   g_assert_cmpstr (job->stage, ==, "writing");
   g_assert_cmpuint (job->started_by, ==, 1001);
+  g_assert_cmpstr (job->object_name, ==, "");
   g_assert_cmpuint (intents->len, ==, 2);
   g_assert_true (banger_store_has_intent (store, BANGER_INTENT_IMAGE_DIR, "imageaaaaa33"));
   g_assert_true (banger_store_has_intent (store, BANGER_INTENT_MONITOR, "vmvmvmvmvm22"));
@@ -140,14 +171,14 @@ test_everything_is_found (Fixture *f, gconstpointer file)
 {
   g_autoptr (BangerStore) store = open_store (f);
 
-  check_vms (store);
-  check_assets (store);
+  check_vms (store, file);
+  check_assets (store, file);
   check_rest (store);
   /* And once more: a migration is made once. */
   g_clear_pointer (&store, banger_store_close);
   store = open_store (f);
-  check_vms (store);
-  check_assets (store);
+  check_vms (store, file);
+  check_assets (store, file);
 }
 
 /* What has come to an old store can be written there as in a new one. */
@@ -159,6 +190,7 @@ test_goes_on (Fixture *f, gconstpointer file)
   g_autoptr (GPtrArray) images = banger_store_list_assets (store, BANGER_OBJECT_IMAGE, NULL);
   g_autoptr (GPtrArray) again = NULL;
   g_autoptr (BangerAssetRecord) image = banger_asset_record_new (BANGER_OBJECT_IMAGE);
+  BangerAssetRecord *found = NULL;
   g_autoptr (GError) error = NULL;
   BangerVmRecord *vm = vms->pdata[2];
 
@@ -172,7 +204,12 @@ test_goes_on (Fixture *f, gconstpointer file)
   image->id = g_strdup ("imageaaaaa44");
   image->name = g_strdup ("third");
   image->created_at = 1700000900;
+  image->entries = 12000;
   g_assert_true (banger_store_add_asset (store, image, &error));
+  image->edited_at = 1700000950;
+  g_variant_unref (image->facts);
+  image->facts = g_variant_ref_sink (g_variant_new_parsed ("{'modules': <uint32 7>}"));
+  g_assert_true (banger_store_update_asset (store, image, &error));
   again = banger_store_list_vms (store, NULL);
   vm = again->pdata[2];
   g_assert_cmpstr (vm->published[1], ==, "[::1]:1:2");
@@ -181,8 +218,11 @@ test_goes_on (Fixture *f, gconstpointer file)
   g_assert_cmpint (vm->last_exit, ==, BANGER_EXIT_PANIC);
   g_clear_pointer (&images, g_ptr_array_unref);
   images = banger_store_list_assets (store, BANGER_OBJECT_IMAGE, NULL);
-  g_assert_true (
-      g_variant_equal (((BangerAssetRecord *)images->pdata[2])->defaults, image->defaults));
+  found = images->pdata[2];
+  g_assert_true (g_variant_equal (found->defaults, image->defaults));
+  g_assert_true (g_variant_equal (found->facts, image->facts));
+  g_assert_cmpuint (found->entries, ==, 12000);
+  g_assert_cmpint (found->edited_at, ==, 1700000950);
   g_assert_false (banger_store_remove_asset (store, BANGER_OBJECT_IMAGE, "imageaaaaa22", &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
 }
@@ -190,9 +230,15 @@ test_goes_on (Fixture *f, gconstpointer file)
 int
 main (int argc, char **argv)
 {
+  static const char *const files[] = { "schema-1.sql", "schema-2.sql" };
+
   g_test_init (&argc, &argv, NULL);
-  g_test_add ("/migrations/1/everything-is-found", Fixture, "schema-1.sql", restore,
-              test_everything_is_found, tear_down);
-  g_test_add ("/migrations/1/goes-on", Fixture, "schema-1.sql", restore, test_goes_on, tear_down);
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree char *found = g_strdup_printf ("/migrations/%u/everything-is-found", i + 1);
+    g_autofree char *on = g_strdup_printf ("/migrations/%u/goes-on", i + 1);
+
+    g_test_add (found, Fixture, files[i], restore, test_everything_is_found, tear_down);
+    g_test_add (on, Fixture, files[i], restore, test_goes_on, tear_down);
+  }
   return g_test_run ();
 }

@@ -317,6 +317,7 @@ test_jobs (Fixture *f, gconstpointer data)
   record->kind = g_strdup ("create");
   record->object_kind = BANGER_OBJECT_VM;
   record->object_id = g_strdup ("v1");
+  record->object_name = g_strdup ("web");
   record->state = BANGER_JOB_RUNNING;
   record->stage = g_strdup ("");
   record->started_by = 1000;
