@@ -75,8 +75,10 @@ kind_of_sbin_init (int root)
 
   if (is_same_file (root, "/sbin/init", "/sbin/openrc-init") || openrc)
     return AGENT_INIT_OPENRC;
+  /* The last is Debian's. */
   if (is_same_file (root, "/sbin/init", "/sbin/runit-init")
-      || is_same_file (root, "/sbin/init", "/sbin/runit"))
+      || is_same_file (root, "/sbin/init", "/sbin/runit")
+      || is_same_file (root, "/sbin/init", "/lib/runit/runit-init"))
     return AGENT_INIT_RUNIT;
   return AGENT_INIT_SYSV;
 }
@@ -113,17 +115,18 @@ agent_find_init (int root, const char **path)
   return AGENT_INIT_NONE;
 }
 
-/* Its init powers off by itself when it is told to. */
+/* Whether pid 1 is a program of that name ("/busybox"). */
 static bool
-runs_busybox (void)
+runs (const char *name)
 {
   char path[256];
   ssize_t n = readlink ("/proc/1/exe", path, sizeof path - 1);
 
   path[n > 0 ? n : 0] = '\0';
-  return strstr (path, "/busybox") != NULL;
+  return strstr (path, name) != NULL;
 }
 
+/* busybox' init powers off by itself when it is told to. */
 static bool
 has_one_of (const char *const commands[][5])
 {
@@ -131,7 +134,7 @@ has_one_of (const char *const commands[][5])
     if (access (commands[i][0], X_OK) == 0)
       return true;
   }
-  return runs_busybox ();
+  return runs ("/busybox");
 }
 
 /* Whether it could be started. */
@@ -147,7 +150,7 @@ start_one_of (const char *const commands[][5])
   sigprocmask (SIG_SETMASK, &none, NULL);
   for (int i = 0; commands[i][0] != NULL; i++)
     execv (commands[i][0], (char *const *)commands[i]);
-  if (runs_busybox ())
+  if (runs ("/busybox"))
     kill (1, SIGUSR2);
   _exit (127);
 }
@@ -155,8 +158,7 @@ start_one_of (const char *const commands[][5])
 bool
 agent_init_poweroff (AgentInit init)
 {
-  static const char *const openrc[][5]
-      = { { "/sbin/openrc-shutdown", "-p", "now" }, { "/sbin/poweroff" }, { NULL } };
+  static const char *const openrc[][5] = { { "/sbin/openrc-shutdown", "-p", "now" }, { NULL } };
   static const char *const runit[][5]
       = { { "/sbin/poweroff" }, { "/sbin/runit-init", "0" }, { "/sbin/init", "0" }, { NULL } };
   static const char *const sysv[][5]
@@ -166,7 +168,9 @@ agent_init_poweroff (AgentInit init)
   case AGENT_INIT_SYSTEMD:
     return kill (1, SYSTEMD_POWEROFF) == 0;
   case AGENT_INIT_OPENRC:
-    return start_one_of (openrc);
+    /* Its services are most often run from another's inittab, and then its own shutdown, which is
+     * there all the same, reaches nobody. */
+    return start_one_of (runs ("/openrc-init") ? openrc : sysv);
   case AGENT_INIT_RUNIT:
     return start_one_of (runit);
   case AGENT_INIT_SYSV:

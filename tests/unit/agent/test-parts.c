@@ -257,6 +257,18 @@ test_init_runit (Tree *tree, gconstpointer data)
   assert_init (tree, AGENT_INIT_RUNIT, "/sbin/init");
 }
 
+/* As Debian's runit-init has it. */
+static void
+test_init_runit_debian (Tree *tree, gconstpointer data)
+{
+  tree_add (tree, "usr/lib/runit/runit-init", "", 0755);
+  tree_link (tree, "usr/lib", "lib");
+  tree_add (tree, "usr/sbin/runit", "", 0755);
+  tree_link (tree, "usr/sbin", "sbin");
+  tree_link (tree, "/lib/runit/runit-init", "usr/sbin/init");
+  assert_init (tree, AGENT_INIT_RUNIT, "/sbin/init");
+}
+
 static void
 test_init_sysv (Tree *tree, gconstpointer data)
 {
@@ -506,6 +518,7 @@ main (int argc, char **argv)
   ADD ("init/systemd", test_init_systemd);
   ADD ("init/openrc", test_init_openrc);
   ADD ("init/runit", test_init_runit);
+  ADD ("init/runit-debian", test_init_runit_debian);
   ADD ("init/sysv", test_init_sysv);
   ADD ("users", test_users);
   ADD ("users-groups", test_users_groups);
