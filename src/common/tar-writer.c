@@ -12,6 +12,7 @@
 #define BLOCK 512
 #define BUFFER_SIZE (256u << 10)
 #define NSEC 1000000000u
+#define ACL_VERSION 2
 /* What readers take of an entry's records: libarchive no more than this. */
 #define RECORDS_MAX (1u << 20)
 /* What the octal digits of a header's fields hold. */
@@ -23,6 +24,11 @@ typedef struct {
   char magic[6], version[2], uname[32], gname[32], major[8], minor[8], prefix[155], padding[12];
 } Header;
 G_STATIC_ASSERT (sizeof (Header) == BLOCK);
+
+typedef struct {
+  guint16 tag, perm;
+  guint32 id;
+} AclEntry;
 
 struct _BangerTarWriter {
   int fd;
@@ -171,19 +177,75 @@ add_time (GString *records, const BangerTarEntry *entry)
 
 /* As GNU tar has it: a record's key ends at its first "=". */
 static void
+add_xattr (GString *records, const BangerTarXattr *xattr)
+{
+  g_autoptr (GString) key = g_string_new ("SCHILY.xattr.");
+
+  for (const char *p = xattr->name; *p != '\0'; p++) {
+    if (*p == '%' || *p == '=')
+      g_string_append_printf (key, "%%%02X", (guchar)*p);
+    else
+      g_string_append_c (key, *p);
+  }
+  add_record (records, key->str, xattr->value, xattr->length);
+}
+
+/* An access control list in words, as acl(5) writes it with numbers; NULL where it is none that
+ * linux/posix_acl_xattr.h describes. */
+static char *
+acl_text (const guint8 *value, gsize length)
+{
+  static const struct {
+    guint16 tag;
+    const char *word;
+    gboolean has_id;
+  } tags[] = { { 0x01, "user", FALSE }, { 0x02, "user", TRUE },  { 0x04, "group", FALSE },
+               { 0x08, "group", TRUE }, { 0x10, "mask", FALSE }, { 0x20, "other", FALSE } };
+  g_autoptr (GString) text = g_string_new (NULL);
+  guint32 version = 0;
+
+  if (length < sizeof version || (length - sizeof version) % sizeof (AclEntry) != 0)
+    return NULL;
+  memcpy (&version, value, sizeof version);
+  if (GUINT32_FROM_LE (version) != ACL_VERSION)
+    return NULL;
+  for (gsize at = sizeof version; at < length; at += sizeof (AclEntry)) {
+    AclEntry entry;
+    guint i = 0, perm = 0;
+
+    memcpy (&entry, value + at, sizeof entry);
+    perm = GUINT16_FROM_LE (entry.perm);
+    while (i < G_N_ELEMENTS (tags) && tags[i].tag != GUINT16_FROM_LE (entry.tag))
+      i++;
+    if (i == G_N_ELEMENTS (tags) || perm > 7)
+      return NULL;
+    g_string_append_printf (text, "%s%s:", text->len > 0 ? "," : "", tags[i].word);
+    if (tags[i].has_id)
+      g_string_append_printf (text, "%u", GUINT32_FROM_LE (entry.id));
+    g_string_append_printf (text, ":%c%c%c", perm & 4 ? 'r' : '-', perm & 2 ? 'w' : '-',
+                            perm & 1 ? 'x' : '-');
+  }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static void
 add_xattrs (GString *records, const GArray *xattrs)
 {
   for (guint i = 0; xattrs != NULL && i < xattrs->len; i++) {
     const BangerTarXattr *xattr = &g_array_index (xattrs, BangerTarXattr, i);
-    g_autoptr (GString) key = g_string_new ("SCHILY.xattr.");
+    const char *key = NULL;
+    g_autofree char *text = NULL;
 
-    for (const char *p = xattr->name; *p != '\0'; p++) {
-      if (*p == '%' || *p == '=')
-        g_string_append_printf (key, "%%%02X", (guchar)*p);
-      else
-        g_string_append_c (key, *p);
-    }
-    add_record (records, key->str, xattr->value, xattr->length);
+    if (g_str_equal (xattr->name, "system.posix_acl_access"))
+      key = "SCHILY.acl.access";
+    else if (g_str_equal (xattr->name, "system.posix_acl_default"))
+      key = "SCHILY.acl.default";
+    if (key != NULL)
+      text = acl_text (xattr->value, xattr->length);
+    if (text != NULL)
+      add_text (records, key, text);
+    else
+      add_xattr (records, xattr);
   }
 }
 
@@ -225,18 +287,23 @@ add_sparse (GString *records, const BangerTarEntry *entry)
   add_number (records, "GNU.sparse.realsize", entry->size);
 }
 
-/* What @header's fields cannot hold. @size: of what lies in the archive. */
+/* What a header's fields cannot hold. @size: of what lies in the archive. */
 static void
 add_records (GString *records, const BangerTarEntry *entry, const char *path, const char *link,
              guint64 size)
 {
-  if (!g_utf8_validate (path, -1, NULL) || (link != NULL && !g_utf8_validate (link, -1, NULL)))
+  gboolean has_path = entry->pieces != NULL || strlen (path) > sizeof ((Header *)NULL)->name;
+  gboolean has_link = link != NULL && strlen (link) > sizeof ((Header *)NULL)->linkname;
+
+  /* Records are UTF-8 unless they say otherwise, which GNU tar warns of and does not need. */
+  if ((has_path && !g_utf8_validate (path, -1, NULL))
+      || (has_link && !g_utf8_validate (link, -1, NULL)))
     add_text (records, "hdrcharset", "BINARY");
   if (entry->pieces != NULL)
     add_sparse (records, entry);
-  else if (strlen (path) > sizeof ((Header *)NULL)->name)
+  else if (has_path)
     add_text (records, "path", path);
-  if (link != NULL && strlen (link) > sizeof ((Header *)NULL)->linkname)
+  if (has_link)
     add_text (records, "linkpath", link);
   if (size > LONG_FIELD_MAX)
     add_number (records, "size", size);

@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 typedef struct {
-  const char *name; /* in full, "security.capability" */
-  const void *value;
+  const char *name;  /* in full, "security.capability" */
+  const void *value; /* in the kernel's own format */
   gsize length;
 } BangerTarXattr;
 

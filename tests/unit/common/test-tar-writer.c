@@ -232,6 +232,61 @@ test_xattrs (void)
   close (made.fd);
 }
 
+/* Names are raw also where only another of an entry's facts needs a record. */
+static void
+test_raw_short_name (void)
+{
+  Made made = begin ();
+  BangerTarEntry entry = file ("caf\xe9", 0);
+  struct archive_entry *read = NULL;
+  struct archive *tar = NULL;
+
+  entry.mtime_nsec = 1;
+  add (&made, &entry, NULL);
+  end (&made);
+  assert_lists (made.fd, "-rw-r----- 0/0               0 1970-01-01 00:00:01.000000001 caf\\351\n");
+  lseek (made.fd, 0, SEEK_SET);
+  tar = reader (made.fd, &read);
+  g_assert_cmpstr (archive_entry_pathname (read), ==, "caf\xe9");
+  g_assert_cmpint (archive_entry_mtime_nsec (read), ==, 1);
+  archive_read_free (tar);
+  close (made.fd);
+}
+
+/* What is no list in the kernel's form is kept as it is. */
+static void
+test_acl (void)
+{
+  static const guint8 list[] = { 2, 0,    0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  5,
+                                 0, 0xd2, 4,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                                 7, 0,    255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+  static const struct {
+    gsize length;
+    const char *record;
+  } cases[] = {
+    { sizeof list,
+      " SCHILY.acl.default=user::rw-,user:1234:r-x,group::r--,mask::rwx,other::---\n" },
+    { sizeof list - 1, " SCHILY.xattr.system.posix_acl_default=\2" },
+    { 3, " SCHILY.xattr.system.posix_acl_default=\2" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    Made made = begin ();
+    BangerTarEntry entry = { .path = "d", .mode = S_IFDIR | 0755 };
+    BangerTarXattr xattr = { "system.posix_acl_default", list, cases[i].length };
+    g_autoptr (GArray) array = g_array_new (FALSE, FALSE, sizeof xattr);
+    char bytes[2048];
+
+    g_array_append_val (array, xattr);
+    entry.xattrs = array;
+    add (&made, &entry, NULL);
+    end (&made);
+    g_assert_cmpint (read (made.fd, bytes, sizeof bytes), ==, sizeof bytes);
+    g_assert_nonnull (memmem (bytes, sizeof bytes, cases[i].record, strlen (cases[i].record)));
+    close (made.fd);
+  }
+}
+
 /* Reads all of @fd's only entry; what it holds is in @content and @size long. */
 static void
 assert_content (int fd, const guint8 *content, gsize size)
@@ -349,7 +404,9 @@ main (int argc, char **argv)
   g_test_add_func ("/tar-writer/long-and-large", test_long_and_large);
   g_test_add_func ("/tar-writer/times", test_times);
   g_test_add_func ("/tar-writer/raw-names", test_raw_names);
+  g_test_add_func ("/tar-writer/raw-short-name", test_raw_short_name);
   g_test_add_func ("/tar-writer/xattrs", test_xattrs);
+  g_test_add_func ("/tar-writer/acl", test_acl);
   g_test_add_func ("/tar-writer/sparse", test_sparse);
   g_test_add_func ("/tar-writer/data", test_data);
   g_test_add_func ("/tar-writer/too-many-records", test_too_many_records);
