@@ -2,14 +2,19 @@
 /* A directory as a tar archive in a pipe, read as the user who runs us. */
 #pragma once
 
-#include <glib.h>
+#include "tree-tar.h"
 
 typedef struct _BangerPack BangerPack;
 
-/* Begins to pack the tree at @directory in a thread; its entries lie below @prefix. @read_fd
- * receives the pipe's end to read, for the caller to close. NotFound if it is no directory. */
+/* Begins to pack the tree at @directory in a thread. What @spec points to, but its prefix, must
+ * outlive the pack; its note is ours. @read_fd receives the pipe's end to read, for the caller to
+ * close. NotFound if it is no directory. */
+BangerPack *banger_pack_start_tree (const char *directory, const BangerTreeTarSpec *spec,
+                                    int *read_fd, GError **error);
+/* As above, of all that is there; its entries lie below @prefix. */
 BangerPack *
 banger_pack_start (const char *directory, const char *prefix, int *read_fd, GError **error);
-/* Waits for the thread, which ends when all is read or nobody reads any more. FALSE if the tree
- * could not be read; that the reader went away is no error of ours. Frees @pack. */
+/* Waits for the thread, which ends when all is read or nobody reads any more, and prints what it
+ * noted. FALSE if the tree could not be read; that the reader went away is no error of ours. Frees
+ * @pack. */
 gboolean banger_pack_finish (BangerPack *pack, GError **error);
