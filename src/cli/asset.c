@@ -53,6 +53,18 @@ add_defaults (JsonBuilder *json, GVariant *properties)
   json_builder_end_object (json);
 }
 
+/* What a kernel can do: words of the service's own. */
+static void
+add_facts (JsonBuilder *json, GVariant *properties)
+{
+  g_autofree const char **capabilities = banger_props_strings (properties, "Capabilities");
+  g_autoptr (GVariant) facts = g_variant_lookup_value (properties, "Facts", G_VARIANT_TYPE_VARDICT);
+
+  banger_json_strings (json, "capabilities", capabilities);
+  json_builder_set_member_name (json, "facts");
+  banger_json_dictionary (json, facts);
+}
+
 static void
 add_asset (JsonBuilder *json, BangerObjectKind kind, GVariant *properties, gboolean is_default)
 {
@@ -71,6 +83,12 @@ add_asset (JsonBuilder *json, BangerObjectKind kind, GVariant *properties, gbool
   banger_json_number (json, "size_bytes", banger_props_number (properties, "SizeBytes"));
   banger_json_number (json, "allocated_bytes", banger_props_number (properties, "AllocatedBytes"));
   banger_json_string (json, "digest", banger_props_string (properties, "Digest"));
+  if (kind == BANGER_OBJECT_IMAGE) {
+    banger_json_number (json, "entries", banger_props_number (properties, "Entries"));
+    banger_json_time (json, "edited_at", banger_props_number (properties, "EditedAt"));
+  } else {
+    add_facts (json, properties);
+  }
   banger_json_time (json, "created_at", banger_props_number (properties, "CreatedAt"));
 }
 
@@ -135,6 +153,7 @@ banger_asset_list (BangerClient *client, BangerArgs *args, GError **error)
 static void
 print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
 {
+  g_autofree const char **capabilities = banger_props_strings (p, "Capabilities");
   g_autoptr (BangerTable) table = banger_table_new (NULL);
 
   banger_table_add (table, g_strdup (_ ("name:")), g_strdup (banger_props_string (p, "Name")),
@@ -163,6 +182,12 @@ print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
                     NULL);
   banger_table_add (table, g_strdup (_ ("created:")),
                     banger_text_time (banger_props_number (p, "CreatedAt")), NULL);
+  if (kind == BANGER_OBJECT_IMAGE && banger_props_number (p, "EditedAt") != 0)
+    banger_table_add (table, g_strdup (_ ("edited:")),
+                      banger_text_time (banger_props_number (p, "EditedAt")), NULL);
+  if (capabilities != NULL && *capabilities != NULL)
+    banger_table_add (table, g_strdup (_ ("can do:")), g_strjoinv (" ", (char **)capabilities),
+                      NULL);
   banger_table_print (table);
 }
 

@@ -54,21 +54,9 @@ add_result (JsonBuilder *json, GVariant *properties)
 {
   g_autoptr (GVariant) result
       = g_variant_lookup_value (properties, "Result", G_VARIANT_TYPE_VARDICT);
-  GVariantIter iter;
-  const char *key = NULL;
-  GVariant *value = NULL;
 
   json_builder_set_member_name (json, "result");
-  json_builder_begin_object (json);
-  if (result != NULL)
-    g_variant_iter_init (&iter, result);
-  while (result != NULL && g_variant_iter_loop (&iter, "{&sv}", &key, &value)) {
-    g_autofree char *name = g_strdelimit (g_strdup (key), "-", '_');
-
-    json_builder_set_member_name (json, name);
-    json_builder_add_value (json, json_gvariant_serialize (value));
-  }
-  json_builder_end_object (json);
+  banger_json_dictionary (json, result);
 }
 
 static void
@@ -83,6 +71,7 @@ add_job (JsonBuilder *json, GVariant *properties)
   banger_json_string (json, "kind", banger_props_string (properties, "Kind"));
   banger_json_string (json, "object_kind", kind);
   banger_json_string (json, "object_id", id);
+  banger_json_string (json, "object_name", banger_props_string (properties, "ObjectName"));
   banger_json_string (json, "state", banger_props_string (properties, "State"));
   banger_json_string (json, "stage", banger_props_string (properties, "Stage"));
   json_builder_set_member_name (json, "progress");
@@ -103,13 +92,17 @@ object_words (GVariant *objects, GVariant *properties)
 {
   const char *id = NULL, *word = object_of (properties, &id);
   BangerObjectKind kind = BANGER_OBJECT_VM;
+  const char *former = banger_props_string (properties, "ObjectName");
   g_autofree char *name = NULL;
 
   if (word == NULL || !banger_object_kind_from_string (word, &kind))
     return g_strdup ("");
   name = banger_objects_name (objects, banger_props_string (properties, "Object"),
                               banger_client_interface (kind));
-  return g_strdup_printf ("%s %s", word, *name != '\0' ? name : id);
+  /* What has gone, or was never made, has the name that it had when the job began. */
+  if (*name != '\0')
+    return g_strdup_printf ("%s %s", word, name);
+  return g_strdup_printf ("%s %s", word, *former != '\0' ? former : id);
 }
 
 const BangerColumn banger_job_columns[] = {

@@ -105,6 +105,25 @@ banger_json_time (JsonBuilder *json, const char *key, guint64 utc_seconds)
 }
 
 void
+banger_json_dictionary (JsonBuilder *json, GVariant *dictionary)
+{
+  GVariantIter iter;
+  const char *key = NULL;
+  GVariant *value = NULL;
+
+  json_builder_begin_object (json);
+  if (dictionary != NULL)
+    g_variant_iter_init (&iter, dictionary);
+  while (dictionary != NULL && g_variant_iter_loop (&iter, "{&sv}", &key, &value)) {
+    g_autofree char *name = g_strdelimit (g_strdup (key), "-", '_');
+
+    json_builder_set_member_name (json, name);
+    json_builder_add_value (json, json_gvariant_serialize (value));
+  }
+  json_builder_end_object (json);
+}
+
+void
 banger_json_error (JsonBuilder *json, const char *key, GVariant *dictionary)
 {
   static const char *const keys[] = { "name", "message", "stage", "cause", "hint" };

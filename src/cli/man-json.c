@@ -40,14 +40,19 @@ static const BangerManJson objects[] = {
     "of a VM on, cpu_percent." },
   { "image list, image show, image import, image rename, image share, image unshare, image promote",
     "images: an array of images, or one: id, name, owner_uid, shared, default, state, rootfs_path, "
-    "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, digest, created_at." },
+    "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, entries (names that it "
+    "held when it was imported; 0: not known), digest, edited_at (null: as it was imported), "
+    "created_at." },
   { "kernel list, kernel show, kernel import, kernel rename, kernel share, kernel unshare, "
     "kernel promote",
     "kernels: an array of kernels, or one: id, name, owner_uid, shared, default, state, release, "
-    "size_bytes, allocated_bytes, digest, created_at." },
+    "size_bytes, allocated_bytes, digest, capabilities (an array), facts (an object), "
+    "created_at." },
   { "job list, job show",
-    "jobs: an array of jobs, or one: id, kind, object_kind, object_id, object (in lists, as people "
-    "see it), state, stage, progress (0 to 1, or null), started_by_uid, cancelable, timings (each "
+    "jobs: an array of jobs, or one: id, kind, object_kind, object_id, object_name (when it "
+    "began), object (in "
+    "lists, as people see it), state, stage, progress (0 to 1, or null), started_by_uid, "
+    "cancelable, timings (each "
     "with stage, began_at, duration_us), notes (an array), result (an object, such as with "
     "ended_by "
     "of a stop: guest, button, vmm, kill), error." },

@@ -151,6 +151,19 @@ learn_name (Monitor *self, const char *path, GVariant *properties)
     g_hash_table_insert (self->names, g_strdup (path), g_strdup (name));
 }
 
+/* A job's object may have gone, or never have been there. */
+static void
+learn_object (Monitor *self, GVariant *job)
+{
+  const char *object = banger_props_string (job, "Object");
+  const char *name = banger_props_string (job, "ObjectName");
+
+  if (*name == '\0' || g_hash_table_contains (self->names, object))
+    return;
+  g_hash_table_insert (self->names, g_strdup (object), g_strdup (name));
+  g_hash_table_add (self->gone, g_strdup (object));
+}
+
 /* @is_news: nothing that is known is newer. */
 static void
 learn_names (Monitor *self, GVariant *objects, gboolean is_news)
@@ -163,6 +176,8 @@ learn_names (Monitor *self, GVariant *objects, gboolean is_news)
 
       if (is_news || !g_hash_table_contains (self->names, object->path))
         learn_name (self, object->path, object->properties);
+      if (kinds[i].kind == BANGER_OBJECT_JOB)
+        learn_object (self, object->properties);
     }
   }
 }
@@ -177,6 +192,8 @@ on_added (Monitor *self, const char *path, const char *interface, GVariant *prop
   if (!kind_of (interface, &kind))
     return;
   learn_name (self, path, properties);
+  if (kind == BANGER_OBJECT_JOB)
+    learn_object (self, properties);
   words = kind == BANGER_OBJECT_JOB
               ? job_words (self, path, banger_props_string (properties, "Object"))
               : object_words (self, path, kind);

@@ -70,6 +70,8 @@ void banger_json_number (JsonBuilder *json, const char *key, guint64 value);
 void banger_json_flag (JsonBuilder *json, const char *key, gboolean value);
 /* RFC 3339; null for 0. */
 void banger_json_time (JsonBuilder *json, const char *key, guint64 utc_seconds);
+/* The value of a member: a{sv} (NULL: an empty one), its keys in snake_case. */
+void banger_json_dictionary (JsonBuilder *json, GVariant *dictionary);
 /* An error dictionary as an object, null if it is empty. */
 void banger_json_error (JsonBuilder *json, const char *key, GVariant *dictionary);
 

@@ -88,6 +88,21 @@ class Monitor(CliTest):
         self.assertIsNone(events[-1]["error"])
         self.end(process)
 
+    def test_what_was_never_made(self):
+        """A failed import has a name in the list of jobs, and for who looks after it has begun."""
+        broken = self.session.base / "broken.tar"
+        broken.write_bytes(b"this is no archive" * 100)
+        self.session.banger("image", "import", "broken", str(broken), status=1)
+        listed = json.loads(self.session.banger("job", "list", "--json").stdout)["jobs"]
+        self.assertIn(("image broken", "broken"),
+                      [(j["object"], j["object_name"]) for j in listed])
+        process, pipe = self.start_endless()
+        monitor = self.monitor("--json")
+        self.session.banger("job", "cancel", self.running_jobs()[0])
+        line = self.until(monitor, '"job-finished"')[-1]
+        self.assertEqual(json.loads(line)["target_name"], "endless")
+        self.end(monitor)
+
     def test_restart(self):
         """It outlives the service, and knows the names of what the next one has."""
         self.session.import_image("debian", self.tar)
