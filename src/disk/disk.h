@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "edit.h"
 #include "image.h"
 #include "import.h"
 #include "used.h"
+#include "view.h"
 #include "write.h"

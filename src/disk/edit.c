@@ -1,321 +1,329 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Changes to the tree of a disk that nobody uses. */
-#include "disk.h"
-#include "ext4.h"
-#include "used-fs.h"
+/* Changes to one thing of a view. */
+#include "layers.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-struct _BangerDiskEdit {
-  ext2_filsys fs;
-  int disk;
-};
+#define CHUNK (256u << 10)
+#define ALL (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID | BANGER_DISK_MTIME)
+#define CAPABILITY "security.capability"
+#define ACL "system.posix_acl_access"
+
+/* @meta as a new inode gets it: what @what does not name is @mode's, root's and of now. */
+static BangerDiskMeta
+complete_meta (guint what, const BangerDiskMeta *meta, guint32 mode)
+{
+  gint64 now = g_get_real_time ();
+  BangerDiskMeta all
+      = { .mode = mode, .mtime = now / G_USEC_PER_SEC, .mtime_nsec = now % G_USEC_PER_SEC * 1000 };
+
+  if ((what & BANGER_DISK_MODE) != 0)
+    all.mode = (mode & S_IFMT) | (meta->mode & 07777);
+  if ((what & BANGER_DISK_UID) != 0)
+    all.uid = meta->uid;
+  if ((what & BANGER_DISK_GID) != 0)
+    all.gid = meta->gid;
+  if ((what & BANGER_DISK_MTIME) != 0) {
+    all.mtime = meta->mtime;
+    all.mtime_nsec = meta->mtime_nsec;
+  }
+  return all;
+}
 
 static gboolean
-fail (GError **error, errcode_t code, const char *path)
+refuse_root (BangerWalk *walk, GError **error)
 {
-  g_autofree char *escaped = banger_disk_escape (path);
-  g_autofree char *what = g_strdup_printf ("'%s' of the disk cannot be written", escaped);
-
-  banger_ext4_set_error (error, code, what);
+  if (banger_walk_parent (walk) != NULL)
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_INVALID_ARGUMENT, "it is the root", NULL, error);
   return FALSE;
 }
 
 static gboolean
-refuse (GError **error, const char *path, const char *cause)
+refuse_there (BangerWalk *walk, GError **error)
 {
-  g_autofree char *escaped = banger_disk_escape (path);
-
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, "start the VM and look at it there",
-                    "'%s' of the disk cannot be used", escaped);
+  if (walk->missing != NULL)
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_EXISTS, "it is there already", NULL, error);
   return FALSE;
 }
 
 static gboolean
-set_valid (BangerDiskEdit *edit, gboolean valid, GError **error)
+refuse_mounted (BangerWalk *walk, GError **error)
 {
-  struct ext2_super_block *super = edit->fs->super;
-  errcode_t code = 0;
-
-  super->s_state = valid ? super->s_state | EXT2_VALID_FS : super->s_state & ~EXT2_VALID_FS;
-  ext2fs_mark_super_dirty (edit->fs);
-  code = ext2fs_flush (edit->fs);
-  if (code == 0 && fsync (edit->disk) < 0)
-    code = errno;
-  if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
-  return code == 0;
+  if (walk->missing != NULL || !banger_walk_is_mounted (walk))
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_INVALID_ARGUMENT,
+                      "the VM has a disk or a folder of its own there", "name what lies in it",
+                      error);
+  return FALSE;
 }
 
-BangerDiskEdit *
-banger_disk_edit_open (int disk, GError **error)
+/* The folder of the path's last name, in the upper tree and fit to be changed; NULL if it cannot
+ * be.
+ */
+static const BangerNode *
+open_parent (BangerWalk *walk, GError **error)
 {
-  g_autoptr (BangerDiskEdit) edit = g_new0 (BangerDiskEdit, 1);
+  guint index = walk->missing != NULL ? walk->steps->len - 1 : walk->steps->len - 2;
 
-  edit->disk = disk;
-  edit->fs = banger_disk_open_used (disk, error);
-  if (edit->fs == NULL || !set_valid (edit, FALSE, error))
+  if (!banger_walk_copy_up (walk, index, error) || !banger_view_begin (walk, error))
     return NULL;
-  return g_steal_pointer (&edit);
+  return &g_array_index (walk->steps, BangerStep, index).node;
 }
 
-void
-banger_disk_edit_free (BangerDiskEdit *edit)
+/* Gives the new inode @ino its name, or drops it where that cannot be. */
+static gboolean
+name_inode (BangerWalk *walk, const BangerNode *dir, ext2_ino_t ino, guint32 mode, GError **error)
 {
-  if (edit->fs != NULL)
-    ext2fs_free (edit->fs);
-  g_free (edit);
+  if (banger_node_put (walk->view, dir, banger_walk_name (walk), ino, mode, walk->given, error))
+    return TRUE;
+  if (!walk->view->broken)
+    banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
+  return FALSE;
+}
+
+/* A file's content from a descriptor. */
+static gboolean
+fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, int content, GError **error)
+{
+  g_autofree guint8 *chunk = g_malloc (CHUNK);
+  BangerFsStream stream;
+  int errnum = 0;
+  ssize_t n = content < 0 ? 0 : 1;
+  errcode_t code = banger_fs_stream_open (&stream, fs, ino);
+
+  while (code == 0 && n > 0) {
+    n = read (content, chunk, CHUNK);
+    if (n < 0 && errno == EINTR)
+      n = 1;
+    else if (n < 0)
+      errnum = errno;
+    else
+      code = banger_fs_stream_data (&stream, chunk, n);
+  }
+  code = banger_fs_stream_close (&stream, errnum != 0 ? EXT2_ET_SHORT_READ : code);
+  if (errnum == 0)
+    return code == 0 || banger_view_fail (walk->view, error, code, walk->given);
+  banger_set_error_errno (error, errnum, NULL, "what is to be written cannot be read");
+  return FALSE;
+}
+
+/* What a file that is replaced hands down: who may use it, but not what it was trusted with. */
+static gboolean
+inherit (BangerWalk *walk, const BangerNode *old, ext2_filsys fs, ext2_ino_t ino, GError **error)
+{
+  errcode_t code = banger_fs_copy_xattrs (banger_node_fs (old), banger_node_ino (old), fs, ino,
+                                          BANGER_OVERLAY_XATTRS);
+
+  if (code == 0)
+    code = banger_fs_remove_xattr (fs, ino, CAPABILITY);
+  return code == 0 || banger_view_fail (walk->view, error, code, walk->given);
+}
+
+static gboolean
+check_replaceable (BangerWalk *walk, GError **error)
+{
+  guint32 mode = walk->missing == NULL ? banger_walk_last (walk)->node.mode : S_IFREG;
+
+  if (S_ISREG (mode) || S_ISLNK (mode))
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_EXISTS, "something else than a file has its name",
+                      "remove it first", error);
+  return FALSE;
 }
 
 gboolean
-banger_disk_edit_finish (BangerDiskEdit *edit, GError **error)
+banger_disk_view_write (BangerDiskView *view, const char *path, int content, guint what,
+                        const BangerDiskMeta *meta, GError **error)
 {
+  g_auto (BangerWalk) walk = { 0 };
+  g_auto (BangerDiskStat) old = { 0 };
+  const BangerNode *dir = NULL, *last = NULL;
+  BangerDiskMeta all = complete_meta (what, meta, S_IFREG | 0644);
+  ext2_ino_t ino = 0;
+  errcode_t code = 0;
+  gboolean ok = TRUE;
+
+  if (!banger_walk_init (&walk, view, path, FALSE, error) || !refuse_root (&walk, error)
+      || !check_replaceable (&walk, error))
+    return FALSE;
+  last = walk.missing == NULL ? &banger_walk_last (&walk)->node : NULL;
+  if (last != NULL && S_ISREG (last->mode)) {
+    if (!banger_node_stat (view, last, &old, path, error))
+      return FALSE;
+    all.mode = (what & BANGER_DISK_MODE) != 0 ? all.mode : old.meta.mode;
+    all.uid = (what & BANGER_DISK_UID) != 0 ? all.uid : old.meta.uid;
+    all.gid = (what & BANGER_DISK_GID) != 0 ? all.gid : old.meta.gid;
+  }
+  dir = open_parent (&walk, error);
+  if (dir == NULL)
+    return FALSE;
+  code = banger_fs_make (dir->branch->layer->fs, dir->upper, &all, &ino);
+  if (code != 0)
+    return banger_view_fail (view, error, code, path);
+  ok = fill_file (&walk, dir->branch->layer->fs, ino, content, error);
+  if (ok && old.xattrs != NULL)
+    ok = inherit (&walk, last, dir->branch->layer->fs, ino, error);
+  if (ok)
+    return name_inode (&walk, dir, ino, S_IFREG, error);
+  if (!view->broken)
+    banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
+  return FALSE;
+}
+
+static gboolean
+make_folder (BangerWalk *walk, guint what, const BangerDiskMeta *meta, GError **error)
+{
+  const BangerDiskMeta all = complete_meta (what, meta, S_IFDIR | 0755);
+  const BangerNode *dir = open_parent (walk, error);
+  ext2_ino_t ino = 0;
   errcode_t code = 0;
 
-  /* In this order: what says that all is well comes after all else. */
-  if (!set_valid (edit, FALSE, error) || !set_valid (edit, TRUE, error))
+  if (dir == NULL)
     return FALSE;
-  code = ext2fs_close_free (&edit->fs);
+  code = banger_fs_make (dir->branch->layer->fs, dir->upper, &all, &ino);
   if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
-  return code == 0;
+    return banger_view_fail (walk->view, error, code, walk->given);
+  if (banger_node_hide_below (walk->view, dir, walk->missing, ino, walk->given, error))
+    return name_inode (walk, dir, ino, S_IFDIR, error);
+  if (!walk->view->broken)
+    banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
+  return FALSE;
 }
 
 static gboolean
-read_inode (BangerDiskEdit *edit, ext2_ino_t ino, struct ext2_inode *inode, const char *path,
-            GError **error)
+make_if_missing (BangerDiskView *view, const char *path, guint what, const BangerDiskMeta *meta,
+                 GError **error)
 {
-  errcode_t code = ext2fs_read_inode (edit->fs, ino, inode);
+  g_auto (BangerWalk) walk = { 0 };
 
-  return code == 0 || fail (error, code, path);
+  if (!banger_walk_init (&walk, view, path, TRUE, error))
+    return FALSE;
+  if (walk.missing != NULL)
+    return make_folder (&walk, what, meta, error);
+  if (S_ISDIR (banger_walk_last (&walk)->node.mode))
+    return TRUE;
+  banger_walk_refuse (&walk, BANGER_ERROR_EXISTS, "something else than a folder has its name", NULL,
+                      error);
+  return FALSE;
 }
 
-/* The inode of @name in @dir: 0 if there is none. */
-static gboolean
-look_up (BangerDiskEdit *edit, ext2_ino_t dir, const char *name, ext2_ino_t *ino, const char *path,
-         GError **error)
+gboolean
+banger_disk_view_make_parents (BangerDiskView *view, const char *path, GError **error)
 {
-  errcode_t code = ext2fs_lookup (edit->fs, dir, name, (int)strlen (name), NULL, ino);
+  for (gsize at = 1; path[0] != '\0' && path[at] != '\0'; at++) {
+    g_autofree char *above = NULL;
 
-  if (code == EXT2_ET_FILE_NOT_FOUND)
-    *ino = 0;
-  else if (code != 0)
-    return fail (error, code, path);
+    if (path[at] != '/' || path[at - 1] == '/' || path[at + strspn (path + at, "/")] == '\0')
+      continue;
+    above = g_strndup (path, at);
+    if (!make_if_missing (view, above, 0, NULL, error))
+      return FALSE;
+  }
   return TRUE;
 }
 
-/* The directory that @path lies in, and its last name (in @names, to be freed). */
-static gboolean
-find_parent (BangerDiskEdit *edit, const char *path, ext2_ino_t *dir, char ***names,
-             const char **last, GError **error)
+gboolean
+banger_disk_view_mkdir (BangerDiskView *view, const char *path, gboolean parents, guint what,
+                        const BangerDiskMeta *meta, GError **error)
 {
-  g_auto (GStrv) parts = g_strsplit (*path == '/' ? path + 1 : path, "/", -1);
-  guint n = g_strv_length (parts);
+  g_auto (BangerWalk) walk = { 0 };
+  g_autofree char *plain = g_strdup (path);
+  gsize length = strlen (plain);
 
-  *dir = EXT2_ROOT_INO;
-  for (guint i = 0; i < n; i++) {
-    if (*parts[i] == '\0' || g_str_equal (parts[i], ".") || g_str_equal (parts[i], "..")
-        || strlen (parts[i]) > EXT2_NAME_LEN)
-      return refuse (error, path, "it is no path of a file");
-  }
-  if (n == 0)
-    return refuse (error, path, "it is no path of a file");
-  for (guint i = 0; i + 1 < n; i++) {
-    struct ext2_inode inode;
-
-    if (!look_up (edit, *dir, parts[i], dir, path, error))
-      return FALSE;
-    if (*dir == 0)
-      return refuse (error, path, "a folder above it is not there");
-    if (!read_inode (edit, *dir, &inode, path, error))
-      return FALSE;
-    if (!LINUX_S_ISDIR (inode.i_mode))
-      return refuse (error, path, "what should be a folder above it is none");
-  }
-  *last = parts[n - 1];
-  *names = g_steal_pointer (&parts);
-  return TRUE;
-}
-
-static void
-set_rights (struct ext2_inode *inode, const BangerDiskRights *rights)
-{
-  guint32 now = g_get_real_time () / G_USEC_PER_SEC;
-
-  inode->i_mode = (inode->i_mode & LINUX_S_IFMT) | (rights->mode & 07777);
-  inode->i_uid = rights->uid & 0xffff;
-  inode->osd2.linux2.l_i_uid_high = rights->uid >> 16;
-  inode->i_gid = rights->gid & 0xffff;
-  inode->osd2.linux2.l_i_gid_high = rights->gid >> 16;
-  inode->i_ctime = now;
-}
-
-static gboolean
-write_rights (BangerDiskEdit *edit, ext2_ino_t ino, const BangerDiskRights *rights,
-              const char *path, GError **error)
-{
-  struct ext2_inode inode;
-  errcode_t code = 0;
-
-  if (!read_inode (edit, ino, &inode, path, error))
-    return FALSE;
-  set_rights (&inode, rights);
-  code = ext2fs_write_inode (edit->fs, ino, &inode);
-  return code == 0 || fail (error, code, path);
+  while (length > 1 && plain[length - 1] == '/')
+    plain[--length] = '\0';
+  if (parents)
+    return banger_disk_view_make_parents (view, plain, error)
+           && make_if_missing (view, plain, what, meta, error);
+  return banger_walk_init (&walk, view, plain, FALSE, error) && refuse_there (&walk, error)
+         && make_folder (&walk, what, meta, error);
 }
 
 gboolean
-banger_disk_edit_mkdir (BangerDiskEdit *edit, const char *path, const BangerDiskRights *rights,
-                        GError **error)
+banger_disk_view_symlink (BangerDiskView *view, const char *path, guint what,
+                          const BangerDiskMeta *meta, GError **error)
 {
-  g_auto (GStrv) names = NULL;
-  const char *name = NULL;
-  ext2_ino_t dir = 0, ino = 0;
-  struct ext2_inode inode;
+  g_auto (BangerWalk) walk = { 0 };
+  BangerDiskMeta all = complete_meta (what & ~(guint)BANGER_DISK_MODE, meta, S_IFLNK | 0777);
+  const BangerNode *dir = NULL;
+  ext2_ino_t ino = 0;
   errcode_t code = 0;
 
-  if (!find_parent (edit, path, &dir, &names, &name, error)
-      || !look_up (edit, dir, name, &ino, path, error))
+  if (!banger_walk_init (&walk, view, path, FALSE, error) || !refuse_there (&walk, error))
     return FALSE;
-  if (ino == 0) {
-    code = ext2fs_mkdir (edit->fs, dir, 0, name);
-    if (code == EXT2_ET_DIR_NO_SPACE && ext2fs_expand_dir (edit->fs, dir) == 0)
-      code = ext2fs_mkdir (edit->fs, dir, 0, name);
-    if (code != 0)
-      return fail (error, code, path);
-    if (!look_up (edit, dir, name, &ino, path, error))
+  all.target = meta->target;
+  if (all.target == NULL || *all.target == '\0' || strlen (all.target) >= BANGER_TARGET_MAX) {
+    banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT,
+                        "a link leads to something, of at most 4095 bytes", NULL, error);
+    return FALSE;
+  }
+  dir = open_parent (&walk, error);
+  if (dir == NULL)
+    return FALSE;
+  code = banger_fs_make (dir->branch->layer->fs, dir->upper, &all, &ino);
+  if (code != 0)
+    return banger_view_fail (view, error, code, path);
+  return name_inode (&walk, dir, ino, S_IFLNK, error);
+}
+
+gboolean
+banger_disk_view_link (BangerDiskView *view, const char *path, const char *target, GError **error)
+{
+  g_auto (BangerWalk) walk = { 0 }, to = { 0 };
+  const BangerNode *dir = NULL, *file = NULL;
+  errcode_t code = 0;
+
+  if (!banger_walk_init (&to, view, target, FALSE, error) || !banger_walk_require (&to, error)
+      || !banger_walk_init (&walk, view, path, FALSE, error) || !refuse_there (&walk, error))
+    return FALSE;
+  file = &banger_walk_last (&to)->node;
+  if (S_ISDIR (file->mode) || file->branch != banger_walk_last (&walk)->node.branch) {
+    banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT,
+                        "its target is a folder, or lies on another disk", NULL, error);
+    return FALSE;
+  }
+  if (!banger_walk_copy_up (&to, to.steps->len - 1, error))
+    return FALSE;
+  /* What was brought up for the target may be the folder of the new name. */
+  banger_walk_clear (&walk);
+  if (!banger_walk_init (&walk, view, path, FALSE, error))
+    return FALSE;
+  dir = open_parent (&walk, error);
+  if (dir == NULL)
+    return FALSE;
+  code = banger_fs_count_name (dir->branch->layer->fs, file->upper, +1);
+  if (code != 0)
+    return banger_view_fail (view, error, code, path);
+  if (banger_node_put (view, dir, walk.missing, file->upper, file->mode, path, error))
+    return TRUE;
+  if (!view->broken)
+    banger_fs_count_name (dir->branch->layer->fs, file->upper, -1);
+  return FALSE;
+}
+
+gboolean
+banger_disk_view_remove (BangerDiskView *view, const char *path, gboolean recursive, GError **error)
+{
+  g_auto (BangerWalk) walk = { 0 };
+  g_autoptr (GPtrArray) names = NULL;
+  const BangerNode *dir = NULL;
+
+  if (!banger_walk_init (&walk, view, path, FALSE, error) || !banger_walk_require (&walk, error)
+      || !refuse_root (&walk, error) || !refuse_mounted (&walk, error))
+    return FALSE;
+  if (S_ISDIR (banger_walk_last (&walk)->node.mode) && !recursive) {
+    if (!banger_walk_list (&walk, &names, error))
       return FALSE;
+    if (names->len > 0) {
+      banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT, "the folder is not empty",
+                          "remove it with all that it has: recursive", error);
+      return FALSE;
+    }
   }
-  if (!read_inode (edit, ino, &inode, path, error))
-    return FALSE;
-  if (!LINUX_S_ISDIR (inode.i_mode))
-    return refuse (error, path, "something else than a folder has its name");
-  return write_rights (edit, ino, rights, path, error);
-}
-
-static errcode_t
-write_data (ext2_filsys fs, ext2_ino_t ino, const guint8 *data, gsize length)
-{
-  ext2_file_t file = NULL;
-  errcode_t code = ext2fs_file_open (fs, ino, EXT2_FILE_WRITE, &file), closed = 0;
-
-  while (code == 0 && length > 0) {
-    unsigned int written = 0;
-
-    code = ext2fs_file_write (file, data, (unsigned int)MIN (length, 1u << 20), &written);
-    data += written;
-    length -= written;
-  }
-  if (file != NULL)
-    closed = ext2fs_file_close (file);
-  return code != 0 ? code : closed;
-}
-
-/* A file that no name leads to yet. */
-static errcode_t
-make_file (ext2_filsys fs, ext2_ino_t dir, const BangerDiskRights *rights, ext2_ino_t *ino)
-{
-  struct ext2_inode inode = { .i_mode = LINUX_S_IFREG, .i_links_count = 1 };
-  errcode_t code = ext2fs_new_inode (fs, dir, LINUX_S_IFREG, NULL, ino);
-
-  if (code != 0)
-    return code;
-  set_rights (&inode, rights);
-  inode.i_atime = inode.i_mtime = inode.i_ctime;
-  if (ext2fs_has_feature_extents (fs->super)) {
-    ext2_extent_handle_t handle = NULL;
-
-    code = ext2fs_extent_open2 (fs, *ino, &inode, &handle); /* makes the empty tree */
-    if (code != 0)
-      return code;
-    ext2fs_extent_free (handle);
-  }
-  ext2fs_inode_alloc_stats2 (fs, *ino, +1, 0);
-  return ext2fs_write_new_inode (fs, *ino, &inode);
-}
-
-/* Takes away one name of @ino, and with its last one all that it holds. */
-static errcode_t
-drop_link (ext2_filsys fs, ext2_ino_t ino)
-{
-  struct ext2_inode inode;
-  errcode_t code = ext2fs_read_inode (fs, ino, &inode);
-
-  if (code != 0)
-    return code;
-  if (inode.i_links_count > 1) {
-    inode.i_links_count--;
-    return ext2fs_write_inode (fs, ino, &inode);
-  }
-  code = ext2fs_free_ext_attr (fs, ino, (struct ext2_inode_large *)NULL);
-  if (code == 0)
-    code = ext2fs_read_inode (fs, ino, &inode);
-  if (code == 0 && ext2fs_inode_has_valid_blocks2 (fs, &inode))
-    code = ext2fs_punch (fs, ino, &inode, NULL, 0, ~0ULL);
-  if (code != 0)
-    return code;
-  inode.i_links_count = 0;
-  inode.i_dtime = (guint32)(g_get_real_time () / G_USEC_PER_SEC);
-  code = ext2fs_write_inode (fs, ino, &inode);
-  if (code == 0)
-    ext2fs_inode_alloc_stats2 (fs, ino, -1, 0);
-  return code;
-}
-
-static errcode_t
-put_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t old, ext2_ino_t ino)
-{
-  errcode_t code = old != 0 ? ext2fs_unlink (fs, dir, name, old, 0) : 0;
-
-  if (code == 0)
-    code = ext2fs_link (fs, dir, name, ino, EXT2_FT_REG_FILE);
-  if (code == EXT2_ET_DIR_NO_SPACE) {
-    code = ext2fs_expand_dir (fs, dir);
-    if (code == 0)
-      code = ext2fs_link (fs, dir, name, ino, EXT2_FT_REG_FILE);
-  }
-  if (code == 0 && old != 0)
-    code = drop_link (fs, old);
-  return code;
-}
-
-gboolean
-banger_disk_edit_write (BangerDiskEdit *edit, const char *path, const void *data, gsize length,
-                        const BangerDiskRights *rights, GError **error)
-{
-  g_auto (GStrv) names = NULL;
-  const char *name = NULL;
-  ext2_ino_t dir = 0, old = 0, ino = 0;
-  struct ext2_inode inode;
-  errcode_t code = 0;
-
-  if (!find_parent (edit, path, &dir, &names, &name, error)
-      || !look_up (edit, dir, name, &old, path, error)
-      || (old != 0 && !read_inode (edit, old, &inode, path, error)))
-    return FALSE;
-  if (old != 0 && !LINUX_S_ISREG (inode.i_mode) && !LINUX_S_ISLNK (inode.i_mode))
-    return refuse (error, path, "something else than a file has its name");
-  code = make_file (edit->fs, dir, rights, &ino);
-  if (code == 0)
-    code = write_data (edit->fs, ino, data, length);
-  if (code == 0)
-    code = put_name (edit->fs, dir, name, old, ino);
-  return code == 0 || fail (error, code, path);
-}
-
-gboolean
-banger_disk_edit_set_rights (BangerDiskEdit *edit, const char *path, const BangerDiskRights *rights,
-                             GError **error)
-{
-  g_auto (GStrv) names = NULL;
-  const char *name = NULL;
-  ext2_ino_t dir = 0, ino = 0;
-
-  if (!find_parent (edit, path, &dir, &names, &name, error)
-      || !look_up (edit, dir, name, &ino, path, error))
-    return FALSE;
-  if (ino == 0)
-    return refuse (error, path, "it is not there");
-  return write_rights (edit, ino, rights, path, error);
+  dir = open_parent (&walk, error);
+  return dir != NULL && banger_node_cut (view, dir, banger_walk_name (&walk), FALSE, path, error);
 }

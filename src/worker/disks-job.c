@@ -28,21 +28,27 @@ take_size (BangerMessage *message, const char *key, guint64 *bytes, GError **err
   return FALSE;
 }
 
-/* @work is the guest's /root. sshd(8) takes no keys from a folder that others may write to. */
+/* @work is the guest's /root. sshd(8) takes no keys from a folder that others may write to, and
+ * nobody has asked for a way through the links of a guest. */
 static gboolean
 write_keys (int work, GVariant *args, GError **error)
 {
-  const BangerDiskRights folder = { 0700, 0, 0 }, file = { 0600, 0, 0 };
-  g_autoptr (BangerDiskEdit) edit = NULL;
+  const guint all = BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID;
+  const BangerDiskMeta folder = { .mode = 0700 }, file = { .mode = 0600 };
+  const BangerDiskViewSpec spec
+      = { .root = work, .lower = -1, .work = -1, .write = TRUE, .no_links = TRUE };
+  g_autoptr (BangerDiskView) view = NULL;
+  banger_autofd int content = -1;
   const char *keys = NULL;
 
   if (!g_variant_lookup (args, "authorized-keys", "&s", &keys))
     return TRUE;
-  edit = banger_disk_edit_open (work, error);
-  return edit != NULL && banger_disk_edit_mkdir (edit, "/.ssh", &folder, error)
-         && banger_disk_edit_write (edit, "/.ssh/authorized_keys", keys, strlen (keys), &file,
-                                    error)
-         && banger_disk_edit_finish (edit, error);
+  content = banger_memfd_new ("keys", keys, strlen (keys), error);
+  view = content >= 0 ? banger_disk_view_open (&spec, error) : NULL;
+  return view != NULL && banger_disk_view_mkdir (view, "/.ssh", TRUE, all, &folder, error)
+         && banger_disk_view_set (view, "/.ssh", FALSE, all, &folder, error)
+         && banger_disk_view_write (view, "/.ssh/authorized_keys", content, all, &file, error)
+         && banger_disk_view_finish (view, error);
 }
 
 /* Either an empty disk that takes the guest's writes, or a copy of the image. */

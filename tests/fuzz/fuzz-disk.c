@@ -16,7 +16,7 @@
 static guint8 *disks[2]; /* with checksums, and without, so that faults get further */
 static GArray *used;     /* of guint32: blocks that are not all zero */
 
-static const BangerDiskRights folder = { 0700, 0, 0 }, file = { 0600, 0, 0 };
+static const BangerDiskMeta folder = { .mode = 0700 }, file = { .mode = 0600 };
 
 /* Of a memory file it cannot be told that nobody else has it open. */
 static int
@@ -29,20 +29,37 @@ new_file (const guint8 *data, gsize length)
   return fd;
 }
 
+static BangerDiskView *
+open_view (int disk)
+{
+  const BangerDiskViewSpec spec
+      = { .root = disk, .lower = -1, .work = -1, .write = TRUE, .no_links = TRUE };
+
+  return banger_disk_view_open (&spec, NULL);
+}
+
+static gboolean
+write_text (BangerDiskView *view, const char *path, const char *text)
+{
+  banger_autofd int content = banger_memfd_new ("text", text, strlen (text), NULL);
+
+  return banger_disk_view_write (view, path, content, BANGER_DISK_MODE, &file, NULL);
+}
+
 static void
 fill (int disk)
 {
-  g_autoptr (BangerDiskEdit) edit = banger_disk_edit_open (disk, NULL);
+  g_autoptr (BangerDiskView) view = open_view (disk);
 
-  g_assert_true (banger_disk_edit_mkdir (edit, "/.ssh", &folder, NULL));
-  g_assert_true (banger_disk_edit_mkdir (edit, "/d", &folder, NULL));
+  g_assert_true (banger_disk_view_mkdir (view, "/.ssh", FALSE, BANGER_DISK_MODE, &folder, NULL));
+  g_assert_true (banger_disk_view_mkdir (view, "/d", FALSE, BANGER_DISK_MODE, &folder, NULL));
   for (guint i = 0; i < 100; i++) {
     g_autofree char *path = g_strdup_printf ("/d/a-file-with-a-name-%u", i);
 
-    g_assert_true (banger_disk_edit_write (edit, path, path, strlen (path), &file, NULL));
+    g_assert_true (write_text (view, path, path));
   }
-  g_assert_true (banger_disk_edit_write (edit, "/.ssh/authorized_keys", "old", 3, &file, NULL));
-  g_assert_true (banger_disk_edit_finish (edit, NULL));
+  g_assert_true (write_text (view, "/.ssh/authorized_keys", "old"));
+  g_assert_true (banger_disk_view_finish (view, NULL));
 }
 
 static void
@@ -80,11 +97,12 @@ damaged (const guint8 *bytes, gsize length)
 static gboolean
 edit_disk (int disk)
 {
-  g_autoptr (BangerDiskEdit) edit = banger_disk_edit_open (disk, NULL);
+  g_autoptr (BangerDiskView) view = open_view (disk);
 
-  return edit != NULL && banger_disk_edit_mkdir (edit, "/.ssh", &folder, NULL)
-         && banger_disk_edit_write (edit, "/.ssh/authorized_keys", "new keys", 8, &file, NULL)
-         && banger_disk_edit_finish (edit, NULL);
+  return view != NULL
+         && banger_disk_view_mkdir (view, "/.ssh", TRUE, BANGER_DISK_MODE, &folder, NULL)
+         && write_text (view, "/.ssh/authorized_keys", "new keys")
+         && banger_disk_view_finish (view, NULL);
 }
 
 static gboolean

@@ -40,42 +40,55 @@ guest_does (int disk, const char *command)
   g_free (debugfs (disk, TRUE, command));
 }
 
-static const BangerDiskRights folder_rights = { 0700, 0, 0 }, file_rights = { 0640, 70000, 5 };
+#define RIGHTS (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID)
 
-static BangerDiskEdit *
+static const BangerDiskMeta folder_rights = { .mode = 0700 },
+                            file_rights = { .mode = 0640, .uid = 70000, .gid = 5 };
+
+static BangerDiskView *
+try_to_open (int disk, GError **error)
+{
+  const BangerDiskViewSpec spec
+      = { .root = disk, .lower = -1, .work = -1, .write = TRUE, .no_links = TRUE };
+
+  return banger_disk_view_open (&spec, error);
+}
+
+static BangerDiskView *
 open_edit (int disk)
 {
   g_autoptr (GError) error = NULL;
-  BangerDiskEdit *edit = banger_disk_edit_open (disk, &error);
+  BangerDiskView *edit = try_to_open (disk, &error);
 
   g_assert_no_error (error);
   return edit;
 }
 
 static void
-finish (BangerDiskEdit *edit)
+finish (BangerDiskView *edit)
 {
   g_autoptr (GError) error = NULL;
 
-  banger_disk_edit_finish (edit, &error);
+  banger_disk_view_finish (edit, &error);
   g_assert_no_error (error);
 }
 
 static void
-write_file (BangerDiskEdit *edit, const char *path, const char *text, gsize length)
+write_file (BangerDiskView *edit, const char *path, const char *text, gsize length)
 {
+  banger_autofd int content = banger_memfd_new ("text", text, length, NULL);
   g_autoptr (GError) error = NULL;
 
-  banger_disk_edit_write (edit, path, text, length, &file_rights, &error);
+  banger_disk_view_write (edit, path, content, RIGHTS, &file_rights, &error);
   g_assert_no_error (error);
 }
 
 static void
-make_folder (BangerDiskEdit *edit, const char *path)
+make_folder (BangerDiskView *edit, const char *path)
 {
   g_autoptr (GError) error = NULL;
 
-  banger_disk_edit_mkdir (edit, path, &folder_rights, &error);
+  banger_disk_view_mkdir (edit, path, FALSE, RIGHTS, &folder_rights, &error);
   g_assert_no_error (error);
 }
 
@@ -84,7 +97,7 @@ test_writes (void)
 {
   banger_autofd int disk = new_disk ("writes", 64 * MIB);
   g_autofree char *large = g_strnfill (300000, 'x');
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
 
   make_folder (edit, "/.ssh");
   write_file (edit, "/.ssh/authorized_keys", "ssh-ed25519 AAAA\n", 17);
@@ -107,7 +120,7 @@ test_replaces (void)
 {
   banger_autofd int disk = new_disk ("replaces", 64 * MIB);
   g_autofree char *before = NULL, *after = NULL;
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk), again = NULL, third = NULL;
+  g_autoptr (BangerDiskView) edit = open_edit (disk), again = NULL, third = NULL;
 
   make_folder (edit, "/d");
   write_file (edit, "/d/file", "the first", 9);
@@ -142,8 +155,8 @@ static void
 test_many_names (void)
 {
   banger_autofd int disk = new_disk ("names", 64 * MIB);
-  const BangerDiskRights open_rights = { 01777, 3, 4 };
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  const BangerDiskMeta open_rights = { .mode = 01777, .uid = 3, .gid = 4 };
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
 
   make_folder (edit, "/d");
@@ -152,9 +165,9 @@ test_many_names (void)
 
     write_file (edit, path, path, strlen (path));
   }
-  g_assert_true (banger_disk_edit_mkdir (edit, "/d", &open_rights, &error));
-  g_assert_true (
-      banger_disk_edit_set_rights (edit, "/d/a-name-of-some-length-7", &open_rights, &error));
+  g_assert_true (banger_disk_view_set (edit, "/d", FALSE, RIGHTS, &open_rights, &error));
+  g_assert_true (banger_disk_view_set (edit, "/d/a-name-of-some-length-7", FALSE, RIGHTS,
+                                       &open_rights, &error));
   finish (edit);
   assert_clean (disk);
   assert_says (disk, "cat /d/a-name-of-some-length-299", "-299");
@@ -163,12 +176,12 @@ test_many_names (void)
 }
 
 static void
-refuse_path (BangerDiskEdit *edit, const char *path)
+refuse_path (BangerDiskView *edit, const char *path, BangerErrorCode code)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_false (banger_disk_edit_write (edit, path, "x", 1, &file_rights, &error));
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_false (banger_disk_view_write (edit, path, -1, RIGHTS, &file_rights, &error));
+  g_assert_error (error, BANGER_ERROR, (int)code);
 }
 
 static void
@@ -176,30 +189,27 @@ test_refuses_paths (void)
 {
   banger_autofd int disk = new_disk ("paths", 64 * MIB);
   g_autofree char *too_long = g_strnfill (256, 'x');
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
 
   make_folder (edit, "/d");
   write_file (edit, "/file", "x", 1);
   finish (edit);
   guest_does (disk, "symlink /link /d");
-  g_clear_pointer (&edit, banger_disk_edit_free);
+  g_clear_pointer (&edit, banger_disk_view_free);
   edit = open_edit (disk);
-  refuse_path (edit, "");
-  refuse_path (edit, "/");
-  refuse_path (edit, "/d/../x");
-  refuse_path (edit, "/./x");
-  refuse_path (edit, "/d//x");
-  refuse_path (edit, too_long);
-  refuse_path (edit, "/none/x");
-  refuse_path (edit, "/file/x");
-  refuse_path (edit, "/link/x"); /* never through a link */
-  refuse_path (edit, "/d");
-  g_assert_false (banger_disk_edit_mkdir (edit, "/file", &folder_rights, &error));
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  refuse_path (edit, "", BANGER_ERROR_INVALID_ARGUMENT);
+  refuse_path (edit, "/", BANGER_ERROR_INVALID_ARGUMENT);
+  refuse_path (edit, too_long, BANGER_ERROR_INVALID_ARGUMENT);
+  refuse_path (edit, "/none/x", BANGER_ERROR_NOT_FOUND);
+  refuse_path (edit, "/file/x", BANGER_ERROR_NOT_FOUND);
+  refuse_path (edit, "/link/x", BANGER_ERROR_BAD_IMAGE); /* this view is never through a link */
+  refuse_path (edit, "/d", BANGER_ERROR_EXISTS);
+  g_assert_false (banger_disk_view_mkdir (edit, "/file", TRUE, RIGHTS, &folder_rights, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_EXISTS);
   g_clear_error (&error);
-  g_assert_false (banger_disk_edit_set_rights (edit, "/none", &folder_rights, &error));
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_false (banger_disk_view_set (edit, "/none", FALSE, RIGHTS, &folder_rights, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
   finish (edit);
   assert_clean (disk);
 }
@@ -214,7 +224,7 @@ test_recovers (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (left); i++) {
     banger_autofd int disk = new_disk ("recovers", 64 * MIB);
-    g_autoptr (BangerDiskEdit) edit = NULL;
+    g_autoptr (BangerDiskView) edit = NULL;
 
     guest_does (disk, left[i]);
     edit = open_edit (disk);
@@ -230,11 +240,11 @@ static void
 test_cut_short_is_marked (void)
 {
   banger_autofd int disk = new_disk ("cut", 64 * MIB);
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
 
   write_file (edit, "/file", "x", 1);
-  g_clear_pointer (&edit, banger_disk_edit_free);
+  g_clear_pointer (&edit, banger_disk_view_free);
   assert_says (disk, "show_super_stats -h", "not clean");
   g_assert_true (banger_disk_recover (disk, &error));
   assert_clean (disk);
@@ -250,7 +260,7 @@ test_in_use (void)
   g_autoptr (GError) error = NULL;
   guint64 freed = 0;
 
-  g_assert_null (banger_disk_edit_open (disk, &error));
+  g_assert_null (try_to_open (disk, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
   g_clear_error (&error);
   g_assert_false (banger_disk_enlarge (disk, 128 * MIB, &error));
@@ -274,7 +284,7 @@ static void
 test_torn_super (void)
 {
   banger_autofd int disk = new_disk ("torn", 64 * MIB);
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   guint64 freed = 0;
 
@@ -340,7 +350,7 @@ static void
 test_enlarges (void)
 {
   banger_autofd int disk = new_disk ("enlarged", 64 * MIB);
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   struct stat st;
 
@@ -366,7 +376,7 @@ test_trims (void)
 {
   banger_autofd int disk = new_disk ("trimmed", 256 * MIB);
   g_autofree char *large = g_strnfill (32 * MIB, 'x');
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   guint64 fresh = used_bytes (disk), freed = 0;
 
@@ -394,7 +404,7 @@ test_trim_checks_first (void)
   banger_autofd int disk = new_disk ("lies", 256 * MIB);
   g_autofree char *text = g_strnfill (1 * MIB, 'x');
   g_autofree char *read = NULL, *block = NULL, *command = NULL;
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   guint64 freed = 0;
 
@@ -417,7 +427,7 @@ test_trim_mends_no_faults (void)
 {
   banger_autofd int disk = new_disk ("faulty", 256 * MIB);
   g_autofree char *large = g_strnfill (32 * MIB, 'x');
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   guint64 before = 0, freed = 0;
 
@@ -574,7 +584,7 @@ test_foreign (gconstpointer data)
   void (*put_foreign) (int) = (void (*) (int))data;
   banger_autofd int disk = new_disk ("foreign", FOREIGN_SIZE);
   g_autofree char *large = g_strnfill (32 * MIB, 'x'), *before = NULL, *after = NULL;
-  g_autoptr (BangerDiskEdit) edit = open_edit (disk);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
   guint64 freed = 1;
   struct stat st;
@@ -600,7 +610,7 @@ test_foreign (gconstpointer data)
   g_assert_false (banger_disk_recover (disk, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   g_clear_error (&error);
-  g_assert_null (banger_disk_edit_open (disk, &error));
+  g_assert_null (try_to_open (disk, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   after = digest (disk);
   g_assert_cmpstr (after, ==, before);

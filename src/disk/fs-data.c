@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Attributes and contents. */
+#include "fs.h"
+
+#include "view.h"
+
+#include <string.h>
+
+#define CHUNK (1u << 20)
+/* Fewer blocks of zeros than these are not worth an extent. */
+#define HOLE_BLOCKS 16
+
+/* ── Attributes ──────────────────────────────────────────────────────────────────────────────── */
+
+static errcode_t
+open_xattrs (ext2_filsys fs, ext2_ino_t ino, struct ext2_xattr_handle **handle)
+{
+  errcode_t code = ext2fs_xattrs_open (fs, ino, handle);
+
+  return code == 0 ? ext2fs_xattrs_read (*handle) : code;
+}
+
+static errcode_t
+close_xattrs (struct ext2_xattr_handle **handle, errcode_t code)
+{
+  if (*handle != NULL)
+    ext2fs_xattrs_close (handle);
+  return code;
+}
+
+static void
+xattr_free (gpointer data)
+{
+  BangerDiskXattr *xattr = data;
+
+  g_free (xattr->name);
+  g_free (xattr->value);
+  g_free (xattr);
+}
+
+static int
+add_xattr (char *name, char *value, size_t length, void *data)
+{
+  BangerDiskXattr *xattr = g_new (BangerDiskXattr, 1);
+
+  *xattr = (BangerDiskXattr){ g_strdup (name), g_memdup2 (value, length), length };
+  g_ptr_array_add (data, xattr);
+  return 0;
+}
+
+static int
+compare_xattrs (gconstpointer a, gconstpointer b)
+{
+  const BangerDiskXattr *const *one = a, *const *other = b;
+
+  return strcmp ((*one)->name, (*other)->name);
+}
+
+/* An ACL has a form of its own on the disk: asked for by name it comes as the kernel has it. */
+static errcode_t
+convert_xattr (struct ext2_xattr_handle *handle, BangerDiskXattr *xattr)
+{
+  void *value = NULL;
+  size_t length = 0;
+  errcode_t code = 0;
+
+  if (!g_str_has_prefix (xattr->name, "system."))
+    return 0;
+  code = ext2fs_xattr_get (handle, xattr->name, &value, &length);
+  if (code == 0) {
+    g_free (xattr->value);
+    xattr->value = g_memdup2 (value, length);
+    xattr->length = length;
+  }
+  ext2fs_free_mem (&value);
+  return code;
+}
+
+errcode_t
+banger_fs_get_xattrs (ext2_filsys fs, ext2_ino_t ino, GPtrArray **xattrs)
+{
+  struct ext2_xattr_handle *handle = NULL;
+  errcode_t code = open_xattrs (fs, ino, &handle);
+
+  *xattrs = g_ptr_array_new_with_free_func (xattr_free);
+  if (code == 0)
+    code = ext2fs_xattrs_iterate (handle, add_xattr, *xattrs);
+  for (guint i = 0; code == 0 && i < (*xattrs)->len; i++)
+    code = convert_xattr (handle, (*xattrs)->pdata[i]);
+  g_ptr_array_sort (*xattrs, compare_xattrs);
+  return close_xattrs (&handle, code);
+}
+
+errcode_t
+banger_fs_get_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, GBytes **value)
+{
+  struct ext2_xattr_handle *handle = NULL;
+  void *bytes = NULL;
+  size_t length = 0;
+  errcode_t code = open_xattrs (fs, ino, &handle);
+
+  *value = NULL;
+  if (code == 0)
+    code = ext2fs_xattr_get (handle, name, &bytes, &length);
+  if (code == 0)
+    *value = g_bytes_new (bytes, length);
+  ext2fs_free_mem (&bytes);
+  return close_xattrs (&handle, code == EXT2_ET_EA_KEY_NOT_FOUND ? 0 : code);
+}
+
+errcode_t
+banger_fs_set_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, const void *value,
+                     gsize length)
+{
+  struct ext2_xattr_handle *handle = NULL;
+  errcode_t code = open_xattrs (fs, ino, &handle);
+
+  if (code == 0)
+    code = ext2fs_xattr_set (handle, name, value, length);
+  return close_xattrs (&handle, code);
+}
+
+errcode_t
+banger_fs_remove_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name)
+{
+  struct ext2_xattr_handle *handle = NULL;
+  errcode_t code = open_xattrs (fs, ino, &handle);
+
+  if (code == 0)
+    code = ext2fs_xattr_remove (handle, name);
+  return close_xattrs (&handle, code);
+}
+
+errcode_t
+banger_fs_copy_xattrs (ext2_filsys from_fs, ext2_ino_t from, ext2_filsys to_fs, ext2_ino_t to,
+                       const char *but)
+{
+  g_autoptr (GPtrArray) xattrs = NULL;
+  struct ext2_xattr_handle *handle = NULL;
+  errcode_t code = banger_fs_get_xattrs (from_fs, from, &xattrs);
+
+  if (code != 0 || xattrs->len == 0)
+    return code;
+  code = open_xattrs (to_fs, to, &handle);
+  for (guint i = 0; code == 0 && i < xattrs->len; i++) {
+    const BangerDiskXattr *xattr = xattrs->pdata[i];
+
+    /* What lies in the inode itself belongs to the content. */
+    if (!g_str_has_prefix (xattr->name, but) && !g_str_equal (xattr->name, "system.data"))
+      code = ext2fs_xattr_set (handle, xattr->name, xattr->value, xattr->length);
+  }
+  return close_xattrs (&handle, code);
+}
+
+/* ── Contents ────────────────────────────────────────────────────────────────────────────────── */
+
+errcode_t
+banger_fs_stream_open (BangerFsStream *stream, ext2_filsys fs, ext2_ino_t ino)
+{
+  errcode_t code = 0;
+
+  *stream = (BangerFsStream){ .fs = fs, .ino = ino, .chunk = g_malloc (CHUNK) };
+  code = ext2fs_read_inode (fs, ino, &stream->inode);
+  if (code != 0)
+    return code;
+  if ((stream->inode.i_flags & EXT4_EXTENTS_FL) == 0)
+    return ext2fs_file_open (fs, ino, EXT2_FILE_WRITE, &stream->file);
+  stream->goal = ext2fs_find_inode_goal (fs, ino, &stream->inode, 0);
+  return ext2fs_extent_open2 (fs, ino, &stream->inode, &stream->extents);
+}
+
+/* Notes that @count blocks of the file from @logical on, its end so far, lie at @physical. */
+static errcode_t
+append_extent (BangerFsStream *stream, guint64 logical, guint64 physical, guint64 count)
+{
+  struct ext2fs_extent last,
+      extent = { .e_lblk = logical, .e_pblk = physical, .e_len = (guint32)count };
+  errcode_t code = 0;
+
+  ext2fs_extent_goto (stream->extents, logical); /* else the one before, or none */
+  code = ext2fs_extent_get (stream->extents, EXT2_EXTENT_CURRENT, &last);
+  if (code == EXT2_ET_NO_CURRENT_NODE)
+    return ext2fs_extent_insert (stream->extents, 0, &extent);
+  if (code != 0)
+    return code;
+  if (last.e_lblk + last.e_len == logical && last.e_pblk + last.e_len == physical
+      && last.e_len + count <= EXT_INIT_MAX_LEN) {
+    last.e_len += count;
+    return ext2fs_extent_replace (stream->extents, 0, &last);
+  }
+  code = ext2fs_extent_insert (stream->extents, EXT2_EXTENT_INSERT_AFTER, &extent);
+  return code == 0 ? ext2fs_extent_fix_parents (stream->extents) : code;
+}
+
+static errcode_t
+write_run (BangerFsStream *stream, guint64 logical, const guint8 *bytes, guint64 count)
+{
+  ext2_filsys fs = stream->fs;
+  errcode_t code = 0;
+
+  while (code == 0 && count > 0) {
+    blk64_t at = 0, got = 0;
+
+    code = ext2fs_new_range (fs, 0, stream->goal, count, NULL, &at, &got);
+    if (code != 0)
+      return code;
+    code = io_channel_write_blk64 (fs->io, at, (int)got, bytes);
+    if (code == 0)
+      code = append_extent (stream, logical, at, got);
+    if (code != 0)
+      return code; /* the blocks were not taken yet */
+    ext2fs_block_alloc_stats_range (fs, at, got, +1);
+    code = ext2fs_iblk_add_blocks (fs, &stream->inode, got);
+    stream->goal = at + got;
+    logical += got;
+    bytes += got * BANGER_BLOCK_SIZE;
+    count -= got;
+  }
+  return code;
+}
+
+static gboolean
+is_zero (const guint8 *block)
+{
+  return *block == 0 && memcmp (block, block + 1, BANGER_BLOCK_SIZE - 1) == 0;
+}
+
+static guint
+count_zeros (const guint8 *bytes, guint first, guint end)
+{
+  guint at = first;
+
+  while (at < end && is_zero (bytes + (gsize)at * BANGER_BLOCK_SIZE))
+    at++;
+  return at - first;
+}
+
+/* How many blocks from @first on are to be data, or a hole. */
+static guint
+measure_run (const guint8 *bytes, guint first, guint end, gboolean *hole)
+{
+  guint zeros = count_zeros (bytes, first, end), at = first;
+
+  *hole = zeros >= HOLE_BLOCKS || zeros == end - first;
+  if (*hole)
+    return zeros;
+  while (at < end && zeros < HOLE_BLOCKS) {
+    at += zeros + 1;
+    zeros = count_zeros (bytes, MIN (at, end), end);
+  }
+  return MIN (at, end) - first;
+}
+
+static errcode_t
+write_blocks (BangerFsStream *stream, guint blocks)
+{
+  guint64 logical = stream->start / BANGER_BLOCK_SIZE;
+  errcode_t code = 0;
+
+  for (guint at = 0; code == 0 && at < blocks;) {
+    gboolean hole = FALSE;
+    guint count = measure_run (stream->chunk, at, blocks, &hole);
+
+    if (!hole)
+      code = write_run (stream, logical + at, stream->chunk + (gsize)at * BANGER_BLOCK_SIZE, count);
+    at += count;
+  }
+  return code;
+}
+
+static errcode_t
+write_by_file (BangerFsStream *stream)
+{
+  unsigned int written = 0;
+  errcode_t code = ext2fs_file_llseek (stream->file, stream->start, EXT2_SEEK_SET, NULL);
+
+  for (gsize at = 0; code == 0 && at < stream->fill; at += written)
+    code = ext2fs_file_write (stream->file, stream->chunk + at, (unsigned int)(stream->fill - at),
+                              &written);
+  return code;
+}
+
+/* Writes what waits, up to the end of its last block. */
+static errcode_t
+flush_chunk (BangerFsStream *stream)
+{
+  guint blocks = (stream->fill + BANGER_BLOCK_SIZE - 1) / BANGER_BLOCK_SIZE;
+  errcode_t code = 0;
+
+  memset (stream->chunk + stream->fill, 0, (gsize)blocks * BANGER_BLOCK_SIZE - stream->fill);
+  code = stream->file != NULL ? write_by_file (stream) : write_blocks (stream, blocks);
+  stream->start += stream->fill;
+  stream->fill = 0;
+  return code;
+}
+
+errcode_t
+banger_fs_stream_data (BangerFsStream *stream, const void *bytes, gsize length)
+{
+  const guint8 *from = bytes;
+  errcode_t code = 0;
+
+  while (code == 0 && length > 0) {
+    gsize part = MIN (length, CHUNK - stream->fill);
+
+    memcpy (stream->chunk + stream->fill, from, part);
+    stream->fill += part;
+    from += part;
+    length -= part;
+    if (stream->fill == CHUNK)
+      code = flush_chunk (stream);
+  }
+  return code;
+}
+
+errcode_t
+banger_fs_stream_hole (BangerFsStream *stream, guint64 length)
+{
+  static const guint8 zeros[BANGER_BLOCK_SIZE];
+  guint64 rest = stream->fill % BANGER_BLOCK_SIZE;
+  errcode_t code = 0;
+
+  /* To the end of the block that has data, then whole blocks, then what is left in the last. */
+  rest = rest > 0 ? MIN (length, BANGER_BLOCK_SIZE - rest) : 0;
+  code = banger_fs_stream_data (stream, zeros, rest);
+  length -= rest;
+  if (code == 0 && length >= BANGER_BLOCK_SIZE) {
+    code = flush_chunk (stream);
+    stream->start += length - length % BANGER_BLOCK_SIZE;
+    length %= BANGER_BLOCK_SIZE;
+  }
+  return code == 0 ? banger_fs_stream_data (stream, zeros, length) : code;
+}
+
+static errcode_t
+finish_stream (BangerFsStream *stream)
+{
+  guint64 size = stream->start + stream->fill;
+  errcode_t code = flush_chunk (stream);
+
+  if (code != 0)
+    return code;
+  if (stream->file != NULL)
+    return ext2fs_file_set_size2 (stream->file, size);
+  code = ext2fs_inode_size_set (stream->fs, &stream->inode, size);
+  return code == 0 ? ext2fs_write_inode (stream->fs, stream->ino, &stream->inode) : code;
+}
+
+errcode_t
+banger_fs_stream_close (BangerFsStream *stream, errcode_t code)
+{
+  errcode_t closed = 0;
+
+  if (code == 0)
+    code = finish_stream (stream);
+  else if (stream->extents != NULL) /* so that dropping it finds all of its blocks */
+    closed = ext2fs_write_inode (stream->fs, stream->ino, &stream->inode);
+  if (stream->extents != NULL)
+    ext2fs_extent_free (stream->extents);
+  if (stream->file != NULL)
+    closed = ext2fs_file_close (stream->file);
+  g_clear_pointer (&stream->chunk, g_free);
+  return code != 0 ? code : closed;
+}
+
+errcode_t
+banger_fs_read_data (ext2_filsys fs, ext2_ino_t ino, guint64 offset, guint64 length,
+                     BangerFsDataFunc func, gpointer data, gboolean *stopped)
+{
+  g_autofree guint8 *chunk = g_malloc (CHUNK);
+  ext2_file_t file = NULL;
+  unsigned int got = 1;
+  errcode_t code = ext2fs_file_open (fs, ino, 0, &file);
+
+  *stopped = FALSE;
+  if (code == 0 && offset >= EXT2_I_SIZE (ext2fs_file_get_inode (file)))
+    length = 0;
+  if (code == 0 && length > 0)
+    code = ext2fs_file_llseek (file, offset, EXT2_SEEK_SET, NULL);
+  while (code == 0 && got > 0 && length > 0 && !*stopped) {
+    code = ext2fs_file_read (file, chunk, (unsigned int)MIN (length, CHUNK), &got);
+    if (code == 0 && got > 0)
+      *stopped = !func (chunk, got, data);
+    length -= MIN (got, length);
+  }
+  if (file != NULL)
+    ext2fs_file_close (file);
+  return code;
+}

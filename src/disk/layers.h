@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of a view share: the trees that it is made of, and ways through them. */
+#pragma once
+
+#include "fs.h"
+#include "view.h"
+
+#define BANGER_OVERLAY_XATTRS "trusted.overlay."
+/* Of the upper disk's folder for the guest's writes, where an edit made it before the guest did. */
+#define BANGER_FRESH_XATTR "trusted.banger.fresh"
+
+/* A disk. */
+typedef struct {
+  ext2_filsys fs; /* NULL: there is none */
+  int fd;
+  gboolean marked; /* as in need of a check, until the view is finished */
+} BangerLayer;
+
+/* A tree of the view: a folder of a disk, perhaps over the root of a lower one. */
+typedef struct {
+  char *path; /* where it lies, "" is the root */
+  BangerLayer *layer;
+  ext2_filsys lower; /* NULL, or the file system below */
+  ext2_ino_t top;    /* 0: not made yet, of an upper disk that no guest has had */
+} BangerBranch;
+
+/* What a name leads to: in one of a branch's trees, or for a folder in both. */
+typedef struct {
+  BangerBranch *branch;
+  ext2_ino_t upper, lower; /* 0: not there */
+  guint32 mode;
+} BangerNode;
+
+struct _BangerDiskView {
+  BangerLayer root, lower, work;
+  GPtrArray *branches; /* of BangerBranch: the root's first */
+  gboolean write, no_links;
+  gboolean home_is_link, home_changed;
+  gboolean broken; /* a disk was found damaged amid a change */
+};
+
+typedef struct {
+  BangerNode node;
+  char *name;   /* of the root NULL */
+  gsize length; /* of the path up to here */
+} BangerStep;
+
+/* The way to what a path leads to, links resolved. */
+typedef struct {
+  BangerDiskView *view;
+  const char *given; /* the path, for messages */
+  GArray *steps;     /* of BangerStep: the root first */
+  GString *path;     /* of the last step, without links, "" is the root */
+  char *missing;     /* NULL, or the last name, which the last step's folder does not have */
+  guint links;       /* that were followed */
+} BangerWalk;
+
+/* Sets the error of a failure in the trees: at @path while it was read, or changed. */
+gboolean banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const char *path);
+/* Before the first change of a disk; @path (without links) is what it is about. */
+gboolean banger_view_begin (BangerWalk *walk, GError **error);
+
+/* ── overlay.c ───────────────────────────────────────────────────────────────────────────────── */
+
+static inline gboolean
+banger_node_is_there (const BangerNode *node)
+{
+  return node->upper != 0 || node->lower != 0;
+}
+
+/* The tree that a node's inode lies in, and its number. */
+static inline ext2_filsys
+banger_node_fs (const BangerNode *node)
+{
+  return node->upper != 0 ? node->branch->layer->fs : node->branch->lower;
+}
+
+static inline ext2_ino_t
+banger_node_ino (const BangerNode *node)
+{
+  return node->upper != 0 ? node->upper : node->lower;
+}
+
+/* What @name in the folder @dir leads to. NotSupported where only the kernel can tell. */
+gboolean banger_node_child (BangerDiskView *view, const BangerNode *dir, const char *name,
+                            BangerNode *child, const char *path, GError **error);
+/* The names in @dir by their bytes; those that something is mounted at may be missing. */
+gboolean banger_node_list (BangerDiskView *view, const BangerNode *dir, GPtrArray **names,
+                           const char *path, GError **error);
+
+/* Has step @index of @walk in the disk that is written, with all above it. */
+gboolean banger_walk_copy_up (BangerWalk *walk, guint index, GError **error);
+/* The same for the folder of the last step and all below it, which then hides what lies below. */
+gboolean banger_walk_copy_up_tree (BangerWalk *walk, GError **error);
+/* Before @name in @dir (which is in the upper tree) leads to the folder @ino: what the lower tree
+ * has of that name is not to show through. */
+gboolean banger_node_hide_below (BangerDiskView *view, const BangerNode *dir, const char *name,
+                                 ext2_ino_t ino, const char *path, GError **error);
+/* @name in @dir, which is in the upper tree, leads to @ino from now on; what it led to is dropped.
+ */
+gboolean banger_node_put (BangerDiskView *view, const BangerNode *dir, const char *name,
+                          ext2_ino_t ino, guint32 mode, const char *path, GError **error);
+/* Takes @name away. @keep: what it leads to has another name or place. Else it is dropped, with all
+ * below. */
+gboolean banger_node_cut (BangerDiskView *view, const BangerNode *dir, const char *name,
+                          gboolean keep, const char *path, GError **error);
+
+/* ── walk.c ──────────────────────────────────────────────────────────────────────────────────── */
+
+/* Goes @path from the root, through links, and through one at its end if @follow. NotFound where
+ * more than the last name is missing. */
+gboolean banger_walk_init (BangerWalk *walk, BangerDiskView *view, const char *path,
+                           gboolean follow, GError **error);
+void banger_walk_clear (BangerWalk *walk);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerWalk, banger_walk_clear)
+/* One name further, no link followed: FALSE without an error if it is not there. */
+gboolean banger_walk_down (BangerWalk *walk, const char *name, GError **error);
+void banger_walk_up (BangerWalk *walk);
+BangerStep *banger_walk_last (BangerWalk *walk);
+/* The folder that the path's last name is in; NULL for the root. */
+BangerStep *banger_walk_parent (BangerWalk *walk);
+const char *banger_walk_name (BangerWalk *walk);
+/* NotFound if it is not there. */
+gboolean banger_walk_require (BangerWalk *walk, GError **error);
+/* Whether a disk or a folder of its own lies at or below the path. */
+gboolean banger_walk_is_mounted (BangerWalk *walk);
+/* The names in the last step's folder, with those that something is mounted at. */
+gboolean banger_walk_list (BangerWalk *walk, GPtrArray **names, GError **error);
+/* Sets an error about the path. */
+void banger_walk_refuse (BangerWalk *walk, BangerErrorCode code, const char *cause,
+                         const char *hint, GError **error);
+
+/* Each thing at and below @walk's, a folder before what it has. FALSE of @func ends it. */
+typedef gboolean (*BangerWalkFunc) (BangerWalk *walk, gpointer data, GError **error);
+gboolean banger_walk_tree (BangerWalk *walk, BangerWalkFunc func, gpointer data, GError **error);
+
+/* edit.c: the attributes and the owner of @node. */
+gboolean banger_node_stat (BangerDiskView *view, const BangerNode *node, BangerDiskStat *stat,
+                           const char *path, GError **error);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A guest's disks as one tree: opened, marked while they change, finished. */
+#include "layers.h"
+
+#include "used-fs.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define HOME_NAME "root"
+#define HOME "/" HOME_NAME
+
+static void
+branch_free (gpointer data)
+{
+  BangerBranch *branch = data;
+
+  g_free (branch->path);
+  g_free (branch);
+}
+
+gboolean
+banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const char *path)
+{
+  g_autofree char *escaped = banger_disk_escape (path);
+
+  if (code == EMLINK) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, "a file has at most 65000 names",
+                      NULL, "'%s' of the disk cannot be written", escaped);
+  } else if (banger_fs_is_full (code)) {
+    banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, error_message (code),
+                      "remove something from it, or make it larger",
+                      "the disk has no room for '%s'", escaped);
+  } else {
+    view->broken = view->broken || view->write;
+    if (code > 0 && code < EXT2_ET_BASE && code != ENOMEM)
+      banger_set_error_errno (error, (int)code, NULL, "'%s' of the disk cannot be used", escaped);
+    else
+      banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code),
+                        "start the VM and look at it there, or import the image again",
+                        "the disk is damaged at '%s'", escaped);
+  }
+  return FALSE;
+}
+
+/* ── Opened ──────────────────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+check_readable (ext2_filsys fs, GError **error)
+{
+  const struct ext2_super_block *super = fs->super;
+
+  if (!ext2fs_has_feature_journal_needs_recovery (fs->super) && super->s_last_orphan == 0
+      && (super->s_state & EXT2_ERROR_FS) == 0 && (super->s_state & EXT2_VALID_FS) != 0
+      && !ext2fs_has_feature_orphan_present (fs->super))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "its last use was cut short",
+                    "start and stop the VM", "the disk needs a check first");
+  return FALSE;
+}
+
+/* What libext2fs cannot keep right while it writes. */
+static gboolean
+check_writable (ext2_filsys fs, GError **error)
+{
+  const char *what = NULL;
+
+  if (ext2fs_has_feature_quota (fs->super) || ext2fs_has_feature_project (fs->super))
+    what = "quotas";
+  else if (ext2fs_has_feature_bigalloc (fs->super))
+    what = "clusters of blocks";
+  else if (ext2fs_has_feature_encrypt (fs->super) || ext2fs_has_feature_casefold (fs->super))
+    what = "encryption or case folding";
+  if (what != NULL)
+    banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL,
+                      "the guest has given it what only "
+                      "the kernel can keep",
+                      "start the VM and do it there", "a disk with %s cannot be changed", what);
+  return what == NULL;
+}
+
+static gboolean
+open_layer (BangerLayer *layer, int fd, gboolean write, GError **error)
+{
+  gboolean has = FALSE;
+
+  layer->fd = fd;
+  if (fd < 0)
+    return TRUE;
+  if (write) {
+    layer->fs = banger_disk_open_used (fd, error);
+    return layer->fs != NULL && check_writable (layer->fs, error);
+  }
+  if (!banger_disk_has_ext4 (fd, &has, error))
+    return FALSE;
+  if (!has) {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, NULL, NULL,
+                      "the disk does not hold the ext4 file system that banger made");
+    return FALSE;
+  }
+  layer->fs = banger_ext4_open (fd, FALSE, error);
+  return layer->fs != NULL && check_readable (layer->fs, error);
+}
+
+static void
+add_branch (BangerDiskView *view, const char *path, BangerLayer *layer, ext2_filsys lower,
+            ext2_ino_t top)
+{
+  BangerBranch *branch = g_new (BangerBranch, 1);
+
+  *branch = (BangerBranch){ g_strdup (path), layer, lower, top };
+  g_ptr_array_add (view->branches, branch);
+}
+
+/* The folder at @path of @layer by its plain names; 0 if there is none. */
+static gboolean
+find_folder (BangerDiskView *view, BangerLayer *layer, const char *path, ext2_ino_t *ino,
+             GError **error)
+{
+  g_auto (GStrv) names = g_strsplit (path, "/", -1);
+  struct ext2_inode inode;
+  errcode_t code = 0;
+
+  *ino = EXT2_ROOT_INO;
+  for (guint i = 0; code == 0 && *ino != 0 && names[i] != NULL; i++) {
+    if (*names[i] != '\0')
+      code = banger_fs_find (layer->fs, *ino, names[i], ino);
+    if (code == 0 && *ino != 0)
+      code = ext2fs_read_inode (layer->fs, *ino, &inode);
+    if (code == 0 && *ino != 0 && !LINUX_S_ISDIR (inode.i_mode))
+      *ino = 0;
+  }
+  return code == 0 || banger_view_fail (view, error, code, path);
+}
+
+/* Where the guest finds @path, made there if it is not: links followed. FALSE without an error
+ * where it finds none. */
+static gboolean
+find_place (BangerDiskView *view, const char *path, char **place, GError **error)
+{
+  g_auto (BangerWalk) walk = { 0 };
+  g_autoptr (GError) failure = NULL;
+
+  *place = NULL;
+  if (!banger_walk_init (&walk, view, path, TRUE, &failure)) {
+    if (!g_error_matches (failure, BANGER_ERROR, BANGER_ERROR_NOT_FOUND))
+      g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
+  }
+  if (walk.missing == NULL && !S_ISDIR (banger_walk_last (&walk)->node.mode))
+    return FALSE;
+  *place = walk.missing == NULL ? g_strdup (walk.path->str)
+                                : g_strconcat (walk.path->str, "/", walk.missing, NULL);
+  return TRUE;
+}
+
+/* A folder of the guest's that the upper disk has by itself, once the guest has made it. */
+static gboolean
+add_bind (BangerDiskView *view, const char *path, GError **error)
+{
+  g_autofree char *source = g_strconcat ("bind/", path, NULL), *place = NULL;
+  g_autoptr (GError) failure = NULL;
+  ext2_ino_t ino = 0;
+
+  if (!find_folder (view, &view->root, source, &ino, error))
+    return FALSE;
+  if (ino != 0 && find_place (view, path, &place, &failure) && *place != '\0')
+    add_branch (view, place, &view->root, NULL, ino);
+  if (failure != NULL)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return failure == NULL && (error == NULL || *error == NULL);
+}
+
+static gboolean
+add_work (BangerDiskView *view, GError **error)
+{
+  g_autofree char *place = NULL;
+  g_autoptr (GError) failure = NULL;
+
+  if (!find_place (view, HOME, &place, &failure) || *place == '\0') {
+    if (failure != NULL)
+      g_propagate_error (error, g_steal_pointer (&failure));
+    return failure == NULL;
+  }
+  /* It hides what lies there already. */
+  for (guint i = view->branches->len - 1; i > 0; i--) {
+    const char *path = ((BangerBranch *)view->branches->pdata[i])->path;
+    gsize length = strlen (place);
+
+    if (strncmp (path, place, length) == 0 && (path[length] == '/' || path[length] == '\0'))
+      g_ptr_array_remove_index (view->branches, i);
+  }
+  add_branch (view, place, &view->work, NULL, EXT2_ROOT_INO);
+  return TRUE;
+}
+
+static gboolean
+add_branches (BangerDiskView *view, const BangerDiskViewSpec *spec, GError **error)
+{
+  ext2_ino_t top = EXT2_ROOT_INO;
+
+  if (view->lower.fs != NULL && !find_folder (view, &view->root, "upper", &top, error))
+    return FALSE;
+  add_branch (view, "", &view->root, view->lower.fs, top);
+  for (guint i = 0; view->lower.fs != NULL && spec->binds != NULL && spec->binds[i] != NULL; i++) {
+    if (!add_bind (view, spec->binds[i], error))
+      return FALSE;
+  }
+  return view->work.fs == NULL || add_work (view, error);
+}
+
+static gboolean
+look_at_home (BangerDiskView *view, GError **error)
+{
+  BangerNode top = { view->branches->pdata[0], 0, 0, S_IFDIR }, home;
+
+  top.upper = top.branch->top;
+  top.lower = top.branch->lower != NULL ? EXT2_ROOT_INO : 0;
+  if (!banger_node_child (view, &top, HOME_NAME, &home, HOME, error))
+    return FALSE;
+  view->home_is_link = S_ISLNK (home.mode);
+  return TRUE;
+}
+
+BangerDiskView *
+banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
+{
+  g_autoptr (BangerDiskView) view = g_new0 (BangerDiskView, 1);
+
+  initialize_ext2_error_table ();
+  view->branches = g_ptr_array_new_with_free_func (branch_free);
+  view->no_links = spec->no_links;
+  if (!open_layer (&view->root, spec->root, spec->write, error)
+      || !open_layer (&view->lower, spec->lower, FALSE, error)
+      || !open_layer (&view->work, spec->work, spec->write, error)
+      || !add_branches (view, spec, error) || !look_at_home (view, error))
+    return NULL;
+  view->write = spec->write;
+  return g_steal_pointer (&view);
+}
+
+static void
+layer_clear (BangerLayer *layer)
+{
+  if (layer->fs != NULL)
+    ext2fs_free (g_steal_pointer (&layer->fs));
+}
+
+void
+banger_disk_view_free (BangerDiskView *view)
+{
+  layer_clear (&view->root);
+  layer_clear (&view->lower);
+  layer_clear (&view->work);
+  g_ptr_array_unref (view->branches);
+  g_free (view);
+}
+
+/* ── Changed ─────────────────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+set_valid (BangerLayer *layer, gboolean valid, GError **error)
+{
+  struct ext2_super_block *super = layer->fs->super;
+  errcode_t code = 0;
+
+  super->s_state = valid ? super->s_state | EXT2_VALID_FS : super->s_state & ~EXT2_VALID_FS;
+  ext2fs_mark_super_dirty (layer->fs);
+  code = ext2fs_flush (layer->fs);
+  if (code == 0 && fsync (layer->fd) < 0)
+    code = errno;
+  if (code != 0)
+    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
+  return code == 0;
+}
+
+gboolean
+banger_view_begin (BangerWalk *walk, GError **error)
+{
+  BangerDiskView *view = walk->view;
+  BangerLayer *layer = banger_walk_last (walk)->node.branch->layer;
+
+  if (!view->write || view->broken) {
+    banger_walk_refuse (walk, BANGER_ERROR_WRONG_STATE,
+                        view->broken ? "the disk turned out to be damaged" : "it is only read",
+                        NULL, error);
+    return FALSE;
+  }
+  if (view->home_is_link || g_str_equal (walk->path->str, HOME)
+      || g_str_has_prefix (walk->path->str, HOME "/")
+      || (walk->path->len == 0 && g_strcmp0 (walk->missing, HOME_NAME) == 0))
+    view->home_changed = TRUE;
+  if (!layer->marked)
+    layer->marked = set_valid (layer, FALSE, error);
+  return layer->marked;
+}
+
+gboolean
+banger_disk_view_changed_home (BangerDiskView *view)
+{
+  return view->home_changed;
+}
+
+static gboolean
+finish_layer (BangerLayer *layer, GError **error)
+{
+  errcode_t code = 0;
+
+  if (!layer->marked)
+    return TRUE;
+  /* In this order: what says that all is well comes after all else. */
+  if (!set_valid (layer, FALSE, error) || !set_valid (layer, TRUE, error))
+    return FALSE;
+  layer->marked = FALSE;
+  code = ext2fs_close_free (&layer->fs);
+  if (code != 0)
+    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
+  return code == 0;
+}
+
+gboolean
+banger_disk_view_finish (BangerDiskView *view, GError **error)
+{
+  if (!view->broken)
+    return finish_layer (&view->root, error) && finish_layer (&view->work, error);
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it was found damaged amid a change",
+                    "it is checked and mended before its next use", "the disk is not whole");
+  return FALSE;
+}

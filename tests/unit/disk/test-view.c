@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A guest's disks as one tree: read and changed, over a lower one, with others mounted in it. */
+#include "disk/disk.h"
+#include "disk-tools.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB (1024ULL * 1024)
+#define RIGHTS (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID)
+
+static char *folder;
+
+static int
+new_file (const char *name)
+{
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  int fd = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+  g_assert_cmpint (fd, >=, 0);
+  return fd;
+}
+
+static int
+new_disk (const char *name, guint64 size)
+{
+  g_autoptr (GError) error = NULL;
+  int disk = new_file (name);
+
+  banger_disk_make_empty (disk, name, size, &error);
+  g_assert_no_error (error);
+  return disk;
+}
+
+static void
+add (BangerDiskWriter *writer, const char *path, guint32 mode, const char *text)
+{
+  const BangerDiskMeta meta = { .mode = mode, .mtime = 1700000000, .target = text };
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_writer_add (writer, path, &meta, &error);
+  g_assert_no_error (error);
+  if (S_ISREG (mode))
+    g_assert_true (banger_disk_writer_data (writer, text, strlen (text), NULL));
+}
+
+/* An image, small but with all sorts. */
+static int
+new_image (const char *name)
+{
+  const BangerDiskLayout layout = { .label = "image" };
+  int disk = new_file (name);
+  g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (disk);
+  g_autoptr (GError) error = NULL;
+
+  add (writer, "etc/motd", S_IFREG | 0644, "welcome\n");
+  add (writer, "etc/shadow", S_IFREG | 0640, "root:*:\n");
+  g_assert_true (banger_disk_writer_xattr (writer, "user.some", "value", 5, NULL));
+  add (writer, "usr/bin/tool", S_IFREG | 04755, "#!");
+  add (writer, "usr/bin/other", S_IFREG | 0755, "#!");
+  add (writer, "bin", S_IFLNK | 0777, "usr/bin");
+  add (writer, "sbin", S_IFLNK | 0777, "/bin/../bin");
+  add (writer, "loop", S_IFLNK | 0777, "loop");
+  add (writer, "out", S_IFLNK | 0777, "../../../etc");
+  add (writer, "nowhere", S_IFLNK | 0777, "/none/at/all");
+  add (writer, "root", S_IFDIR | 0700, NULL);
+  add (writer, "root/.profile", S_IFREG | 0644, "the image's\n");
+  add (writer, "var/log/old", S_IFREG | 0644, "old\n");
+  banger_disk_writer_finish (writer, &layout, NULL, &error);
+  g_assert_no_error (error);
+  return disk;
+}
+
+static BangerDiskView *
+open_spec (const BangerDiskViewSpec *spec)
+{
+  g_autoptr (GError) error = NULL;
+  BangerDiskView *view = banger_disk_view_open (spec, &error);
+
+  g_assert_no_error (error);
+  return view;
+}
+
+static BangerDiskView *
+open_view (int root, int lower, int work, gboolean write)
+{
+  const BangerDiskViewSpec spec = { .root = root, .lower = lower, .work = work, .write = write };
+
+  return open_spec (&spec);
+}
+
+static void
+finish (BangerDiskView *view)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_finish (view, &error);
+  g_assert_no_error (error);
+  banger_disk_view_free (view);
+}
+
+static gboolean
+append (const void *bytes, gsize length, gpointer data, GError **error)
+{
+  g_string_append_len (data, bytes, length);
+  return TRUE;
+}
+
+static void
+assert_reads (BangerDiskView *view, const char *path, const char *text)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_read (view, path, 0, G_MAXUINT64, append, all, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (all->str, ==, text);
+}
+
+static gboolean
+append_name (const char *name, const BangerDiskStat *stat, gpointer data, GError **error)
+{
+  g_string_append_printf (data, "%s%s ", name, S_ISDIR (stat->meta.mode) ? "/" : "");
+  return TRUE;
+}
+
+static void
+assert_lists (BangerDiskView *view, const char *path, gboolean recursive, const char *names)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_list (view, path, recursive, append_name, all, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (all->str, ==, names);
+}
+
+static void
+write_text (BangerDiskView *view, const char *path, const char *text)
+{
+  banger_autofd int content = banger_memfd_new ("text", text, strlen (text), NULL);
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_write (view, path, content, 0, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+make_folder (BangerDiskView *view, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_mkdir (view, path, FALSE, 0, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void
+remove_path (BangerDiskView *view, const char *path)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_remove (view, path, TRUE, &error);
+  g_assert_no_error (error);
+}
+
+static void
+rename_path (BangerDiskView *view, const char *path, const char *to)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_rename (view, path, to, &error);
+  g_assert_no_error (error);
+}
+
+static void
+assert_stat_fails (BangerDiskView *view, const char *path, gboolean follow, BangerErrorCode code)
+{
+  g_auto (BangerDiskStat) stat = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_false (banger_disk_view_stat (view, path, follow, &stat, &error));
+  g_assert_error (error, BANGER_ERROR, (int)code);
+}
+
+static void
+test_reads (void)
+{
+  banger_autofd int image = new_image ("reads");
+  g_autoptr (BangerDiskView) view = open_view (image, -1, -1, FALSE);
+  g_auto (BangerDiskStat) stat = { 0 }, link = { 0 };
+  g_autoptr (GString) part = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  const BangerDiskXattr *xattr = NULL;
+
+  assert_lists (view, "/", FALSE, "bin etc/ loop lost+found/ nowhere out root/ sbin usr/ var/ ");
+  assert_lists (view, "var", TRUE, "log/ log/old ");
+  assert_reads (view, "/etc/motd", "welcome\n");
+  g_assert_true (banger_disk_view_read (view, "/etc/motd", 3, 2, append, part, NULL));
+  g_assert_cmpstr (part->str, ==, "co");
+  g_assert_true (banger_disk_view_read (view, "/etc/motd", 100, 2, append, part, NULL));
+  g_assert_cmpstr (part->str, ==, "co");
+  g_assert_true (banger_disk_view_stat (view, "/etc/shadow", FALSE, &stat, NULL));
+  g_assert_cmpuint (stat.meta.mode, ==, S_IFREG | 0640);
+  g_assert_cmpint (stat.meta.mtime, ==, 1700000000);
+  g_assert_cmpuint (stat.size, ==, 8);
+  g_assert_cmpuint (stat.xattrs->len, ==, 1);
+  xattr = stat.xattrs->pdata[0];
+  g_assert_cmpstr (xattr->name, ==, "user.some");
+  g_assert_cmpmem (xattr->value, xattr->length, "value", 5);
+  g_assert_true (banger_disk_view_stat (view, "/bin", FALSE, &link, NULL));
+  g_assert_cmpstr (link.meta.target, ==, "usr/bin");
+  g_assert_false (banger_disk_view_write (view, "/etc/motd", -1, 0, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_WRONG_STATE);
+}
+
+/* Links lead as in the guest: from its root, and never above it. */
+static void
+test_follows_links (void)
+{
+  banger_autofd int image = new_image ("links");
+  g_autoptr (BangerDiskView) view = open_view (image, -1, -1, FALSE);
+  g_auto (BangerDiskStat) stat = { 0 };
+
+  assert_reads (view, "/bin/tool", "#!");
+  assert_reads (view, "/sbin/../bin/tool", "#!");
+  assert_reads (view, "/out/motd", "welcome\n");
+  assert_reads (view, "../../etc/motd", "welcome\n");
+  assert_lists (view, "/sbin", FALSE, "other tool ");
+  g_assert_true (banger_disk_view_stat (view, "/bin/", FALSE, &stat, NULL));
+  g_assert_true (S_ISDIR (stat.meta.mode));
+  assert_stat_fails (view, "/loop/x", FALSE, BANGER_ERROR_INVALID_ARGUMENT);
+  assert_stat_fails (view, "/nowhere", TRUE, BANGER_ERROR_NOT_FOUND);
+  assert_stat_fails (view, "/etc/motd/x", FALSE, BANGER_ERROR_NOT_FOUND);
+  assert_stat_fails (view, "/etc/motd/", FALSE, BANGER_ERROR_INVALID_ARGUMENT);
+  assert_stat_fails (view, "/etc/none", FALSE, BANGER_ERROR_NOT_FOUND);
+  assert_stat_fails (view, "", FALSE, BANGER_ERROR_INVALID_ARGUMENT);
+}
+
+/* Owner and mode stay unless they are given; what a file was trusted with does not. */
+static void
+test_writes_over (void)
+{
+  banger_autofd int image = new_image ("over");
+  BangerDiskView *view = open_view (image, -1, -1, TRUE);
+  const BangerDiskMeta meta = { .mode = 0600, .uid = 7, .mtime = 5, .mtime_nsec = 9 };
+  g_auto (BangerDiskStat) stat = { 0 }, tool = { 0 };
+
+  write_text (view, "/etc/shadow", "new");
+  write_text (view, "/bin", "no link now");
+  write_text (view, "/fresh", "");
+  g_assert_true (banger_disk_view_set (view, "/sbin/none", FALSE, RIGHTS, &meta, NULL) == FALSE);
+  g_assert_true (banger_disk_view_set (view, "/usr/bin/tool", FALSE,
+                                       BANGER_DISK_UID | BANGER_DISK_MTIME, &meta, NULL));
+  g_assert_true (banger_disk_view_stat (view, "/etc/shadow", FALSE, &stat, NULL));
+  g_assert_cmpuint (stat.meta.mode, ==, S_IFREG | 0640);
+  g_assert_cmpuint (stat.xattrs->len, ==, 1);
+  g_assert_true (banger_disk_view_stat (view, "/usr/bin/tool", FALSE, &tool, NULL));
+  g_assert_cmpuint (tool.meta.mode, ==, S_IFREG | 0755);
+  g_assert_cmpuint (tool.meta.uid, ==, 7);
+  g_assert_cmpint (tool.meta.mtime, ==, 5);
+  g_assert_cmpuint (tool.meta.mtime_nsec, ==, 9);
+  g_assert_false (banger_disk_view_changed_home (view));
+  finish (view);
+  assert_clean (image);
+  assert_says (image, "stat /fresh", "Mode:  0644");
+  assert_says (image, "cat /bin", "no link now");
+}
+
+static void
+test_moves (void)
+{
+  banger_autofd int image = new_image ("moves");
+  BangerDiskView *view = open_view (image, -1, -1, TRUE);
+  g_autoptr (GError) error = NULL;
+
+  make_folder (view, "/srv");
+  rename_path (view, "/usr", "/srv/usr");
+  rename_path (view, "/etc/motd", "/etc/shadow");
+  rename_path (view, "/srv/usr/bin/tool", "/srv/usr/bin/tool");
+  g_assert_false (banger_disk_view_rename (view, "/srv", "/srv/usr/srv", &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_view_rename (view, "/srv", "/var", &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_EXISTS);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_view_remove (view, "/srv", FALSE, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  remove_path (view, "/var");
+  assert_lists (view, "/srv", TRUE, "usr/ usr/bin/ usr/bin/other usr/bin/tool ");
+  assert_reads (view, "/etc/shadow", "welcome\n");
+  assert_lists (view, "/etc", FALSE, "shadow ");
+  remove_path (view, "/root/.profile");
+  g_assert_true (banger_disk_view_changed_home (view));
+  finish (view);
+  assert_clean (image);
+}
+
+/* What does not fit leaves the old file, and a disk in which nothing is lost. */
+static void
+test_full (void)
+{
+  banger_autofd int disk = new_disk ("full", 16 * MIB);
+  banger_autofd int content = new_file ("content");
+  BangerDiskView *view = open_view (disk, -1, -1, TRUE);
+  g_autofree char *large = g_strnfill (32 * MIB, 'x');
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_write_all (content, large, 32 * MIB, NULL));
+  lseek (content, 0, SEEK_SET);
+  write_text (view, "/kept", "kept");
+  g_assert_false (banger_disk_view_write (view, "/kept", content, 0, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  assert_reads (view, "/kept", "kept");
+  for (guint i = 0; i < 20000; i++) {
+    g_autofree char *path = g_strdup_printf ("/a-file-of-many-%u", i);
+
+    if (!banger_disk_view_write (view, path, -1, 0, NULL, NULL))
+      break;
+    g_assert_cmpuint (i, <, 19999);
+  }
+  finish (view);
+  assert_clean (disk);
+  assert_says (disk, "cat /kept", "kept");
+}
+
+static char *
+digest_of (int fd)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd), *bytes = NULL;
+  gsize length = 0;
+
+  g_assert_true (g_file_get_contents (path, &bytes, &length, NULL));
+  return g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *)bytes, length);
+}
+
+/* The lower disk stays as it is, byte for byte; what is changed lies in the upper one as the
+ * kernel's overlay has it. */
+static void
+test_overlay (void)
+{
+  banger_autofd int image = new_image ("lower"), upper = new_disk ("upper", 64 * MIB);
+  g_autofree char *before = digest_of (image), *after = NULL;
+  BangerDiskView *view = open_view (upper, image, -1, TRUE);
+  const BangerDiskMeta meta = { .mode = 0600 };
+  g_auto (BangerDiskStat) stat = { 0 };
+
+  assert_lists (view, "/etc", FALSE, "motd shadow ");
+  write_text (view, "/etc/hosts", "new\n");
+  assert_lists (view, "/etc", FALSE, "hosts motd shadow ");
+  remove_path (view, "/etc/motd");
+  remove_path (view, "/usr");
+  make_folder (view, "/usr");
+  write_text (view, "/usr/one", "1");
+  rename_path (view, "/var", "/moved");
+  g_assert_true (banger_disk_view_set (view, "/etc/shadow", FALSE, BANGER_DISK_MODE, &meta, NULL));
+  assert_lists (view, "/etc", FALSE, "hosts shadow ");
+  assert_lists (view, "/usr", FALSE, "one ");
+  assert_lists (view, "/moved", TRUE, "log/ log/old ");
+  assert_stat_fails (view, "/var", FALSE, BANGER_ERROR_NOT_FOUND);
+  finish (view);
+  assert_clean (upper);
+  after = digest_of (image);
+  g_assert_cmpstr (before, ==, after);
+  view = open_view (upper, image, -1, FALSE);
+  assert_lists (view, "/", FALSE, "bin etc/ loop lost+found/ moved/ nowhere out root/ sbin usr/ ");
+  assert_reads (view, "/moved/log/old", "old\n");
+  assert_reads (view, "/etc/shadow", "root:*:\n");
+  g_assert_true (banger_disk_view_stat (view, "/etc/shadow", FALSE, &stat, NULL));
+  g_assert_cmpuint (stat.meta.mode, ==, S_IFREG | 0600);
+  g_assert_cmpint (stat.meta.mtime, ==, 1700000000);
+  g_assert_cmpuint (stat.xattrs->len, ==, 1);
+  banger_disk_view_free (view);
+  assert_says (upper, "stat /upper/etc/motd", "Type: character special");
+  assert_says (upper, "ea_get /upper/usr trusted.overlay.opaque", "y");
+  assert_says (upper, "stat /upper/etc", "Mode:  0755");
+}
+
+static void
+guest_does (int disk, const char *command)
+{
+  g_free (debugfs (disk, TRUE, command));
+}
+
+/* What is mounted in the guest is there in the view. */
+static void
+test_mounts (void)
+{
+  banger_autofd int image = new_image ("below"), upper = new_disk ("writes", 64 * MIB);
+  banger_autofd int work = new_disk ("work", 64 * MIB);
+  const char *const binds[] = { "/var/log", "/not/there", NULL };
+  const BangerDiskViewSpec spec
+      = { .root = upper, .lower = image, .work = work, .binds = binds, .write = TRUE };
+  BangerDiskView *view = NULL;
+  g_autoptr (GError) error = NULL;
+
+  guest_does (upper, "mkdir /bind");
+  guest_does (upper, "mkdir /bind/var");
+  guest_does (upper, "mkdir /bind/var/log");
+  view = open_spec (&spec);
+  assert_lists (view, "/root", FALSE, "lost+found/ ");
+  assert_lists (view, "/var/log", FALSE, "");
+  write_text (view, "/root/mine", "m");
+  write_text (view, "/var/log/new", "n");
+  assert_lists (view, "/var", TRUE, "log/ log/new ");
+  g_assert_false (banger_disk_view_remove (view, "/root", TRUE, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_view_remove (view, "/var", TRUE, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  g_clear_error (&error);
+  g_assert_false (banger_disk_view_rename (view, "/etc/motd", "/root/motd", &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_INVALID_ARGUMENT);
+  finish (view);
+  assert_clean (upper);
+  assert_clean (work);
+  assert_says (work, "cat /mine", "m");
+  assert_says (upper, "cat /bind/var/log/new", "n");
+}
+
+/* What only the guest's kernel can tell is not guessed. */
+static void
+test_overlay_unknown (void)
+{
+  static const char *const left[] = { "ea_set /upper/usr trusted.overlay.redirect /other",
+                                      "ea_set /upper/usr trusted.overlay.opaque x" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (left); i++) {
+    banger_autofd int image = new_image ("known"), upper = new_disk ("unknown", 64 * MIB);
+    g_autoptr (BangerDiskView) view = NULL;
+
+    guest_does (upper, "mkdir /upper");
+    guest_does (upper, "mkdir /upper/usr");
+    guest_does (upper, left[i]);
+    view = open_view (upper, image, -1, FALSE);
+    assert_reads (view, "/etc/motd", "welcome\n");
+    assert_stat_fails (view, "/usr/bin", FALSE, BANGER_ERROR_NOT_SUPPORTED);
+  }
+}
+
+static void
+test_needs_recovery (void)
+{
+  banger_autofd int disk = new_disk ("dirty", 64 * MIB);
+  const BangerDiskViewSpec spec = { .root = disk, .lower = -1, .work = -1 };
+  g_autoptr (GError) error = NULL;
+
+  guest_does (disk, "feature needs_recovery");
+  g_assert_null (banger_disk_view_open (&spec, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  folder = g_mkdtemp (g_strdup ("/var/tmp/banger-view-XXXXXX"));
+  g_assert_nonnull (folder);
+  g_test_add_func ("/view/reads", test_reads);
+  g_test_add_func ("/view/follows-links", test_follows_links);
+  g_test_add_func ("/view/writes-over", test_writes_over);
+  g_test_add_func ("/view/moves", test_moves);
+  g_test_add_func ("/view/full", test_full);
+  g_test_add_func ("/view/overlay", test_overlay);
+  g_test_add_func ("/view/mounts", test_mounts);
+  g_test_add_func ("/view/overlay-unknown", test_overlay_unknown);
+  g_test_add_func ("/view/needs-recovery", test_needs_recovery);
+  status = g_test_run ();
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, folder, NULL));
+  g_free (folder);
+  return status;
+}
