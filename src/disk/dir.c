@@ -14,6 +14,9 @@
 #define INDEX_TAIL_SIZE 8u /* struct ext2_dx_tail */
 #define ROOT_LIMIT ((BANGER_BLOCK_SIZE - ROOT_INDEX_AT - INDEX_TAIL_SIZE) / 8)
 #define NODE_LIMIT ((BANGER_BLOCK_SIZE - NODE_INDEX_AT - INDEX_TAIL_SIZE) / 8)
+/* Two levels lead to 507 * 510 leaves. A tree has at most BANGER_DISK_ENTRIES_MAX names, of which
+ * the longest lie 15 to a leaf, so that no directory needs a third level (feature large_dir). */
+G_STATIC_ASSERT (BANGER_DISK_ENTRIES_MAX / 15 + 1 < ROOT_LIMIT * NODE_LIMIT);
 #define COLLISION 1u /* the hash goes on from the block before */
 
 typedef struct {
@@ -37,7 +40,7 @@ names_size (const BangerEntry *dir)
 {
   guint64 size = 0;
 
-  for (const BangerEntry *child = dir->inode->first_child; child != NULL; child = child->next)
+  for (const BangerEntry *child = dir->inode->children.first; child != NULL; child = child->next)
     size += record_size (child->name_length);
   return size;
 }
@@ -94,7 +97,7 @@ write_block (BangerExt4 *ext4, BangerInode *dir, const guint8 *block, GError **e
   guint64 physical = banger_space_take (&ext4->space, 1);
 
   if (physical == 0
-      || !banger_tree_add_block (ext4->tree, dir, dir->size / BANGER_BLOCK_SIZE, physical)) {
+      || !banger_tree_add_blocks (ext4->tree, dir, dir->size / BANGER_BLOCK_SIZE, physical, 1)) {
     banger_space_set_full (error);
     return FALSE;
   }
@@ -135,7 +138,7 @@ static gboolean
 write_linear (BangerExt4 *ext4, BangerEntry *dir, GError **error)
 {
   guint8 block[BANGER_BLOCK_SIZE] = { 0 };
-  BangerEntry *child = dir->inode->first_child;
+  BangerEntry *child = dir->inode->children.first;
   guint32 at = put_dots (block, dir, child != NULL ? 12 : LEAF_ROOM - 12);
 
   for (; child != NULL; child = child->next) {
@@ -147,45 +150,56 @@ write_linear (BangerExt4 *ext4, BangerEntry *dir, GError **error)
   return write_leaf (ext4, dir->inode, block, error);
 }
 
+/* A total order: the same names give the same blocks, whatever order they came in. */
 static int
-compare_hashed (gconstpointer a, gconstpointer b)
+compare_hashed (const void *a, const void *b)
 {
   const Hashed *x = a, *y = b;
+  int order = 0;
 
   if (x->hash != y->hash)
     return x->hash < y->hash ? -1 : 1;
-  return x->minor < y->minor ? -1 : x->minor > y->minor;
+  if (x->minor != y->minor)
+    return x->minor < y->minor ? -1 : 1;
+  order
+      = memcmp (x->entry->name, y->entry->name, MIN (x->entry->name_length, y->entry->name_length));
+  return order != 0 ? order : x->entry->name_length - y->entry->name_length;
 }
 
-static GArray *
-hash_names (BangerExt4 *ext4, BangerEntry *dir)
+/* Counted first, as an array that grows would take twice the room. */
+static Hashed *
+hash_names (BangerExt4 *ext4, const BangerEntry *dir, guint32 *count)
 {
-  GArray *names = g_array_new (FALSE, FALSE, sizeof (Hashed));
+  Hashed *names = NULL;
+  guint32 i = 0;
 
-  for (BangerEntry *child = dir->inode->first_child; child != NULL; child = child->next) {
-    Hashed hashed = { .entry = child };
-
+  *count = 0;
+  for (const BangerEntry *child = dir->inode->children.first; child != NULL; child = child->next)
+    (*count)++;
+  names = g_new (Hashed, *count);
+  for (const BangerEntry *child = dir->inode->children.first; child != NULL; child = child->next) {
+    names[i] = (Hashed){ .entry = child };
     ext2fs_dirhash2 (EXT2_HASH_HALF_MD4_UNSIGNED, child->name, child->name_length, NULL, 0,
-                     ext4->fs->super->s_hash_seed, &hashed.hash, &hashed.minor);
-    g_array_append_val (names, hashed);
+                     ext4->fs->super->s_hash_seed, &names[i].hash, &names[i].minor);
+    i++;
   }
-  g_array_sort (names, compare_hashed);
+  qsort (names, *count, sizeof *names, compare_hashed);
   return names;
 }
 
 /* Cuts the names, in the order of their hashes, into blocks. */
 static GArray *
-cut_leaves (GArray *names)
+cut_leaves (const Hashed *names, guint32 count)
 {
   GArray *leaves = g_array_new (FALSE, FALSE, sizeof (Leaf));
   guint32 room = 0;
 
-  for (guint i = 0; i < names->len; i++) {
-    const Hashed *name = &g_array_index (names, Hashed, i);
+  for (guint32 i = 0; i < count; i++) {
+    const Hashed *name = &names[i];
     guint32 size = record_size (name->entry->name_length);
 
     if (size > room) {
-      gboolean collides = i > 0 && g_array_index (names, Hashed, i - 1).hash == name->hash;
+      gboolean collides = i > 0 && names[i - 1].hash == name->hash;
       Leaf leaf = { name->hash | (collides ? COLLISION : 0), i, 0 };
 
       g_array_append_val (leaves, leaf);
@@ -198,7 +212,8 @@ cut_leaves (GArray *names)
 }
 
 static gboolean
-write_leaves (BangerExt4 *ext4, BangerInode *dir, GArray *names, GArray *leaves, GError **error)
+write_leaves (BangerExt4 *ext4, BangerInode *dir, const Hashed *names, GArray *leaves,
+              GError **error)
 {
   for (guint i = 0; i < leaves->len; i++) {
     const Leaf *leaf = &g_array_index (leaves, Leaf, i);
@@ -206,7 +221,7 @@ write_leaves (BangerExt4 *ext4, BangerInode *dir, GArray *names, GArray *leaves,
     guint32 at = 0;
 
     for (guint32 n = 0; n < leaf->count; n++) {
-      const BangerEntry *entry = g_array_index (names, Hashed, leaf->first + n).entry;
+      const BangerEntry *entry = names[leaf->first + n].entry;
       guint32 size = n + 1 < leaf->count ? record_size (entry->name_length) : LEAF_ROOM - at;
 
       put_record (block + at, entry->inode, entry->name, entry->name_length, size);
@@ -261,18 +276,13 @@ write_index_root (BangerExt4 *ext4, BangerEntry *dir, GArray *leaves, guint32 no
 static gboolean
 write_hashed (BangerExt4 *ext4, BangerEntry *dir, GError **error)
 {
-  g_autoptr (GArray) names = hash_names (ext4, dir);
-  g_autoptr (GArray) leaves = cut_leaves (names);
+  guint32 count = 0;
+  g_autofree Hashed *names = hash_names (ext4, dir, &count);
+  g_autoptr (GArray) leaves = cut_leaves (names, count);
   guint32 nodes = leaves->len <= ROOT_LIMIT ? 0 : (leaves->len + NODE_LIMIT - 1) / NODE_LIMIT;
 
-  if (nodes > ROOT_LIMIT) {
-    g_autofree char *path = banger_tree_path (dir);
-
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it holds too many names", NULL,
-                      "directory '%s' cannot be stored", path);
-    return FALSE;
-  }
-  dir->inode->indexed = TRUE;
+  if (nodes > ROOT_LIMIT)
+    return banger_tree_refuse (dir, "it holds too many names", error);
   if (!write_index_root (ext4, dir, leaves, nodes, error))
     return FALSE;
   for (guint32 i = 0; i < nodes; i++) {

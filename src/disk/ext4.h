@@ -4,12 +4,14 @@
 
 #include "space.h"
 #include "tree.h"
+#include "xattr.h"
 
 #include <ext2fs/ext2fs.h>
 
 typedef struct {
   BangerTree *tree;
   BangerSpace space;
+  BangerXattrs *xattrs;
   ext2_filsys fs;
 } BangerExt4;
 
@@ -54,7 +56,7 @@ guint32 banger_ext4_dir_blocks (const BangerEntry *dir);
 /* Writes the blocks of @dir, which become the data of its inode. */
 gboolean banger_ext4_write_dir (BangerExt4 *ext4, BangerEntry *dir, GError **error);
 
-/* inode.c: blocks outside the inode that @inode's extents or attributes may take. */
+/* inode.c: blocks outside the inode that @inode's extents may take. */
 guint32 banger_ext4_inode_blocks (const BangerInode *inode);
 /* Writes all inodes, with what hangs on them. */
 gboolean banger_ext4_write_inodes (BangerExt4 *ext4, GError **error);

@@ -131,28 +131,42 @@ banger_ext4_seal (int fd, GError **error)
   return code == 0;
 }
 
+/* What ext4 counts: a directory's own two, and ".." in each that it holds. */
 static void
-number_inodes (BangerTree *tree, guint32 *last, guint64 *extra_blocks)
+count_subdir (BangerInode *dir)
 {
+  if (dir->links <= BANGER_LINKS_MAX)
+    dir->links++;
+}
+
+static void
+number_inodes (BangerExt4 *ext4, guint32 *last, guint64 *extra_blocks)
+{
+  BangerTree *tree = ext4->tree;
   BangerEntry *lost_found = banger_tree_find (tree, tree->root, "lost+found", 10);
 
   *last = EXT2_GOOD_OLD_FIRST_INO;
   *extra_blocks = 0;
   tree->root->inode->ino = EXT2_ROOT_INO;
   lost_found->inode->ino = EXT2_GOOD_OLD_FIRST_INO;
+  banger_xattrs_count (ext4->xattrs, tree->root->inode->xattrs);
+  banger_xattrs_count (ext4->xattrs, lost_found->inode->xattrs);
   for (BangerEntry *entry = tree->root; entry != NULL; entry = banger_tree_next (entry)) {
     BangerInode *inode = entry->inode;
 
     if (S_ISDIR (inode->mode)) {
       *extra_blocks += banger_ext4_dir_blocks (entry);
+      inode->links = 2;
       if (entry != tree->root)
-        entry->parent->inode->subdirs++;
+        count_subdir (entry->parent->inode);
     }
     if (inode->ino == 0) {
       inode->ino = ++*last;
       *extra_blocks += banger_ext4_inode_blocks (inode);
+      banger_xattrs_count (ext4->xattrs, inode->xattrs);
     }
   }
+  banger_xattrs_number (ext4->xattrs, last, extra_blocks);
 }
 
 static void
@@ -241,6 +255,21 @@ set_parameters (struct ext2_super_block *super, const Geometry *geometry)
   ext2fs_blocks_count_set (super, geometry->blocks);
 }
 
+static void
+add_to_identity (BangerExt4 *ext4, GChecksum *checksum, const BangerEntry *entry)
+{
+  const BangerInode *inode = entry->inode;
+  guint64 facts[] = { entry->depth, entry->name_length, inode->ino,  inode->mode,
+                      inode->uid,   inode->gid,         inode->time, inode->size };
+
+  g_checksum_update (checksum, (const guchar *)facts, sizeof facts);
+  g_checksum_update (checksum, (const guchar *)entry->name, entry->name_length);
+  if (S_ISLNK (inode->mode) && inode->target != NULL)
+    g_checksum_update (checksum, (const guchar *)inode->target, inode->size);
+  if (inode->xattrs != 0)
+    g_checksum_update (checksum, banger_xattrs_digest (ext4->xattrs, inode->xattrs), 32);
+}
+
 /* Identifiers that come from the tree alone: the same tree gives the same ones. */
 static void
 set_identity (BangerExt4 *ext4, const char *label)
@@ -251,19 +280,33 @@ set_identity (BangerExt4 *ext4, const char *label)
   gsize length = sizeof digest;
 
   g_checksum_update (checksum, (const guchar *)label, strlen (label));
-  for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e)) {
-    const BangerInode *inode = e->inode;
-    gint64 facts[] = { inode->ino, inode->mode, inode->uid, inode->gid, inode->mtime, inode->size };
-
-    g_checksum_update (checksum, (const guchar *)e->name, e->name_length);
-    g_checksum_update (checksum, (const guchar *)facts, sizeof facts);
-  }
+  for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e))
+    add_to_identity (ext4, checksum, e);
   g_checksum_get_digest (checksum, digest, &length);
   memcpy (super->s_uuid, digest, 16);
   super->s_uuid[6] = (super->s_uuid[6] & 0x0f) | 0x80; /* version 8 and variant of RFC 9562 */
   super->s_uuid[8] = (super->s_uuid[8] & 0x3f) | 0x80;
   memcpy (super->s_hash_seed, digest + 16, 16);
   memcpy (super->s_volume_name, label, MIN (strlen (label), sizeof super->s_volume_name));
+}
+
+/* The clock has no part in an image: it was made, checked and written last when what it holds was
+ * last changed, as far as 32 bits go. */
+static void
+set_times (BangerExt4 *ext4)
+{
+  ext2_filsys fs = ext4->fs;
+  guint32 newest = 1; /* to libext2fs 0 means now */
+
+  for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e)) {
+    guint32 low = (guint32)e->inode->time, extra = e->inode->time >> 32;
+    gint64 seconds = (gint64)(gint32)low + ((gint64)(extra & 3) << 32);
+
+    if (seconds <= G_MAXUINT32)
+      newest = MAX (seconds, newest);
+  }
+  fs->now = newest;
+  fs->super->s_mkfs_time = fs->super->s_wtime = fs->super->s_lastcheck = newest;
 }
 
 /* Bitmaps and inode tables of all groups. */
@@ -328,7 +371,8 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   int copy = -1;
   errcode_t code = 0;
 
-  number_inodes (ext4->tree, &last_inode, &extra);
+  number_inodes (ext4, &last_inode, &extra);
+  banger_index_clear (&ext4->tree->index); /* nobody looks for names from here on */
   extra += ext4->space.next + BANGER_GDT_BLOCKS + 1;
   if (layout->journal)
     extra += JOURNAL_BLOCKS_MAX / 8;
@@ -352,7 +396,10 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   ext4->fs->super->s_def_hash_version = EXT2_HASH_HALF_MD4;
   ext4->fs->super->s_default_mount_opts = EXT2_DEFM_XATTR_USER | EXT2_DEFM_ACL;
   ext4->fs->super->s_max_mnt_count = -1;
+  if (banger_xattrs_has_values (ext4->xattrs))
+    ext2fs_set_feature_ea_inode (ext4->fs->super);
   set_identity (ext4, layout->label);
+  set_times (ext4);
   ext2fs_init_csum_seed (ext4->fs);
   return place_tables (ext4, error);
 }

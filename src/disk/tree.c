@@ -5,86 +5,66 @@
 
 #define NAME_BYTES_MAX 255      /* EXT2_NAME_LEN */
 #define EXTENT_BLOCKS_MAX 32768 /* EXT_INIT_MAX_LEN */
+#define TIME_MIN (-G_GINT64_CONSTANT (0x80000000))
+#define TIME_MAX (G_GINT64_CONSTANT (0x37fffffff))
+#define NSEC_MAX 999999999u
 #define ESCAPED_MAX 200
 #define LINK_ROUNDS_MAX 64
 /* Entries may come for each that may stay, the rest being replaced. */
 #define REPLACED_MAX 4
 
-typedef struct {
-  char *path;
-  char *target;
-} PendingLink;
-
-static void
-pending_free (gpointer data)
-{
-  PendingLink *pending = data;
-
-  g_free (pending->path);
-  g_free (pending->target);
-  g_free (pending);
-}
-
-static void
-xattr_free (gpointer data)
-{
-  BangerXattr *xattr = data;
-
-  g_free (xattr->name);
-  g_free (xattr->value);
-  g_free (xattr);
-}
-
-static guint32
-hash_name (const BangerEntry *parent, const char *name, gsize length)
-{
-  guint64 hash = (guint64)(guintptr)parent * 0x9e3779b97f4a7c15u;
-
-  for (gsize i = 0; i < length; i++)
-    hash = (hash ^ (guint8)name[i]) * 0x100000001b3u;
-  return hash ^ (hash >> 32);
-}
-
-static guint
-entry_hash (gconstpointer key)
-{
-  return ((const BangerEntry *)key)->hash;
-}
-
 static gboolean
-entry_equal (gconstpointer a, gconstpointer b)
+has_target (const BangerInode *inode)
 {
-  const BangerEntry *x = a, *y = b;
-
-  return x->hash == y->hash && x->parent == y->parent && x->name_length == y->name_length
-         && memcmp (x->name, y->name, x->name_length) == 0;
+  return S_ISLNK (inode->mode) && inode->target != NULL;
 }
 
+static BangerInode *
+inode_new (BangerTree *tree)
+{
+  BangerInode *inode = banger_pool_take (&tree->pool, sizeof *inode);
+
+  *inode = (BangerInode){ 0 };
+  return inode;
+}
+
+/* One of the names that lead to @inode is gone, or is made to lead elsewhere. */
 static void
 inode_unref (BangerTree *tree, BangerInode *inode)
 {
-  if (--inode->names > 0)
+  if (--inode->links > 0)
     return;
   tree->n_extents -= inode->n_extents;
-  if (inode->xattrs != NULL)
-    g_ptr_array_unref (inode->xattrs);
-  g_free (inode->extents);
-  g_free (inode->target);
-  g_free (inode);
+  if (inode->is_many)
+    g_free (inode->extents.many);
+  if (has_target (inode))
+    banger_pool_give_back (&tree->pool, inode->target, inode->size + 1);
+  if (inode->mode == 0) {
+    tree->n_pending--;
+    tree->pending_bytes -= strlen (inode->target);
+    g_free (inode->target);
+  }
+  banger_pool_give_back (&tree->pool, inode, sizeof *inode);
+}
+
+static gsize
+entry_size (gsize name_length)
+{
+  return G_STRUCT_OFFSET (BangerEntry, name) + name_length;
 }
 
 static BangerEntry *
-entry_new (BangerEntry *parent, const char *name, gsize length, BangerInode *inode)
+entry_new (BangerTree *tree, BangerEntry *parent, const char *name, gsize length,
+           BangerInode *inode)
 {
-  BangerEntry *entry = g_malloc (sizeof *entry + length);
+  BangerEntry *entry = banger_pool_take (&tree->pool, MAX (entry_size (length), sizeof *entry));
 
   *entry = (BangerEntry){ .parent = parent,
                           .inode = inode,
-                          .hash = hash_name (parent, name, length),
                           .depth = parent != NULL ? parent->depth + 1 : 0,
                           .name_length = length };
   memcpy (entry->name, name, length);
-  inode->names++;
+  inode->links++;
   return entry;
 }
 
@@ -93,13 +73,13 @@ attach (BangerTree *tree, BangerEntry *entry)
 {
   BangerInode *dir = entry->parent->inode;
 
-  entry->previous = dir->last_child;
-  if (dir->last_child != NULL)
-    dir->last_child->next = entry;
+  entry->previous = dir->children.last;
+  if (dir->children.last != NULL)
+    dir->children.last->next = entry;
   else
-    dir->first_child = entry;
-  dir->last_child = entry;
-  g_hash_table_add (tree->entries, entry);
+    dir->children.first = entry;
+  dir->children.last = entry;
+  banger_index_add (&tree->index, entry);
 }
 
 static void
@@ -110,12 +90,18 @@ detach (BangerTree *tree, BangerEntry *entry)
   if (entry->previous != NULL)
     entry->previous->next = entry->next;
   else
-    dir->first_child = entry->next;
+    dir->children.first = entry->next;
   if (entry->next != NULL)
     entry->next->previous = entry->previous;
   else
-    dir->last_child = entry->previous;
-  g_hash_table_remove (tree->entries, entry);
+    dir->children.last = entry->previous;
+  banger_index_remove (&tree->index, entry);
+}
+
+static BangerEntry *
+first_child (const BangerEntry *entry)
+{
+  return S_ISDIR (entry->inode->mode) ? entry->inode->children.first : NULL;
 }
 
 /* With everything below it, deepest first, without recursion: depth is the archive's choice. */
@@ -128,13 +114,14 @@ remove_entry (BangerTree *tree, BangerEntry *top)
     BangerEntry *parent = entry->parent;
     gboolean last = entry == top;
 
-    if (entry->inode->first_child != NULL) {
-      entry = entry->inode->first_child;
+    if (first_child (entry) != NULL) {
+      entry = first_child (entry);
       continue;
     }
     detach (tree, entry);
     inode_unref (tree, entry->inode);
-    g_free (entry);
+    banger_pool_give_back (&tree->pool, entry,
+                           MAX (entry_size (entry->name_length), sizeof *entry));
     if (last)
       return;
     entry = parent;
@@ -145,13 +132,14 @@ BangerTree *
 banger_tree_new (void)
 {
   BangerTree *tree = g_new0 (BangerTree, 1);
-  BangerInode *inode = g_new0 (BangerInode, 1);
+  BangerInode *inode = NULL;
 
+  banger_pool_init (&tree->pool);
+  banger_index_init (&tree->index);
+  inode = inode_new (tree);
   inode->mode = S_IFDIR | 0755;
   tree->entries_max = BANGER_DISK_ENTRIES_MAX;
-  tree->entries = g_hash_table_new (entry_hash, entry_equal);
-  tree->pending = g_ptr_array_new_with_free_func (pending_free);
-  tree->root = entry_new (NULL, "", 0, inode);
+  tree->root = entry_new (tree, NULL, "", 0, inode);
   tree->root->parent = tree->root;
   return tree;
 }
@@ -159,13 +147,17 @@ banger_tree_new (void)
 void
 banger_tree_free (BangerTree *tree)
 {
-  while (tree->root->inode->first_child != NULL)
-    remove_entry (tree, tree->root->inode->first_child);
-  tree->root->inode->names = 1;
-  inode_unref (tree, tree->root->inode);
-  g_free (tree->root);
-  g_hash_table_unref (tree->entries);
-  g_ptr_array_unref (tree->pending);
+  /* The pool takes all but what a few inodes have elsewhere. */
+  for (BangerEntry *entry = tree->root; entry != NULL; entry = banger_tree_next (entry)) {
+    BangerInode *inode = entry->inode;
+
+    if (inode->is_many)
+      g_clear_pointer (&inode->extents.many, g_free);
+    if (inode->mode == 0)
+      g_clear_pointer (&inode->target, g_free);
+  }
+  banger_index_clear (&tree->index);
+  banger_pool_clear (&tree->pool);
   g_free (tree);
 }
 
@@ -210,16 +202,20 @@ refuse (GError **error, const char *path, const char *cause)
                     escaped);
 }
 
+gboolean
+banger_tree_refuse (const BangerEntry *entry, const char *cause, GError **error)
+{
+  g_autofree char *path = banger_tree_path (entry);
+
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
+                    path);
+  return FALSE;
+}
+
 BangerEntry *
 banger_tree_find (BangerTree *tree, BangerEntry *parent, const char *name, gsize length)
 {
-  g_autofree BangerEntry *key = g_malloc (sizeof *key + length);
-
-  *key = (BangerEntry){ .parent = parent,
-                        .hash = hash_name (parent, name, length),
-                        .name_length = length };
-  memcpy (key->name, name, length);
-  return g_hash_table_lookup (tree->entries, key);
+  return banger_index_find (&tree->index, parent, name, length);
 }
 
 /* The next component of *@path that counts, or NULL at the end; *@path moves behind it. */
@@ -245,7 +241,7 @@ check_room (BangerTree *tree, guint count, const char *path, GError **error)
 {
   g_autofree char *escaped = NULL, *cause = NULL;
 
-  if (g_hash_table_size (tree->entries) + count <= tree->entries_max
+  if (tree->index.used + count <= tree->entries_max
       && tree->taken++ < tree->entries_max * REPLACED_MAX)
     return TRUE;
   escaped = banger_disk_escape (path);
@@ -262,10 +258,11 @@ check_room (BangerTree *tree, guint count, const char *path, GError **error)
 static BangerEntry *
 make_parent (BangerTree *tree, BangerEntry *parent, const char *name, gsize length)
 {
-  BangerInode *inode = g_new0 (BangerInode, 1);
-  BangerEntry *entry = entry_new (parent, name, length, inode);
+  BangerInode *inode = inode_new (tree);
+  BangerEntry *entry = NULL;
 
   inode->mode = S_IFDIR | 0755;
+  entry = entry_new (tree, parent, name, length, inode);
   attach (tree, entry);
   return entry;
 }
@@ -314,6 +311,19 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
   return dir;
 }
 
+/* Seconds outside ext4's reach become the nearest, without a fraction, as in the kernel. */
+static guint64
+pack_time (gint64 seconds, guint32 nsec)
+{
+  gint64 clamped = CLAMP (seconds, TIME_MIN, TIME_MAX);
+  guint32 low = (guint32)clamped;
+  guint32 extra = (guint32)((clamped - (gint32)low) >> 32) & 3;
+
+  if (clamped == seconds)
+    extra |= MIN (nsec, NSEC_MAX) << 2;
+  return (guint64)extra << 32 | low;
+}
+
 static void
 set_meta (BangerInode *inode, const BangerDiskMeta *meta)
 {
@@ -321,11 +331,8 @@ set_meta (BangerInode *inode, const BangerDiskMeta *meta)
   inode->mode = S_ISLNK (meta->mode) ? S_IFLNK | 0777 : meta->mode;
   inode->uid = meta->uid;
   inode->gid = meta->gid;
-  inode->mtime = meta->mtime;
-  inode->mtime_nsec = meta->mtime_nsec;
-  inode->major = meta->major;
-  inode->minor = meta->minor;
-  g_clear_pointer (&inode->xattrs, g_ptr_array_unref);
+  inode->time = pack_time (meta->mtime, meta->mtime_nsec);
+  inode->xattrs = 0;
 }
 
 BangerEntry *
@@ -335,6 +342,7 @@ banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta,
   gsize length = 0;
   BangerEntry *dir = find_parent (tree, path, &name, &length, error);
   BangerEntry *entry = NULL;
+  BangerInode *inode = NULL;
 
   if (dir == NULL)
     return NULL;
@@ -351,12 +359,17 @@ banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta,
   }
   if (entry != NULL)
     remove_entry (tree, entry);
-  entry = entry_new (dir, name, length, g_new0 (BangerInode, 1));
-  set_meta (entry->inode, meta);
-  if (S_ISLNK (meta->mode) && strlen (meta->target) <= BANGER_FAST_TARGET_MAX) {
-    entry->inode->target = g_strdup (meta->target);
-    entry->inode->size = strlen (meta->target);
+  inode = inode_new (tree);
+  set_meta (inode, meta);
+  if (S_ISCHR (meta->mode) || S_ISBLK (meta->mode)) {
+    inode->device.major = meta->major;
+    inode->device.minor = meta->minor;
+  } else if (S_ISLNK (meta->mode) && strlen (meta->target) <= BANGER_FAST_TARGET_MAX) {
+    inode->size = strlen (meta->target);
+    inode->target = banger_pool_take (&tree->pool, inode->size + 1);
+    memcpy (inode->target, meta->target, inode->size + 1);
   }
+  entry = entry_new (tree, dir, name, length, inode);
   attach (tree, entry);
   return entry;
 }
@@ -374,19 +387,45 @@ look_up (BangerTree *tree, const char *path)
   return entry;
 }
 
-static gboolean
-link_to (BangerTree *tree, const char *path, BangerEntry *target, GError **error)
+/* Why @inode cannot have one name more, or NULL. */
+static const char *
+check_links (const BangerInode *inode)
+{
+  if (S_ISDIR (inode->mode))
+    return "it is a hard link to a directory";
+  if (inode->links >= G_MAXUINT16 - 1)
+    return "its target has more hard links than ext4 can count";
+  return NULL;
+}
+
+/* An inode that stands for the target until it comes. */
+static BangerInode *
+inode_new_pending (BangerTree *tree, const char *path, const char *target, GError **error)
+{
+  BangerInode *inode = NULL;
+
+  if (tree->pending_bytes + strlen (target) > BANGER_TREE_PENDING_BYTES_MAX) {
+    refuse (error, path, "too many hard links come before their targets");
+    return NULL;
+  }
+  inode = inode_new (tree);
+  inode->target = g_strdup (target);
+  tree->n_pending++;
+  tree->pending_bytes += strlen (target);
+  return inode;
+}
+
+gboolean
+banger_tree_link (BangerTree *tree, const char *path, const char *target, GError **error)
 {
   const char *name = NULL;
   gsize length = 0;
+  BangerEntry *there = look_up (tree, target);
   BangerEntry *dir = NULL, *old = NULL;
+  BangerInode *inode = NULL;
 
-  if (S_ISDIR (target->inode->mode)) {
-    refuse (error, path, "it is a hard link to a directory");
-    return FALSE;
-  }
-  if (target->inode->names >= G_MAXUINT16 - 1) {
-    refuse (error, path, "its target has more hard links than ext4 can count");
+  if (there != NULL && check_links (there->inode) != NULL) {
+    refuse (error, path, check_links (there->inode));
     return FALSE;
   }
   dir = find_parent (tree, path, &name, &length, error);
@@ -395,118 +434,146 @@ link_to (BangerTree *tree, const char *path, BangerEntry *target, GError **error
   old = name != NULL ? banger_tree_find (tree, dir, name, length) : tree->root;
   if (!check_room (tree, old == NULL ? 1 : 0, path, error))
     return FALSE;
-  if (old == target)
-    return TRUE;
-  if (old == tree->root || (old != NULL && S_ISDIR (old->inode->mode))) {
-    refuse (error, path, "a hard link cannot take the place of a directory");
-    return FALSE;
-  }
-  if (old != NULL && old->inode == target->inode)
-    return TRUE;
-  if (old != NULL)
-    remove_entry (tree, old);
-  attach (tree, entry_new (dir, name, length, target->inode));
-  return TRUE;
-}
-
-gboolean
-banger_tree_link (BangerTree *tree, const char *path, const char *target, GError **error)
-{
-  BangerEntry *there = look_up (tree, target);
-  BangerEntry *old = look_up (tree, path);
-  PendingLink *pending = NULL;
-
-  if (there != NULL && there == old) {
+  if (old != NULL && old == there) {
     refuse (error, path, "it is a hard link to itself");
     return FALSE;
   }
-  if (there != NULL)
-    return link_to (tree, path, there, error);
-  tree->pending_bytes += strlen (path) + strlen (target) + sizeof *pending;
-  if (tree->pending_bytes > BANGER_TREE_PENDING_BYTES_MAX) {
-    refuse (error, path, "too many hard links come before their targets");
+  if (old != NULL && S_ISDIR (old->inode->mode)) {
+    refuse (error, path, "a hard link cannot take the place of a directory");
     return FALSE;
   }
-  if (old != NULL && !S_ISDIR (old->inode->mode))
+  if (old != NULL && there != NULL && old->inode == there->inode)
+    return TRUE;
+  /* What waits is linked when all is there: another may take its place until then. */
+  if (there != NULL && there->inode->mode != 0)
+    inode = there->inode;
+  else
+    inode = inode_new_pending (tree, path, target, error);
+  if (inode == NULL)
+    return FALSE;
+  if (old != NULL)
     remove_entry (tree, old);
-  pending = g_new (PendingLink, 1);
-  *pending = (PendingLink){ g_strdup (path), g_strdup (target) };
-  g_ptr_array_add (tree->pending, pending);
+  attach (tree, entry_new (tree, dir, name, length, inode));
   return TRUE;
+}
+
+/* Makes @entry, which waits, a name of its target's inode; FALSE with the error where that is none
+ * that can be linked to. Does nothing while the target waits or is not there. */
+static gboolean
+settle_entry (BangerTree *tree, BangerEntry *entry, GError **error)
+{
+  BangerEntry *target = look_up (tree, entry->inode->target);
+
+  if (target == NULL || target->inode->mode == 0)
+    return TRUE;
+  if (check_links (target->inode) != NULL)
+    return banger_tree_refuse (entry, check_links (target->inode), error);
+  inode_unref (tree, entry->inode);
+  entry->inode = target->inode;
+  entry->inode->links++;
+  return TRUE;
+}
+
+static GPtrArray *
+find_pending (BangerTree *tree)
+{
+  GPtrArray *pending = g_ptr_array_new ();
+
+  for (BangerEntry *entry = tree->root; entry != NULL && pending->len < tree->n_pending;
+       entry = banger_tree_next (entry)) {
+    if (entry->inode->mode == 0)
+      g_ptr_array_add (pending, entry);
+  }
+  return pending;
 }
 
 gboolean
 banger_tree_settle (BangerTree *tree, GError **error)
 {
+  g_autoptr (GPtrArray) pending = find_pending (tree);
+
   /* A link may wait for another, so go round; a chain that is longer than any real one is refused
    * below, as its length squared would be the time it takes. */
-  for (guint round = 0; tree->pending->len > 0 && round < LINK_ROUNDS_MAX; round++) {
-    for (guint i = 0; i < tree->pending->len;) {
-      PendingLink *pending = tree->pending->pdata[i];
-      BangerEntry *target = look_up (tree, pending->target);
+  for (guint round = 0; pending->len > 0 && round < LINK_ROUNDS_MAX; round++) {
+    for (guint i = 0; i < pending->len;) {
+      BangerEntry *entry = pending->pdata[i];
 
-      /* What came later at the link's own path has taken its place. */
-      if (look_up (tree, pending->path) == NULL) {
-        if (target == NULL) {
-          i++;
-          continue;
-        }
-        if (!link_to (tree, pending->path, target, error))
-          return FALSE;
-      }
-      g_ptr_array_remove_index_fast (tree->pending, i);
+      if (!settle_entry (tree, entry, error))
+        return FALSE;
+      if (entry->inode->mode != 0)
+        g_ptr_array_remove_index_fast (pending, i);
+      else
+        i++;
     }
   }
-  if (tree->pending->len > 0) {
-    PendingLink *pending = tree->pending->pdata[0];
-
-    refuse (error, pending->path, "it is a hard link to something that is not in the archive");
-    return FALSE;
+  if (pending->len > 0) {
+    return banger_tree_refuse (pending->pdata[0],
+                               "it is a hard link to something that is not in the archive", error);
   }
   return TRUE;
 }
 
-gboolean
-banger_tree_add_block (BangerTree *tree, BangerInode *inode, guint32 logical, guint64 physical)
+/* Makes room for one extent more. */
+static void
+make_room (BangerInode *inode, guint32 logical)
 {
-  BangerExtent *last = inode->n_extents > 0 ? &inode->extents[inode->n_extents - 1] : NULL;
+  BangerExtent one = banger_inode_extent (inode, 0);
 
-  if (last != NULL && last->length < EXTENT_BLOCKS_MAX && logical == last->logical + last->length
-      && physical == last->physical + last->length) {
-    last->length++;
-    return TRUE;
+  if (inode->is_many) {
+    if ((inode->n_extents & (inode->n_extents - 1)) == 0)
+      inode->extents.many
+          = g_renew (BangerExtent, inode->extents.many, (gsize)inode->n_extents * 2);
+  } else if (inode->n_extents > 0 || logical > 0) {
+    inode->extents.many = g_new (BangerExtent, inode->n_extents + 1);
+    inode->extents.many[0] = one;
+    inode->is_many = TRUE;
   }
-  if (tree->n_extents >= BANGER_TREE_EXTENTS_MAX)
-    return FALSE;
-  if ((inode->n_extents & (inode->n_extents - 1)) == 0)
-    inode->extents = g_renew (BangerExtent, inode->extents, MAX (1, inode->n_extents * 2));
-  inode->extents[inode->n_extents++] = (BangerExtent){ logical, 1, physical };
-  tree->n_extents++;
-  return TRUE;
+}
+
+static BangerExtent *
+last_extent (BangerInode *inode, BangerExtent *one)
+{
+  *one = banger_inode_extent (inode, 0);
+  return inode->is_many ? &inode->extents.many[inode->n_extents - 1] : one;
 }
 
 gboolean
-banger_tree_add_xattr (BangerTree *tree, BangerInode *inode, const char *name, const void *value,
-                       gsize length)
+banger_tree_add_blocks (BangerTree *tree, BangerInode *inode, guint32 logical, guint32 physical,
+                        guint32 count)
 {
-  BangerXattr *xattr = NULL;
+  while (count > 0) {
+    BangerExtent one;
+    BangerExtent *last = inode->n_extents > 0 ? last_extent (inode, &one) : NULL;
+    guint32 run = 0;
 
-  tree->xattr_bytes += length + strlen (name) + sizeof *xattr;
-  if (tree->xattr_bytes > BANGER_TREE_XATTR_BYTES_MAX)
-    return FALSE;
-  if (inode->xattrs == NULL)
-    inode->xattrs = g_ptr_array_new_with_free_func (xattr_free);
-  xattr = g_new (BangerXattr, 1);
-  *xattr = (BangerXattr){ g_strdup (name), g_memdup2 (value, length), length };
-  g_ptr_array_add (inode->xattrs, xattr);
+    if (last == NULL || last->length == EXTENT_BLOCKS_MAX || logical != last->logical + last->length
+        || physical != last->physical + last->length) {
+      if (tree->n_extents >= BANGER_TREE_EXTENTS_MAX)
+        return FALSE;
+      make_room (inode, logical);
+      inode->n_extents++;
+      tree->n_extents++;
+      last = last_extent (inode, &one);
+      *last = (BangerExtent){ logical, physical, 0 };
+    }
+    run = MIN (count, EXTENT_BLOCKS_MAX - last->length);
+    last->length += run;
+    if (!inode->is_many) {
+      inode->extents.one.physical = one.physical;
+      inode->extents.one.length = one.length;
+    }
+    logical += run;
+    physical += run;
+    count -= run;
+  }
   return TRUE;
 }
 
 BangerEntry *
 banger_tree_next (const BangerEntry *entry)
 {
-  if (entry->inode->first_child != NULL)
-    return entry->inode->first_child;
+  if (first_child (entry) != NULL)
+    return first_child (entry);
   while (entry->next == NULL) {
     if (entry->parent == entry)
       return NULL;

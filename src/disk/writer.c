@@ -11,8 +11,7 @@
 #define MINOR_MAX 0xfffff
 /* How much is written before the host is asked again for its room. */
 #define ROOM_STEP_BYTES (64u << 20)
-#define XATTR_NAME_MAX 255 /* without the prefix, which ext4 keeps as a number */
-#define TARGET_MAX 4095    /* ext4 keeps a slow link in one block, with a NUL */
+#define TARGET_MAX 4095 /* ext4 keeps a slow link in one block, with a NUL */
 
 struct _BangerDiskWriter {
   BangerExt4 ext4;
@@ -32,6 +31,7 @@ banger_disk_writer_new (int fd)
 
   writer->ext4.tree = banger_tree_new ();
   banger_space_init (&writer->ext4.space, fd);
+  writer->ext4.xattrs = banger_xattrs_new (&writer->ext4.space);
   writer->bytes_max = BANGER_BLOCKS_MAX * BANGER_BLOCK_SIZE;
   return writer;
 }
@@ -49,19 +49,10 @@ banger_disk_writer_free (BangerDiskWriter *writer)
 {
   if (writer->ext4.fs != NULL)
     ext2fs_free (writer->ext4.fs);
+  banger_xattrs_free (writer->ext4.xattrs);
   banger_space_clear (&writer->ext4.space);
   banger_tree_free (writer->ext4.tree);
   g_free (writer);
-}
-
-static gboolean
-refuse (BangerEntry *entry, const char *cause, GError **error)
-{
-  g_autofree char *path = banger_tree_path (entry);
-
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
-                    path);
-  return FALSE;
 }
 
 static gboolean
@@ -114,7 +105,7 @@ write_blocks (BangerDiskWriter *writer, const guint8 *data, guint32 count, GErro
   guint32 done = 0;
 
   if (logical + count > FILE_BLOCKS_MAX)
-    return refuse (writer->entry, "it is larger than a file of ext4 can be", error);
+    return banger_tree_refuse (writer->entry, "it is larger than a file of ext4 can be", error);
   while (done < count) {
     guint64 first = banger_space_take (&writer->ext4.space, 1);
     guint64 block = first;
@@ -125,8 +116,8 @@ write_blocks (BangerDiskWriter *writer, const guint8 *data, guint32 count, GErro
         banger_space_set_full (error);
         return FALSE;
       }
-      if (!banger_tree_add_block (writer->ext4.tree, inode, logical + done + run, block))
-        return refuse (writer->entry, "the archive's files have too many holes", error);
+      if (!banger_tree_add_blocks (writer->ext4.tree, inode, logical + done + run, block, 1))
+        return banger_tree_refuse (writer->entry, "the archive's files have too many holes", error);
       run++;
       if (done + run < count && writer->ext4.space.next % BANGER_GROUP_BLOCKS != 0)
         block = banger_space_take (&writer->ext4.space, 1);
@@ -177,6 +168,8 @@ finish_entry (BangerDiskWriter *writer, GError **error)
 {
   gsize length = writer->partial_length;
 
+  if (writer->entry != NULL && !banger_xattrs_end (writer->ext4.xattrs, writer->entry, error))
+    return FALSE;
   if (length == 0)
     return TRUE;
   memset (writer->partial + length, 0, BANGER_BLOCK_SIZE - length);
@@ -259,7 +252,7 @@ banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GError **erro
   g_return_val_if_fail (writer->entry != NULL && S_ISREG (writer->entry->inode->mode), FALSE);
   inode = writer->entry->inode;
   if (inode->size / BANGER_BLOCK_SIZE + length / BANGER_BLOCK_SIZE >= FILE_BLOCKS_MAX)
-    return refuse (writer->entry, "it is larger than a file of ext4 can be", error);
+    return banger_tree_refuse (writer->entry, "it is larger than a file of ext4 can be", error);
   if (writer->partial_length > 0) {
     gsize chunk = MIN (length, BANGER_BLOCK_SIZE - writer->partial_length);
 
@@ -274,48 +267,36 @@ banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GError **erro
 }
 
 gboolean
-banger_disk_keeps_xattr (const char *name)
-{
-  static const char *const prefixes[] = { "user.", "trusted.", "security." };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (prefixes); i++) {
-    gsize length = strlen (prefixes[i]);
-
-    if (g_str_has_prefix (name, prefixes[i]))
-      return name[length] != '\0' && strlen (name) - length <= XATTR_NAME_MAX;
-  }
-  return g_str_equal (name, "system.posix_acl_access")
-         || g_str_equal (name, "system.posix_acl_default");
-}
-
-gboolean
 banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, const void *value,
                           gsize length, GError **error)
 {
   g_return_val_if_fail (writer->entry != NULL, FALSE);
-  if (!banger_disk_keeps_xattr (name))
-    return refuse (writer->entry, "ext4 has no place for one of its extended attributes", error);
-  if (!banger_tree_add_xattr (writer->ext4.tree, writer->entry->inode, name, value, length))
-    return refuse (writer->entry, "the archive holds too many extended attributes", error);
-  return TRUE;
+  return check_bytes (writer, length, error)
+         && banger_xattrs_add (writer->ext4.xattrs, writer->entry, name, value, length, error);
 }
 
 guint64
 banger_disk_writer_entries (BangerDiskWriter *writer)
 {
-  return g_hash_table_size (writer->ext4.tree->entries);
+  return writer->ext4.tree->index.used;
 }
 
 static gboolean
 add_lost_found (BangerTree *tree, GError **error)
 {
-  const BangerDiskMeta meta = { .mode = S_IFDIR | 0700, .mtime = tree->root->inode->mtime };
+  const BangerDiskMeta meta = { .mode = S_IFDIR | 0700 };
   BangerEntry *there = banger_tree_find (tree, tree->root, "lost+found", 10);
 
-  if (there == NULL)
-    return banger_tree_add (tree, "lost+found", &meta, error) != NULL;
+  if (there == NULL) {
+    /* Not one of those that the caller's limit is for. */
+    tree->entries_max = G_MAXUINT32;
+    there = banger_tree_add (tree, "lost+found", &meta, error);
+    if (there != NULL)
+      there->inode->time = tree->root->inode->time;
+    return there != NULL;
+  }
   return S_ISDIR (there->inode->mode)
-         || refuse (there, "ext4 needs a directory of this name", error);
+         || banger_tree_refuse (there, "ext4 needs a directory of this name", error);
 }
 
 static gboolean
@@ -372,7 +353,8 @@ banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *lay
   if (ext4->fs == NULL && !banger_ext4_begin_finish (writer, layout, error))
     return FALSE;
   banger_ext4_claim_blocks (ext4);
-  if (!write_dirs (ext4, error) || !banger_ext4_write_inodes (ext4, error))
+  if (!banger_xattrs_write (ext4->xattrs, ext4->fs, error) || !write_dirs (ext4, error)
+      || !banger_ext4_write_inodes (ext4, error))
     return FALSE;
   if (layout->journal && !banger_ext4_add_journal (ext4->fs, error))
     return FALSE;

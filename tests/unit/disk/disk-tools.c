@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,39 @@ assert_clean (int disk)
 
   if (status != 0)
     g_error ("e2fsck: %s", output);
+}
+
+char *
+mount_image (const char *path, gboolean writable)
+{
+  g_autofree char *point = g_strconcat (path, ".mnt", NULL);
+  const char *const argv[]
+      = { "mount", "-t", "ext4", "-o", writable ? "loop" : "loop,ro", path, point, NULL };
+  const BangerRunSpec spec = { .argv = argv };
+  g_autofree char *output = NULL;
+  int status = 0;
+
+  g_assert_cmpint (g_mkdir_with_parents (point, 0700), ==, 0);
+  if (getuid () != 0 || access ("/dev/loop-control", F_OK) != 0) {
+    g_test_skip ("needs root and loop devices, to mount an image");
+    return NULL;
+  }
+  g_assert_true (banger_run_wait (&spec, &output, &status, NULL));
+  if (status != 0 && strstr (output, "loop") != NULL) {
+    g_test_skip ("no loop device can be had, to mount an image");
+    return NULL;
+  }
+  if (status != 0)
+    g_error ("mount: %s", output);
+  return g_steal_pointer (&point);
+}
+
+void
+unmount_image (char *point)
+{
+  g_assert_cmpint (umount2 (point, 0), ==, 0);
+  g_assert_cmpint (rmdir (point), ==, 0);
+  g_free (point);
 }
 
 guint64

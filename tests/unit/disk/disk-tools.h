@@ -11,5 +11,9 @@ char *debugfs (int disk, gboolean writable, const char *command);
 void assert_says (int disk, const char *command, const char *word);
 /* By e2fsck, which changes nothing. */
 void assert_clean (int disk);
+/* The kernel's view of the image at @path; NULL, and the test skipped, where nobody may mount. */
+char *mount_image (const char *path, gboolean writable);
+/* Takes @point. */
+void unmount_image (char *point);
 /* Of the host's, under the file. */
 guint64 used_bytes (int fd);

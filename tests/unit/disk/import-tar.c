@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* For tests: the archive on standard input into the image named, and its /root into a second one.
- */
+ * Prints the archive's digest and the most memory that this took, in KiB. */
 #include "disk/disk.h"
 
 #include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 int
@@ -13,6 +14,7 @@ main (int argc, char **argv)
 {
   g_auto (BangerDiskImport) import = { 0 };
   g_autoptr (GError) error = NULL;
+  struct rusage usage;
   banger_autofd int image = -1, seed = -1;
 
   setlocale (LC_CTYPE, "C.UTF-8");
@@ -26,6 +28,7 @@ main (int argc, char **argv)
     g_printerr ("%s: %s\n", error->message, banger_error_cause (error));
     return 1;
   }
-  printf ("%s\n", import.digest);
+  getrusage (RUSAGE_SELF, &usage);
+  printf ("%s %ld\n", import.digest, usage.ru_maxrss);
   return 0;
 }
