@@ -5,6 +5,7 @@
 #include "button.h"
 #include "grow.h"
 #include "inits.h"
+#include "openrc.h"
 #include "root.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ typedef struct {
   AgentSource *notify_source;
   int doorbell;
   AgentSource *doorbell_source;
+  AgentOpenrc *openrc;
   pid_t systemctl;
   int units;
   AgentSource *units_source;
@@ -218,6 +220,32 @@ on_notify (void *data, uint32_t events)
 }
 
 static void
+on_openrc (void *data, const char *failed)
+{
+  Daemon *daemon = data;
+
+  agent_state_set_units (daemon->config->state, failed);
+  agent_state_finish (daemon->config->state);
+  agent_openrc_free (daemon->openrc);
+  daemon->openrc = NULL;
+}
+
+/* Until the image's services are up, where their init says so. */
+static void
+await_init (Daemon *daemon)
+{
+  AgentDaemonConfig *config = daemon->config;
+
+  if (config->notify >= 0)
+    daemon->notify_source
+        = agent_source_new (daemon->loop, config->notify, EPOLLIN, on_notify, daemon);
+  else if (config->state->init == AGENT_INIT_OPENRC)
+    daemon->openrc = agent_openrc_new (daemon->loop, "/run", on_openrc, daemon);
+  if (daemon->notify_source == NULL && daemon->openrc == NULL)
+    agent_state_finish (config->state);
+}
+
+static void
 on_signal (void *data, uint32_t events)
 {
   Daemon *daemon = data;
@@ -373,11 +401,7 @@ agent_daemon_run (AgentDaemonConfig *config)
   watch_signals (&daemon);
   agent_state_reach (config->state, AGENT_STAGE_INIT);
   open_transport (&daemon);
-  if (config->notify >= 0)
-    daemon.notify_source
-        = agent_source_new (daemon.loop, config->notify, EPOLLIN, on_notify, &daemon);
-  if (daemon.notify_source == NULL)
-    agent_state_finish (config->state);
+  await_init (&daemon);
   agent_button_new (daemon.loop, on_poweroff, &daemon);
   leave_console ();
   agent_loop_run (daemon.loop);
