@@ -82,39 +82,49 @@ read_conf (Boot *boot)
   give_up (where, fault);
 }
 
+/* Loads what lies at @path below @dir. */
 static bool
-load_module (const char *name)
+load_module (int dir, const char *path)
 {
-  char path[256];
-  int fd;
-  bool good;
+  int fd = agent_open_in (dir, path, O_RDONLY);
+  bool good = fd >= 0 && (syscall (SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST);
 
-  if (snprintf (path, sizeof path, MODULES_DIR "/%s", name) >= (int)sizeof path)
-    return false;
-  fd = open (path, O_RDONLY | O_CLOEXEC);
-  good = fd >= 0 && (syscall (SYS_finit_module, fd, "", 0) == 0 || errno == EEXIST);
   if (!good)
-    dprintf (STDERR_FILENO, "banger-agent: module %s: %s\n", name, strerror (errno));
+    dprintf (STDERR_FILENO, "banger-agent: module %s: %s\n", path, strerror (errno));
   if (fd >= 0)
     close (fd);
-  /* The initramfs is memory. */
-  unlink (path);
   return good;
 }
 
+/* The modules that @list of the initramfs names, one a line, below @dir. */
 static void
-load_modules (Boot *boot)
+load_modules (Boot *boot, const char *list, int dir, bool in_memory)
 {
-  FILE *order = fopen (MODULES_DIR "/order", "re");
-  char name[128];
+  FILE *lines = fopen (list, "re");
+  char path[256];
 
-  while (order != NULL && fgets (name, sizeof name, order) != NULL) {
-    name[strcspn (name, "\n")] = '\0';
-    if (name[0] != '\0' && strchr (name, '/') == NULL && !load_module (name))
+  while (lines != NULL && fgets (path, sizeof path, lines) != NULL) {
+    path[strcspn (path, "\n")] = '\0';
+    if (path[0] == '\0')
+      continue;
+    if (!load_module (dir, path))
       agent_state_set_problem (&boot->state, AGENT_PROBLEM_MODULE);
+    if (in_memory)
+      unlinkat (dir, path, 0);
   }
-  if (order != NULL)
-    fclose (order);
+  if (lines != NULL)
+    fclose (lines);
+}
+
+/* What the disks need lies in the initramfs. */
+static void
+load_first_modules (Boot *boot)
+{
+  int dir = open (MODULES_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  load_modules (boot, MODULES_DIR "/order", dir, true);
+  if (dir >= 0)
+    close (dir);
   agent_state_reach (&boot->state, AGENT_STAGE_MODULES);
 }
 
@@ -154,6 +164,20 @@ wait_for_disks (Boot *boot)
   agent_state_reach (&boot->state, AGENT_STAGE_DISKS);
 }
 
+/* The kernel's module tree, and of it what the boot needs beside the disks: that is not carried in
+ * the initramfs, so it is a smaller one. */
+static void
+load_late_modules (Boot *boot)
+{
+  int tree = boot->modules[0] != '\0' ? agent_mount_modules (boot->modules) : -1;
+
+  if (tree < 0)
+    boot->modules[0] = '\0';
+  load_modules (boot, MODULES_DIR "/late", tree, false);
+  if (tree >= 0)
+    close (tree);
+}
+
 /* Returns the new root's directory. */
 static int
 mount_all (Boot *boot)
@@ -168,7 +192,7 @@ mount_all (Boot *boot)
   if (root < 0)
     give_up (AGENT_NEW_ROOT, strerror (errno));
   agent_mount_over (&boot->conf, &boot->state, root, boot->work[0] != '\0' ? boot->work : NULL,
-                    boot->modules[0] != '\0' ? boot->modules : NULL);
+                    boot->modules[0] != '\0');
   agent_state_reach (&boot->state, AGENT_STAGE_ROOT);
   return root;
 }
@@ -286,8 +310,9 @@ agent_boot (void)
   boot.uevents = agent_uevents_open ();
   if (boot.uevents < 0)
     give_up ("the kernel's events", strerror (errno));
-  load_modules (&boot);
+  load_first_modules (&boot);
   wait_for_disks (&boot);
+  load_late_modules (&boot);
   root = mount_all (&boot);
   if (boot.conf.overlay)
     config.upper = agent_open_upper ();

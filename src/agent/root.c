@@ -17,6 +17,7 @@
 
 #define LOWER "/banger/lower"
 #define UPPER "/banger/upper"
+#define MODULES "/banger/modules"
 #define UPPER_DIR UPPER "/upper"
 #define WORK_DIR UPPER "/work"
 #define OWNER_XATTR "trusted.banger.hostname"
@@ -27,7 +28,7 @@ bool
 agent_mount_kernel (void)
 {
   static const char *const dirs[]
-      = { "/proc", "/sys", "/dev", "/run", "/banger", LOWER, UPPER, AGENT_NEW_ROOT };
+      = { "/proc", "/sys", "/dev", "/run", "/banger", LOWER, UPPER, MODULES, AGENT_NEW_ROOT };
   bool good;
 
   for (unsigned i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
@@ -269,9 +270,17 @@ mount_disk_in (int root, const char *disk, const char *path, mode_t mode, bool r
   return good;
 }
 
+int
+agent_mount_modules (const char *disk)
+{
+  if (!mount_disk (disk, MODULES, true))
+    return -1;
+  return open (MODULES, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* Some images have a /lib of their own, others a link to /usr/lib: programs look in either. */
 static bool
-mount_modules (int root, const char *disk, const char *release)
+move_modules (int root, const char *release)
 {
   char usr[256], lib[256];
   int in_usr, in_lib;
@@ -280,7 +289,11 @@ mount_modules (int root, const char *disk, const char *release)
 
   snprintf (usr, sizeof usr, "/usr/lib/modules/%s", release);
   snprintf (lib, sizeof lib, "/lib/modules/%s", release);
-  if (!mount_disk_in (root, disk, usr, 0755, true))
+  in_usr = agent_make_dir_in (root, usr, 0755);
+  good = in_usr >= 0 && mount_at (MODULES, in_usr, MS_MOVE);
+  if (in_usr >= 0)
+    close (in_usr);
+  if (!good)
     return false;
   in_usr = agent_open_in (root, usr, O_PATH | O_DIRECTORY);
   in_lib = agent_make_dir_in (root, lib, 0755);
@@ -300,13 +313,13 @@ mount_modules (int root, const char *disk, const char *release)
 
 void
 agent_mount_over (const AgentBootConf *conf, AgentState *state, int root, const char *work,
-                  const char *modules)
+                  bool modules)
 {
   if (conf->overlay && conf->binds.n > 0 && !mount_binds (conf, root))
     agent_state_set_problem (state, AGENT_PROBLEM_BIND);
   if (conf->work && (work == NULL || !mount_disk_in (root, work, "/root", 0700, false)))
     agent_state_set_problem (state, AGENT_PROBLEM_WORK_DISK);
-  if (conf->modules != NULL && (modules == NULL || !mount_modules (root, modules, conf->modules)))
+  if (conf->modules != NULL && (!modules || !move_modules (root, conf->modules)))
     agent_state_set_problem (state, AGENT_PROBLEM_MODULE_TREE);
 }
 

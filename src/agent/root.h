@@ -18,9 +18,11 @@ const char *
 agent_mount_root (const AgentBootConf *conf, const char *root, const char *upper, bool *fresh);
 /* A folder of the upper disk, for when its mount is hidden. */
 int agent_open_upper (void);
-/* What lies over it. @work and @modules are names of disks or NULL. */
+/* The kernel's module tree, for what the root itself needs: a descriptor of it, or -1. */
+int agent_mount_modules (const char *disk);
+/* What lies over it. @work is the name of a disk or NULL; @modules: its tree is mounted. */
 void agent_mount_over (const AgentBootConf *conf, AgentState *state, int root, const char *work,
-                       const char *modules);
+                       bool modules);
 /* Moves the kernel's file systems over and makes AGENT_NEW_ROOT the root. NULL or what failed. */
 const char *agent_switch_root (void);
 /* What an init would mount, for when there is none. */
