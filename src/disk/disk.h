@@ -9,6 +9,7 @@
 
 #include "image.h"
 #include "import.h"
+#include "export.h"
 #include "used.h"
 #include "view.h"
 #include "write.h"
