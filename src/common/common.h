@@ -6,6 +6,7 @@
 #include "io.h"
 #include "channel.h"
 #include "bounds.h"
+#include "file-steps.h"
 #include "names.h"
 #include "paths.h"
 #include "run.h"

@@ -18,6 +18,7 @@ static const char *const asset_states[] = {
   [BANGER_ASSET_IMPORTING] = "importing",
   [BANGER_ASSET_READY] = "ready",
   [BANGER_ASSET_DELETING] = "deleting",
+  [BANGER_ASSET_DAMAGED] = "damaged",
 };
 
 static const char *const job_states[] = {

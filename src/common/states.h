@@ -54,6 +54,7 @@ typedef enum {
   BANGER_ASSET_IMPORTING,
   BANGER_ASSET_READY,
   BANGER_ASSET_DELETING,
+  BANGER_ASSET_DAMAGED,
 } BangerAssetState; /* of an image or a kernel */
 
 typedef enum {

@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "files.h"
+#include "steps.h"
 #include "vm.h"
 
 static GHashTable *
@@ -153,25 +154,105 @@ word (BangerAsset *self)
   return banger_object_kind_to_string (self->record->kind);
 }
 
-/* What is neither ready nor worked on is left of a removal that failed: it can only be deleted. */
+static gboolean
+refuse_at_work (BangerAsset *self, GError **error)
+{
+  static const char hint[] = "wait for its job to end, or cancel the job";
+
+  if (self->record->state == BANGER_ASSET_READY)
+    banger_set_error (error, BANGER_ERROR_BUSY, "admitted", NULL, hint,
+                      "%s '%s': job %s (%s) works on it", word (self), self->record->name,
+                      banger_job_id (self->job), banger_job_kind (self->job));
+  else
+    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, hint, "%s '%s' is %s",
+                      word (self), self->record->name,
+                      banger_asset_state_to_string (self->record->state));
+  return FALSE;
+}
+
+/* What is neither ready nor worked on is left of a removal that failed, or damaged: it can only be
+ * deleted. */
 static gboolean
 check_ready (BangerAsset *self, GError **error)
 {
+  const char *cause = "its files could not be removed", *hint = "delete it again";
+
   if (self->record->state == BANGER_ASSET_READY && self->job == NULL)
     return TRUE;
-  if (self->job == NULL) {
-    banger_set_error (
-        error, BANGER_ERROR_WRONG_STATE, "admitted",
-        self->forget != NULL ? "the state cannot be written" : "its files could not be removed",
-        self->forget != NULL ? "make room; then it goes by itself" : "delete it again",
-        "%s '%s' is %s", word (self), self->record->name,
-        banger_asset_state_to_string (self->record->state));
+  if (self->job != NULL)
+    return refuse_at_work (self, error);
+  if (self->record->state == BANGER_ASSET_DAMAGED) {
+    cause = "an edit of its files was cut short and could not be mended";
+    hint = "read from it what is needed, then delete it";
+  } else if (self->forget != NULL) {
+    cause = "the state cannot be written";
+    hint = "make room; then it goes by itself";
+  }
+  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", cause, hint, "%s '%s' is %s",
+                    word (self), self->record->name,
+                    banger_asset_state_to_string (self->record->state));
+  return FALSE;
+}
+
+gboolean
+banger_asset_check_readable (BangerAsset *self, GError **error)
+{
+  return (self->record->state == BANGER_ASSET_DAMAGED && self->job == NULL)
+         || check_ready (self, error);
+}
+
+static gboolean
+refuse_used (BangerAsset *self, const char *by, const char *hint, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_BUSY, "admitted", NULL, hint, "%s '%s' is %s", word (self),
+                    self->record->name, by);
+  return FALSE;
+}
+
+static gboolean
+check_unread (BangerAsset *self, GError **error)
+{
+  return self->readers == 0
+         || refuse_used (self, "being read", "wait for that job to end, or cancel it", error);
+}
+
+/* One whose disk lies over its files, or is being made of them. */
+static BangerVm *
+dependent (BangerAsset *self)
+{
+  GHashTableIter iter;
+  gpointer value = NULL;
+
+  g_hash_table_iter_init (&iter, self->service->vms);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    const BangerVm *vm = value;
+
+    if (uses (vm->record, self->record)
+        && (vm->record->root == BANGER_ROOT_OVERLAY || vm->record->state == BANGER_VM_CREATING))
+      return value;
+  }
+  return NULL;
+}
+
+gboolean
+banger_asset_check_editable (BangerAsset *self, GError **error)
+{
+  BangerVm *vm = dependent (self);
+  g_autofree char *hint = NULL, *by = NULL;
+
+  if (!check_ready (self, error) || !check_unread (self, error))
+    return FALSE;
+  if (self->record->shared) {
+    hint = g_strdup_printf ("banger image unshare %s", self->record->name);
+    banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", "it is shared with everybody",
+                      hint, "%s '%s' cannot be changed", word (self), self->record->name);
     return FALSE;
   }
-  banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL,
-                    "wait for its job to end, or cancel the job", "%s '%s' is %s", word (self),
-                    self->record->name, banger_asset_state_to_string (self->record->state));
-  return FALSE;
+  if (vm == NULL)
+    return TRUE;
+  hint = g_strdup_printf ("banger vm delete %s", vm->record->name);
+  by = g_strdup_printf ("used by vm '%s'", vm->record->name);
+  return refuse_used (self, by, hint, error);
 }
 
 gboolean
@@ -275,25 +356,29 @@ store_change (BangerAsset *self, const BangerAssetRecord *changed, GError **erro
          && banger_transaction_commit (transaction, error);
 }
 
-/* Stores @changed in place of the record and announces it. Takes @changed. */
-static gboolean
-change (BangerAsset *self, BangerAssetRecord *changed, GError **error)
+gboolean
+banger_asset_change (BangerAsset *self, BangerAssetRecord *changed, GError **error)
 {
   g_autoptr (BangerAssetRecord) owned = changed;
+  BangerAssetRecord former;
 
   if (!store_change (self, owned, error))
     return FALSE;
-  g_free (self->record->name);
-  self->record->name = g_strdup (owned->name);
-  self->record->shared = owned->shared;
+  former = *self->record;
+  *self->record = *owned;
+  *owned = former;
+  /* The service's table has this very text as its key. */
+  owned->id = self->record->id;
+  self->record->id = former.id;
   banger_asset_announce (self);
   banger_service_announce_defaults (self->service);
   return TRUE;
 }
 
-static BangerAssetRecord *
-copy_record (const BangerAssetRecord *record)
+BangerAssetRecord *
+banger_asset_copy_record (const BangerAsset *self)
 {
+  const BangerAssetRecord *record = self->record;
   BangerAssetRecord *copy = g_memdup2 (record, sizeof *record);
 
   copy->id = g_strdup (record->id);
@@ -310,7 +395,7 @@ begin_delete (BangerAsset *self, BangerJob *job, GError **error)
 {
   BangerStore *store = self->service->store;
   const char *setting = banger_asset_setting (self->record->kind);
-  g_autoptr (BangerAssetRecord) changed = copy_record (self->record);
+  g_autoptr (BangerAssetRecord) changed = banger_asset_copy_record (self);
   g_autoptr (BangerTransaction) transaction = banger_store_begin (store, error);
   g_autofree char *chosen = NULL;
 
@@ -346,10 +431,11 @@ handle_delete (BangerCall *call)
   user = banger_asset_user (self);
   if (user != NULL) {
     g_autofree char *hint = g_strdup_printf ("banger vm delete %s", user->record->name);
+    g_autofree char *by = g_strdup_printf ("used by vm '%s'", user->record->name);
 
-    banger_set_error (&error, BANGER_ERROR_BUSY, "admitted", NULL, hint,
-                      "%s '%s' is used by vm '%s'", word (self), self->record->name,
-                      user->record->name);
+    refuse_used (self, by, hint, &error);
+  }
+  if (error != NULL || !check_unread (self, &error)) {
     banger_call_fail (call, error);
     return;
   }
@@ -390,11 +476,11 @@ handle_rename (BangerCall *call)
   }
   chosen = banger_service_choose_name (call->service, call->kind, name, &error);
   if (chosen != NULL) {
-    changed = copy_record (self->record);
+    changed = banger_asset_copy_record (self);
     g_free (changed->name);
     changed->name = g_steal_pointer (&chosen);
   }
-  if (changed == NULL || !change (self, changed, &error)) {
+  if (changed == NULL || !banger_asset_change (self, changed, &error)) {
     banger_call_fail (call, error);
     return;
   }
@@ -416,9 +502,9 @@ handle_share (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
-  changed = copy_record (self->record);
+  changed = banger_asset_copy_record (self);
   changed->shared = shared;
-  if (!change (self, changed, &error)) {
+  if (!banger_asset_change (self, changed, &error)) {
     banger_call_fail (call, error);
     return;
   }
@@ -458,8 +544,8 @@ handle_promote (BangerCall *call)
 
 const BangerMethod banger_image_methods[] = {
   ASSET_METHODS,
-  { "ReadFiles", NULL, NULL },
-  { "EditFiles", NULL, NULL },
+  { "ReadFiles", banger_steps_read_image, NULL },
+  { "EditFiles", banger_steps_edit_image, NULL },
   { NULL },
 };
 const BangerMethod banger_kernel_methods[] = { ASSET_METHODS, { NULL } };

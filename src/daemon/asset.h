@@ -10,7 +10,8 @@ struct _BangerAsset {
   BangerAssetRecord *record; /* as the store has it */
   char *path;
   GDBusInterfaceSkeleton *iface;
-  BangerJob *job;       /* that works on it, or NULL */
+  BangerJob *job;       /* that works on it alone, or NULL */
+  guint readers;        /* jobs that read its files */
   BangerForget *forget; /* its files have gone, its row is to go; or NULL */
 };
 
@@ -29,6 +30,14 @@ void banger_asset_describe (BangerAsset *asset, BangerAuthObject *object);
 void banger_asset_announce (BangerAsset *asset);
 /* Whether @uid may make VMs of it: NotAuthorized, WrongState. */
 gboolean banger_asset_check_usable (BangerAsset *asset, uid_t uid, GError **error);
+/* Whether its files may be read by who is authorised to: WrongState, Busy. Who begins to counts
+ * itself among its readers. */
+gboolean banger_asset_check_readable (BangerAsset *asset, GError **error);
+/* Whether nobody works on it, reads it or has its files below those of a VM. */
+gboolean banger_asset_check_editable (BangerAsset *asset, GError **error);
+/* Stores @changed in place of the record and announces it. Takes @changed. */
+gboolean banger_asset_change (BangerAsset *asset, BangerAssetRecord *changed, GError **error);
+BangerAssetRecord *banger_asset_copy_record (const BangerAsset *asset);
 /* The VM that uses it, or NULL. */
 BangerVm *banger_asset_user (BangerAsset *asset);
 

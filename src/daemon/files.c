@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define MARK "changing"
+
 const char *
 banger_files_folder (BangerObjectKind kind)
 {
@@ -85,6 +87,43 @@ int
 banger_files_create (int dirfd, const char *name, GError **error)
 {
   return banger_files_open (dirfd, name, O_RDWR | O_CREAT | O_TRUNC, error);
+}
+
+gboolean
+banger_files_mark (BangerService *service, BangerObjectKind kind, const char *id, GError **error)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, kind, id, error);
+  banger_autofd int fd = -1;
+
+  if (dirfd < 0)
+    return FALSE;
+  fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    banger_set_error_errno (error, errno, NULL, "the folder of %s %s cannot be written",
+                            banger_object_kind_to_string (kind), id);
+  return fd >= 0;
+}
+
+gboolean
+banger_files_unmark (BangerService *service, BangerObjectKind kind, const char *id, GError **error)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, kind, id, error);
+
+  if (dirfd < 0)
+    return FALSE;
+  if (unlinkat (dirfd, MARK, 0) == 0 || errno == ENOENT)
+    return TRUE;
+  banger_set_error_errno (error, errno, NULL, "a file of the folder of %s %s cannot be removed",
+                          banger_object_kind_to_string (kind), id);
+  return FALSE;
+}
+
+gboolean
+banger_files_is_marked (BangerService *service, BangerObjectKind kind, const char *id)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, kind, id, NULL);
+
+  return dirfd >= 0 && faccessat (dirfd, MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 gboolean

@@ -29,6 +29,16 @@ int banger_files_open (int dirfd, const char *name, int flags, GError **error);
  * not there all stays as it is. */
 gboolean banger_files_rotate (int dirfd, const char *name, guint keep, GError **error);
 
+/* Marks an object's folder while a worker changes its disks: a mark that is found shows that one
+ * was cut short. The folder is then to be synced: the mark before the worker begins, and what it
+ * has done before the mark goes. Else a host that loses its power could keep the one without the
+ * other. */
+gboolean
+banger_files_mark (BangerService *service, BangerObjectKind kind, const char *id, GError **error);
+gboolean
+banger_files_unmark (BangerService *service, BangerObjectKind kind, const char *id, GError **error);
+gboolean banger_files_is_marked (BangerService *service, BangerObjectKind kind, const char *id);
+
 /* Removes an object's folder with all that is in it. */
 void banger_files_remove_async (BangerService *service, BangerObjectKind kind, const char *id,
                                 GAsyncReadyCallback callback, gpointer data);

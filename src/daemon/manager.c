@@ -19,11 +19,11 @@ void
 banger_manager_init (BangerService *service)
 {
   BangerDbusManager *iface = BANGER_DBUS_MANAGER (service->manager);
-  static const char *const none[] = { NULL };
+  static const char *const features[] = { "edit-files", NULL };
 
   banger_dbus_manager_set_version (iface, BANGER_VERSION);
   banger_dbus_manager_set_protocol (iface, BANGER_PROTOCOL);
-  banger_dbus_manager_set_features (iface, none);
+  banger_dbus_manager_set_features (iface, features);
   banger_dbus_manager_set_backends (iface, g_variant_new ("aa{sv}", NULL));
   g_object_set (iface, "default-image", "/", "default-kernel", "/", NULL);
 }

@@ -4,8 +4,11 @@
 BangerPlaceSort
 banger_places_sort (const char *verb)
 {
-  if (g_str_has_prefix (verb, "import-"))
+  if (g_str_has_prefix (verb, "import-") || g_str_equal (verb, "register-image"))
     return BANGER_PLACE_IMPORT;
+  if (g_str_equal (verb, "read-files") || g_str_equal (verb, "edit-files")
+      || g_str_equal (verb, "export-image"))
+    return BANGER_PLACE_FILES;
   return g_str_equal (verb, "trim-disks") ? BANGER_PLACE_TRIM : BANGER_PLACE_QUICK;
 }
 

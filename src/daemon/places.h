@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How many workers run at once. What reads bytes that somebody sends can last as long as they
- * please, so imports have places of their own, and where users share a service none of them can
- * hold all. Trims read whole disks and nobody waits for them: they have one place, one after the
- * other. */
+ * please, so imports have places of their own, and what reads, edits or exports files has too;
+ * where users share a service none of them can hold all. Trims read whole disks and nobody waits
+ * for them: they have one place, one after the other. */
 #pragma once
 
 #include <glib.h>
@@ -16,6 +16,7 @@
 typedef enum {
   BANGER_PLACE_QUICK, /* a job that nobody's slowness can stop */
   BANGER_PLACE_IMPORT,
+  BANGER_PLACE_FILES, /* reads from or writes to a caller, who may be slow */
   BANGER_PLACE_TRIM,
 } BangerPlaceSort;
 

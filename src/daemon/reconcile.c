@@ -10,6 +10,7 @@
 #include "asset.h"
 #include "files.h"
 #include "job.h"
+#include "steps.h"
 #include "vm-disks.h"
 #include "vm-restart.h"
 #include "vm-set.h"
@@ -89,6 +90,17 @@ undo_asset (BangerService *service, const BangerAssetRecord *record, GError **er
          && clear_intents (service, record->id, error);
 }
 
+/* Takes @record. An image whose edit was cut short is recovered, while others are served. */
+static void
+load_asset (BangerService *service, BangerAssetRecord *record)
+{
+  BangerAsset *asset = banger_asset_publish (service, record);
+
+  if (record->state == BANGER_ASSET_READY
+      && banger_files_is_marked (service, record->kind, record->id))
+    banger_steps_settle_image (asset);
+}
+
 static gboolean
 load_assets (BangerService *service, BangerObjectKind kind, GError **error)
 {
@@ -100,8 +112,8 @@ load_assets (BangerService *service, BangerObjectKind kind, GError **error)
   for (guint i = 0; i < records->len; i++) {
     g_autoptr (BangerAssetRecord) record = records->pdata[i];
 
-    if (record->state == BANGER_ASSET_READY)
-      banger_asset_publish (service, g_steal_pointer (&record));
+    if (record->state == BANGER_ASSET_READY || record->state == BANGER_ASSET_DAMAGED)
+      load_asset (service, g_steal_pointer (&record));
     else if (!undo_asset (service, record, error))
       return FALSE;
   }

@@ -24,6 +24,8 @@ static const struct {
   { "delete", STAGES ("ending", "released", "removed") },
   { "import-image", STAGES ("receiving", "mkfs", "writing", "seed", "checking", "stored") },
   { "import-kernel", STAGES ("receiving", "extracting", "modules", "checking", "stored") },
+  { "read-files", STAGES ("reading") },
+  { "edit-files", STAGES ("editing", "checking") },
   { "delete-image", STAGES ("removed") },
   { "delete-kernel", STAGES ("removed") },
 };

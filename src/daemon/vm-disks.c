@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* In the VM's folder while a worker changes its disks: one that is found was cut short. */
-#define MARK "changing"
 /* How much more the disks must take before they are looked at: a worker reads all that their file
  * systems say of themselves. */
 #define TRIM_AFTER_SECONDS 10
@@ -75,41 +73,131 @@ open_disks (BangerVm *vm, int dirfd, GVariantDict *args, GError **error)
   return g_steal_pointer (&fds);
 }
 
-static gboolean
-mark (BangerVm *vm, GError **error)
-{
-  banger_autofd int dirfd = open_folder (vm, error);
-  banger_autofd int fd = -1;
-
-  if (dirfd < 0)
-    return FALSE;
-  fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0)
-    banger_set_error_errno (error, errno, NULL, "the VM's folder cannot be written");
-  return fd >= 0;
-}
-
-/* Brings the VM's folder to the disk: the mark before a worker begins, and what it has done before
- * the mark goes. Else a host that loses its power could keep the one without the other. */
 static void
 sync_folder (BangerVm *vm, GAsyncReadyCallback callback, gpointer data)
 {
   banger_files_sync_async (vm->service, BANGER_OBJECT_VM, vm->record->id, callback, data);
 }
 
-/* Once a worker is done; else the mark stays, and the disks are recovered before they are used. */
+/* See banger_files_mark. */
+static gboolean
+mark (BangerVm *vm, GError **error)
+{
+  return banger_files_mark (vm->service, BANGER_OBJECT_VM, vm->record->id, error);
+}
+
 static gboolean
 unmark (BangerVm *vm, GError **error)
 {
-  banger_autofd int dirfd = open_folder (vm, error);
+  return banger_files_unmark (vm->service, BANGER_OBJECT_VM, vm->record->id, error);
+}
 
-  if (dirfd < 0)
-    return FALSE;
-  if (unlinkat (dirfd, MARK, 0) == 0 || errno == ENOENT)
-    return TRUE;
-  banger_set_error_errno (error, errno, NULL, "vm '%s': a file of its folder cannot be removed",
-                          vm->record->name);
-  return FALSE;
+static gboolean
+is_marked (BangerVm *vm)
+{
+  return banger_files_is_marked (vm->service, BANGER_OBJECT_VM, vm->record->id);
+}
+
+/* ── A worker on the disks ───────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  BangerVm *vm;
+  BangerJob *job;
+  char *verb;
+  GVariant *args;
+  GUnixFDList *fds;
+  GVariant *done;
+} Work;
+
+static void
+work_free (gpointer data)
+{
+  Work *work = data;
+
+  g_free (work->verb);
+  g_variant_unref (work->args);
+  g_clear_object (&work->fds);
+  g_clear_pointer (&work->done, g_variant_unref);
+  g_free (work);
+}
+
+/* Takes @error; without one it is done. */
+static void
+end_work (GTask *task, GError *error)
+{
+  Work *work = g_task_get_task_data (task);
+
+  if (error == NULL)
+    g_task_return_pointer (task, g_steal_pointer (&work->done), (GDestroyNotify)g_variant_unref);
+  else
+    g_task_return_error (task, error);
+  g_object_unref (task);
+}
+
+static void
+on_work_synced (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Work *work = g_task_get_task_data (data);
+  GError *error = NULL;
+
+  if (banger_files_finish (result, NULL, &error))
+    unmark (work->vm, &error);
+  end_work (data, error);
+}
+
+/* The mark stays unless it is done: the disks are then recovered before they are used. */
+static void
+on_work_done (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Work *work = g_task_get_task_data (data);
+  GError *error = NULL;
+
+  work->done = banger_worker_run_finish (result, &error);
+  if (work->done != NULL)
+    sync_folder (work->vm, on_work_synced, data);
+  else
+    end_work (data, error);
+}
+
+static void
+on_work_marked (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Work *work = g_task_get_task_data (data);
+  GError *error = NULL;
+
+  if (!banger_files_finish (result, NULL, &error)) {
+    end_work (data, error);
+    return;
+  }
+  banger_worker_run_async (work->vm->service, work->job, work->verb, work->args, work->fds,
+                           on_work_done, data);
+  g_clear_object (&work->fds);
+}
+
+void
+banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
+                            GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, data);
+  Work *work = g_new0 (Work, 1);
+  GError *error = NULL;
+
+  work->vm = vm;
+  work->job = job;
+  work->verb = g_strdup (verb);
+  work->args = g_variant_ref_sink (args);
+  work->fds = g_object_ref (fds);
+  g_task_set_task_data (task, work, work_free);
+  if (mark (vm, &error))
+    sync_folder (vm, on_work_marked, task);
+  else
+    end_work (task, error);
+}
+
+GVariant *
+banger_vm_disks_work_finish (GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
 }
 
 /* ── Changes ─────────────────────────────────────────────────────────────────────────────────── */
@@ -142,29 +230,12 @@ end_change (GTask *task, GError *error)
 }
 
 static void
-on_changes_synced (GObject *source, GAsyncResult *result, gpointer data)
-{
-  GTask *task = data;
-  Change *change = g_task_get_task_data (task);
-  GError *error = NULL;
-
-  if (banger_files_finish (result, NULL, &error))
-    unmark (change->vm, &error);
-  end_change (task, error);
-}
-
-static void
 on_changed (GObject *source, GAsyncResult *result, gpointer data)
 {
-  GTask *task = data;
-  Change *change = g_task_get_task_data (task);
   GError *error = NULL;
-  g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
+  g_autoptr (GVariant) done G_GNUC_UNUSED = banger_vm_disks_work_finish (result, &error);
 
-  if (done != NULL)
-    sync_folder (change->vm, on_changes_synced, task);
-  else
-    end_change (task, error);
+  end_change (data, error);
 }
 
 /* The file may have grown, and its file system not yet. */
@@ -182,13 +253,11 @@ take_file_sizes (Change *change, GUnixFDList *fds)
 }
 
 static void
-on_marked (GObject *source, GAsyncResult *result, gpointer data)
+run_change (GTask *task)
 {
-  GTask *task = data;
   Change *change = g_task_get_task_data (task);
   GError *error = NULL;
-  banger_autofd int dirfd
-      = banger_files_finish (result, NULL, &error) ? open_folder (change->vm, &error) : -1;
+  banger_autofd int dirfd = open_folder (change->vm, &error);
   g_autoptr (GUnixFDList) fds = NULL;
   GVariantDict args;
 
@@ -206,28 +275,8 @@ on_marked (GObject *source, GAsyncResult *result, gpointer data)
   g_variant_dict_insert (&args, "work-bytes", "t", change->change.work_bytes);
   if (change->keys != NULL)
     g_variant_dict_insert (&args, "authorized-keys", "s", change->keys);
-  banger_worker_run_async (change->vm->service, change->job, "change-disks",
-                           g_variant_dict_end (&args), fds, on_changed, task);
-}
-
-static void
-run_change (GTask *task)
-{
-  Change *change = g_task_get_task_data (task);
-  GError *error = NULL;
-
-  if (mark (change->vm, &error))
-    sync_folder (change->vm, on_marked, task);
-  else
-    end_change (task, error);
-}
-
-static gboolean
-is_marked (BangerVm *vm)
-{
-  banger_autofd int dirfd = open_folder (vm, NULL);
-
-  return dirfd >= 0 && faccessat (dirfd, MARK, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+  banger_vm_disks_work_async (change->vm, change->job, "change-disks", g_variant_dict_end (&args),
+                              fds, on_changed, task);
 }
 
 /* No worker has the disks any more. */

@@ -7,6 +7,8 @@
 
 #include "vm.h"
 
+#include <gio/gunixfdlist.h>
+
 typedef struct {
   guint64 disk_bytes; /* at least as large as this; 0: as it is */
   guint64 work_bytes;
@@ -30,6 +32,13 @@ void banger_vm_disks_change_async (BangerVm *vm, BangerJob *job, const BangerDis
                                    GAsyncReadyCallback callback, gpointer data);
 /* Ends either. */
 gboolean banger_vm_disks_finish (GAsyncResult *result, GError **error);
+
+/* Has a worker of @job do @verb with @args (floating is taken) and @fds to the disks, which are
+ * settled: marked as being changed until what it did is on the host's disk. */
+void banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
+                                 GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data);
+/* What the worker's "done" says. */
+GVariant *banger_vm_disks_work_finish (GAsyncResult *result, GError **error);
 
 /* Call when a guest has ended. If it is still so after a while, and the disks have come to take
  * much more of the host than when this was last done, gives back what their file systems do not

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vm.h"
 
+#include "steps.h"
+
 #include "asset.h"
 #include "banger-dbus.h"
 #include "call.h"
@@ -265,8 +267,8 @@ const BangerMethod banger_vm_methods[] = {
   { "OpenConsole", banger_vm_open_console, banger_vm_open_console_options },
   { "OpenLog", banger_vm_open_log, banger_vm_open_log_options },
   { "Exec", banger_vm_exec, banger_vm_exec_options },
-  { "ReadFiles", NULL, NULL },
-  { "EditFiles", NULL, NULL },
+  { "ReadFiles", banger_steps_read_vm, NULL },
+  { "EditFiles", banger_steps_edit_vm, NULL },
   { "SetOwner", NULL, NULL },
   { NULL },
 };

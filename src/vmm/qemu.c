@@ -13,6 +13,8 @@
 #include "transport.h"
 #include "watch.h"
 
+#include "common/binds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,10 +27,6 @@
 #define START_SECONDS 30
 /* For the guest to take or refuse a stream; it may be under load. */
 #define OPEN_SECONDS 30
-
-/* Container storage does not work on an overlay of an overlay. */
-static const char *const binds[]
-    = { "/var/lib/docker", "/var/lib/containerd", "/var/lib/containers", NULL };
 
 typedef struct {
   BangerDriver parent;
@@ -313,7 +311,7 @@ make_initrd (Qemu *self, const guint8 *key, Ends *ends, GError **error)
           .transport = self->vsock != NULL ? "vsock" : "virtio-serial",
           .doorbell = self->vsock != NULL ? banger_vsock_doorbell (self->vsock) : 0,
           .overlay = self->machine->overlay,
-          .binds = self->machine->overlay ? binds : NULL,
+          .binds = self->machine->overlay ? banger_binds : NULL,
           .work = self->machine->work >= 0,
           .modules_release = self->machine->modules_release };
 

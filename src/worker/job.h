@@ -18,4 +18,7 @@ GVariant *banger_job_import_image (BangerMessage *message, BangerReport *report,
 GVariant *banger_job_import_kernel (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_make_disks (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_change_disks (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_read_files (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error);

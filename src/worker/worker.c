@@ -9,9 +9,15 @@ static const struct {
   const char *verb;
   BangerJobFunc func;
 } jobs[] = {
-  { "import-image", banger_job_import_image }, { "import-kernel", banger_job_import_kernel },
-  { "make-disks", banger_job_make_disks },     { "change-disks", banger_job_change_disks },
-  { "trim-disks", banger_job_trim_disks },     { NULL, NULL },
+  { "import-image", banger_job_import_image },
+  { "import-kernel", banger_job_import_kernel },
+  { "make-disks", banger_job_make_disks },
+  { "change-disks", banger_job_change_disks },
+  { "trim-disks", banger_job_trim_disks },
+  { "read-files", banger_job_read_files },
+  { "edit-files", banger_job_edit_files },
+  { "settle-image", banger_job_settle_image },
+  { NULL, NULL },
 };
 
 static BangerJobFunc

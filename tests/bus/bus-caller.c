@@ -79,7 +79,8 @@ open_files (const char *paths)
   GUnixFDList *fds = g_unix_fd_list_new ();
 
   for (guint i = 0; list[i] != NULL && *list[i] != '\0'; i++) {
-    int fd = open (list[i], O_RDONLY | O_CLOEXEC);
+    gboolean write = *list[i] == '>';
+    int fd = open (list[i] + write, (write ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 
     if (fd < 0 || g_unix_fd_list_append (fds, fd, NULL) < 0)
       g_error ("cannot send %s", list[i]);

@@ -133,7 +133,7 @@ class Caller:
 
 
 EMPTY = {"s": "''", "o": "objectpath '/'", "b": "true", "u": "uint32 0", "h": "handle 0",
-         "as": "@as []", "a{sv}": "@a{sv} {}", "a{sh}": "@a{sh} {}"}
+         "as": "@as []", "a(sa{sv})": "@a(sa{sv}) []", "a{sv}": "@a{sv} {}", "a{sh}": "@a{sh} {}"}
 
 
 class Method:

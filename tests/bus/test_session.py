@@ -71,7 +71,7 @@ class SessionTest(unittest.TestCase):
     def test_properties(self):
         get = lambda name: self.session.property(ROOT_PATH, "Manager", name)
         self.assertRegex(get("Version"), r"^\d+\.\d+\.\d+$")
-        self.assertEqual(get("Features"), [])
+        self.assertIn("edit-files", get("Features"))
         self.assertEqual(get("DefaultImage"), "/")
         self.assertEqual(get("DefaultKernel"), "/")
 

@@ -53,6 +53,25 @@ test_quick_beside_imports (void)
   g_assert_false (banger_places_free (taken, &alice_quick, FALSE));
 }
 
+/* A reader that is slow stops nobody but other readers. */
+static void
+test_files_alone (void)
+{
+  static const BangerPlace files = { BANGER_PLACE_FILES, 1000 };
+  g_autoptr (GArray) taken = g_array_new (FALSE, FALSE, sizeof (BangerPlace));
+
+  g_assert_cmpint (banger_places_sort ("read-files"), ==, BANGER_PLACE_FILES);
+  g_assert_cmpint (banger_places_sort ("edit-files"), ==, BANGER_PLACE_FILES);
+  g_assert_cmpint (banger_places_sort ("export-image"), ==, BANGER_PLACE_FILES);
+  g_assert_cmpint (banger_places_sort ("register-image"), ==, BANGER_PLACE_IMPORT);
+  take (taken, &files, BANGER_PLACES_UID);
+  g_assert_false (banger_places_free (taken, &files, TRUE));
+  take (taken, &files, BANGER_PLACES_ALL - BANGER_PLACES_UID);
+  g_assert_false (banger_places_free (taken, &files, FALSE));
+  g_assert_true (banger_places_free (taken, &alice_quick, TRUE));
+  g_assert_true (banger_places_free (taken, &alice_import, TRUE));
+}
+
 /* Trims wait for each other, and nobody waits for a trim. */
 static void
 test_trim_alone (void)
@@ -111,6 +130,7 @@ main (int argc, char **argv)
   g_test_add_func ("/places/share", test_share);
   g_test_add_func ("/places/own-service", test_own_service);
   g_test_add_func ("/places/quick-beside-imports", test_quick_beside_imports);
+  g_test_add_func ("/places/files-alone", test_files_alone);
   g_test_add_func ("/places/trim-alone", test_trim_alone);
   g_test_add_func ("/places/leave", test_leave);
   g_test_add_func ("/places/stall", test_stall);
