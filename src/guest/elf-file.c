@@ -117,13 +117,61 @@ next_segment (const BangerSpan *file, guint32 type, guint *index, BangerSpan *co
   return FALSE;
 }
 
-gboolean
-banger_elf_has_segment (const BangerSpan *file, guint32 type)
+/* Calls @func for each header of what is loaded; FALSE once it says so, or if one is not there. */
+static gboolean
+each_load (const BangerSpan *file, gboolean (*func) (const Elf64_Phdr *segment, gpointer data),
+           gpointer data)
 {
-  BangerSpan contents;
-  guint index = 0;
+  Elf64_Ehdr header;
+  Elf64_Phdr segment;
 
-  return next_segment (file, type, &index, &contents);
+  if (!read_header (file, &header))
+    return FALSE;
+  for (guint i = 0; i < GUINT16_FROM_LE (header.e_phnum); i++) {
+    if (!read_segment (file, &header, i, &segment))
+      return FALSE;
+    if (GUINT32_FROM_LE (segment.p_type) == PT_LOAD && !func (&segment, data))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+typedef struct {
+  const BangerSpan *file;
+  guint64 address;
+  guint loads;
+  gboolean found;
+} Loads;
+
+static gboolean
+check_load (const Elf64_Phdr *segment, gpointer data)
+{
+  Loads *loads = data;
+  guint64 size = GUINT64_FROM_LE (segment->p_memsz);
+  guint64 begin = GUINT64_FROM_LE (segment->p_paddr);
+  BangerSpan contents;
+
+  loads->loads++;
+  loads->found |= loads->address >= begin && loads->address - begin < size;
+  return size >= GUINT64_FROM_LE (segment->p_filesz)
+         && banger_span_slice (loads->file, GUINT64_FROM_LE (segment->p_offset),
+                               GUINT64_FROM_LE (segment->p_filesz), &contents);
+}
+
+gboolean
+banger_elf_loads (const BangerSpan *file)
+{
+  Loads loads = { .file = file };
+
+  return each_load (file, check_load, &loads) && loads.loads > 0;
+}
+
+gboolean
+banger_elf_loads_at (const BangerSpan *file, guint64 address)
+{
+  Loads loads = { .file = file, .address = address };
+
+  return each_load (file, check_load, &loads) && loads.found;
 }
 
 /* Notes of x86-64 kernels are padded to four bytes, whatever the segment's alignment. */

@@ -19,8 +19,10 @@ banger_span_slice (const BangerSpan *span, guint64 offset, guint64 length, Bange
 gboolean banger_elf_is (const BangerSpan *file, guint16 type);
 /* The contents of the first section named @name; FALSE if there is none or the file is broken. */
 gboolean banger_elf_section (const BangerSpan *file, const char *name, BangerSpan *contents);
-/* Whether a program header of type @type (PT_*) is there whose contents lie within the file. */
-gboolean banger_elf_has_segment (const BangerSpan *file, guint32 type);
+/* Whether it has something to load (PT_LOAD), all of which lies within the file; and whether any of
+ * that is loaded to the physical @address. */
+gboolean banger_elf_loads (const BangerSpan *file);
+gboolean banger_elf_loads_at (const BangerSpan *file, guint64 address);
 /* The descriptor of the first note of @owner and @type in a PT_NOTE segment. */
 gboolean
 banger_elf_note (const BangerSpan *file, const char *owner, guint32 type, BangerSpan *descriptor);

@@ -40,9 +40,10 @@ int banger_initramfs_new (int boot_modules_fd, int agent_fd, const BangerBootCon
 #define BANGER_KERNEL_MAX (512u * 1024 * 1024)
 
 typedef struct {
-  char *release; /* what `uname -r` will say */
-  char *digest;  /* "sha256:" and hexadecimal digits, of the vmlinux */
-  guint64 size;  /* of the vmlinux, in bytes */
+  char *release;           /* what `uname -r` will say */
+  char *digest;            /* "sha256:" and hexadecimal digits, of the vmlinux */
+  guint64 size;            /* of the vmlinux, in bytes */
+  const char *compression; /* of its payload: "gzip" and its like; "none" for a vmlinux */
 } BangerKernelInfo;
 
 void banger_kernel_info_clear (BangerKernelInfo *info);
@@ -53,23 +54,24 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerKernelInfo, banger_kernel_info_clear)
  * that boots by PVH on x86-64. */
 gboolean
 banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GError **error);
-/* Whether a guest can boot with the build configuration @config (/boot/config-RELEASE): BadImage
- * with what it lacks. */
-gboolean banger_kernel_check_config (GBytes *config, GError **error);
+/* The build configuration inside the vmlinux in @vmlinux_fd (CONFIG_IKCONFIG=y); NULL without one.
+ */
+GBytes *banger_kernel_embedded_config (int vmlinux_fd);
 
 /* ── Packages ────────────────────────────────────────────────────────────────────────────────── */
 
 typedef enum {
   BANGER_PACKAGE_END,
-  BANGER_PACKAGE_KERNEL,      /* /boot/vmlinuz-RELEASE */
-  BANGER_PACKAGE_CONFIG,      /* /boot/config-RELEASE */
+  BANGER_PACKAGE_KERNEL, /* /boot/vmlinuz-RELEASE; of a tree also /lib/modules/RELEASE/vmlinuz */
+  BANGER_PACKAGE_CONFIG, /* /boot/config-RELEASE, /lib/modules/RELEASE/config */
   BANGER_PACKAGE_MODULE_FILE, /* below /lib/modules/RELEASE */
   BANGER_PACKAGE_OTHER,       /* never given to callers */
 } BangerPackageKind;
 
 typedef struct {
   BangerPackageKind kind;
-  char *path; /* of a module file: from the release's folder on, without ".." or a leading slash */
+  char *path; /* of a module file: from the release's folder on, without ".." or a leading slash;
+               * of the others: RELEASE as it stands in the name */
   GBytes *content;
   gint64 mtime;
 } BangerPackageEntry;
@@ -81,13 +83,16 @@ typedef struct _BangerPackage BangerPackage;
 void banger_package_free (BangerPackage *package);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerPackage, banger_package_free)
 
-/* A Debian linux-image package; a tar archive of modules, below lib/modules/RELEASE or RELEASE. @fd
- * is a file or a pipe, read from where it stands, and stays the caller's. BadImage if it is
- * something else. */
+/* A Debian linux-image package; modules, which are a tar archive with paths below
+ * lib/modules/RELEASE or RELEASE, or a Debian package; a tar archive of a tree with boot/ and
+ * lib/modules/, of which @release is taken, or the only one there is where that is NULL. @fd is a
+ * file or a pipe, read from where it stands, and stays the caller's. BadImage if it is something
+ * else. */
 BangerPackage *banger_package_open_deb (int fd, GError **error);
 BangerPackage *banger_package_open_modules (int fd, GError **error);
+BangerPackage *banger_package_open_tree (int fd, const char *release, GError **error);
 /* The next file of interest, or the end; links and devices are passed over. BadImage if the archive
- * is damaged or ends early, names a file outside, or holds the modules of several releases. */
+ * is damaged or ends early, names a file outside, or holds several releases and none was chosen. */
 gboolean banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError **error);
 /* The release by its folder of modules, NULL before the first of them. */
 const char *banger_package_release (BangerPackage *package);
@@ -123,3 +128,25 @@ GPtrArray *banger_modules_index (BangerModules *modules, GError **error);
  * BadImage if the kernel lacks what it cannot do without. */
 gboolean
 banger_modules_write_boot (BangerModules *modules, int fd, GPtrArray *notes, GError **error);
+
+/* ── What a kernel can do ────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  const BangerKernelInfo *info;
+  GBytes *config;            /* its build configuration (/boot/config-RELEASE), or NULL */
+  const char *config_source; /* "file", "embedded" or "none" */
+  BangerModules *modules;
+} BangerKernelParts;
+
+typedef struct {
+  char **capabilities; /* sorted; docs of org.banger.Banger1.Kernel say what each means */
+  GVariant *facts;     /* a{sv}, documented there too */
+} BangerKernelFacts;
+
+void banger_kernel_facts_clear (BangerKernelFacts *facts);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerKernelFacts, banger_kernel_facts_clear)
+
+/* What is known of it. @notes receives (char *) what is not. BadImage, with what would mend it,
+ * where a guest cannot boot. */
+gboolean banger_kernel_facts (const BangerKernelParts *parts, GPtrArray *notes,
+                              BangerKernelFacts *facts, GError **error);

@@ -3,6 +3,7 @@
 
 #include "elf-file.h"
 #include "inflate.h"
+#include "refusal.h"
 
 #include "common/common.h"
 
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Linux, Documentation/arch/x86/boot.rst: offsets in the real-mode header. */
@@ -26,7 +28,12 @@
 /* include/xen/interface/elfnote.h: where QEMU and Firecracker enter by PVH. */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
-#define HINT "give a bzImage or vmlinux of Linux for x86-64"
+/* kernel/configs.c: the build configuration, as gzip, between these. */
+#define CONFIG_START "IKCFG_ST"
+#define CONFIG_END "IKCFG_ED"
+#define CONFIG_MAX (4 * 1024 * 1024)
+
+#define STAGE "extracting"
 
 typedef struct {
   int fd;
@@ -39,14 +46,13 @@ banger_kernel_info_clear (BangerKernelInfo *info)
 {
   g_clear_pointer (&info->release, g_free);
   g_clear_pointer (&info->digest, g_free);
+  info->compression = NULL;
 }
 
 static gboolean
-refuse (GError **error, const char *cause)
+refuse (GError **error, BangerRefusal refusal)
 {
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, "extracting", cause, HINT,
-                    "kernel: not one that a guest can boot");
-  return FALSE;
+  return banger_kernel_refuse (refusal, STAGE, error);
 }
 
 static guint32
@@ -108,7 +114,7 @@ find_release (const BangerSpan *vmlinux)
 /* The payload between setup code and the end, less the four bytes that say its size uncompressed:
  * gzip holds them itself. */
 static gboolean
-find_payload (const BangerSpan *image, BangerSpan *payload, guint32 *size)
+find_payload (const BangerSpan *image, BangerSpan *payload, guint32 *size, const char **compression)
 {
   guint setup = image->data[SETUP_SECTS] != 0 ? image->data[SETUP_SECTS] : 4;
   guint64 start = (setup + 1) * 512ull + read_le (image->data + PAYLOAD_OFFSET, 4);
@@ -117,27 +123,28 @@ find_payload (const BangerSpan *image, BangerSpan *payload, guint32 *size)
   if (length <= 4 || !banger_span_slice (image, start, length, payload))
     return FALSE;
   *size = read_le (payload->data + length - 4, 4);
-  if (g_strcmp0 (banger_inflate_detect (payload->data, length), "gzip") != 0)
+  *compression = banger_inflate_detect (payload->data, length);
+  if (g_strcmp0 (*compression, "gzip") != 0)
     payload->length -= 4;
   return TRUE;
 }
 
 static gboolean
-extract_bzimage (const BangerSpan *image, Output *output, GError **error)
+extract_bzimage (const BangerSpan *image, Output *output, const char **compression, GError **error)
 {
   BangerSpan payload;
   guint32 size;
 
   if (read_le (image->data + PROTOCOL_VERSION, 2) < PROTOCOL_WITH_PAYLOAD)
-    return refuse (error, "it is older than Linux 2.6.26");
-  if (!find_payload (image, &payload, &size))
-    return refuse (error, "the file ends before the kernel does");
+    return refuse (error, BANGER_REFUSAL_OLD);
+  if (!find_payload (image, &payload, &size, compression))
+    return refuse (error, BANGER_REFUSAL_CUT);
   if (size == 0 || size > BANGER_KERNEL_MAX)
-    return refuse (error, "it says that it is empty or larger than 512 MiB uncompressed");
+    return refuse (error, BANGER_REFUSAL_SIZE);
   if (!banger_inflate ("kernel", payload.data, payload.length, size, write_part, output, error))
     return FALSE;
   if (output->size != size)
-    return refuse (error, "it is not as large as its header says");
+    return refuse (error, BANGER_REFUSAL_OTHER_SIZE);
   return TRUE;
 }
 
@@ -166,19 +173,45 @@ header_release (const BangerSpan *image)
   return release_of_banner (&rest);
 }
 
+/* Why @elf, which is no program for x86-64, is none. */
+static BangerRefusal
+judge_elf (const BangerSpan *elf, BangerRefusal other)
+{
+  Elf32_Ehdr header;
+
+  if (elf->length < sizeof header || memcmp (elf->data, ELFMAG, SELFMAG) != 0)
+    return other;
+  memcpy (&header, elf->data, sizeof header);
+  if (header.e_ident[EI_CLASS] == ELFCLASS32 && GUINT16_FROM_LE (header.e_machine) == EM_386)
+    return BANGER_REFUSAL_32_BIT;
+  return BANGER_REFUSAL_MACHINE;
+}
+
 static gboolean
-check_vmlinux (const BangerSpan *vmlinux, BangerKernelInfo *info, GError **error)
+check_entry (const BangerSpan *vmlinux, GError **error)
 {
   BangerSpan entry;
 
-  if (!is_vmlinux (vmlinux) || !banger_elf_has_segment (vmlinux, PT_LOAD))
-    return refuse (error, "it holds no ELF program for x86-64");
+  if (!banger_elf_loads (vmlinux))
+    return refuse (error, BANGER_REFUSAL_SEGMENTS);
   if (!banger_elf_note (vmlinux, "Xen", XEN_ELFNOTE_PHYS32_ENTRY, &entry) || entry.length < 4)
-    return refuse (error, "it has no PVH entry point (CONFIG_PVH)");
+    return refuse (error, BANGER_REFUSAL_NO_PVH);
+  if (!banger_elf_loads_at (vmlinux, read_le (entry.data, 4)))
+    return refuse (error, BANGER_REFUSAL_PVH_ENTRY);
+  return TRUE;
+}
+
+static gboolean
+check_vmlinux (const BangerSpan *vmlinux, BangerKernelInfo *info, GError **error)
+{
+  if (!is_vmlinux (vmlinux))
+    return refuse (error, judge_elf (vmlinux, BANGER_REFUSAL_NO_ELF));
+  if (!check_entry (vmlinux, error))
+    return FALSE;
   if (info->release == NULL)
     info->release = find_release (vmlinux);
   if (info->release == NULL)
-    return refuse (error, "it does not say its version");
+    return refuse (error, BANGER_REFUSAL_NO_VERSION);
   return TRUE;
 }
 
@@ -204,16 +237,16 @@ banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GE
   Output output = { .fd = vmlinux_fd, .checksum = checksum };
   BangerSpan span;
 
-  *info = (BangerKernelInfo){ 0 };
+  *info = (BangerKernelInfo){ .compression = "none" };
   span.data = g_bytes_get_data (image, &span.length);
   if (is_bzimage (&span)) {
-    if (!extract_bzimage (&span, &output, error))
+    if (!extract_bzimage (&span, &output, &info->compression, error))
       return FALSE;
     info->release = header_release (&span);
   } else if (!is_vmlinux (&span)) {
-    return refuse (error, "it is neither a bzImage nor an ELF file for x86-64");
+    return refuse (error, judge_elf (&span, BANGER_REFUSAL_NO_KERNEL));
   } else if (span.length > BANGER_KERNEL_MAX) {
-    return refuse (error, "it is larger than 512 MiB");
+    return refuse (error, BANGER_REFUSAL_LARGE);
   } else if (!write_part (&output, span.data, span.length, error)) {
     return FALSE;
   }
@@ -225,27 +258,53 @@ banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GE
   return FALSE;
 }
 
-/* What the agent or its way in needs and no module can bring. */
-static const char *const needed_options[] = {
-  "CONFIG_BLK_DEV_INITRD=y",
-  "CONFIG_BINFMT_ELF=y",
-  "CONFIG_DEVTMPFS=y",
-  "CONFIG_UNIX98_PTYS=y",
-};
-
-gboolean
-banger_kernel_check_config (GBytes *config, GError **error)
+/* The configuration that @vmlinux holds from @start on; NULL if it is none. */
+static GBytes *
+unpack_config (const BangerSpan *vmlinux, const guint8 *start)
 {
-  gsize length;
-  const char *data = g_bytes_get_data (config, &length);
-  g_autofree char *text = g_strndup (data != NULL ? data : "", length);
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  gsize room = vmlinux->data + vmlinux->length - start;
+  const guint8 *end = memmem (start, room, CONFIG_END, strlen (CONFIG_END));
+  g_autoptr (GBytes) packed = NULL;
+  g_autoptr (GBytes) text = NULL;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (needed_options); i++) {
-    g_autofree char *cause = g_strconcat ("it is built without ", needed_options[i], NULL);
+  if (end == NULL)
+    return NULL;
+  packed = g_bytes_new_static (start, end - start);
+  text = banger_inflate_bytes ("config", packed, CONFIG_MAX, NULL);
+  if (text == NULL || g_bytes_get_size (text) == 0
+      || memmem (g_bytes_get_data (text, NULL), g_bytes_get_size (text), "\nCONFIG_", 8) == NULL)
+    return NULL;
+  return g_steal_pointer (&text);
+}
 
-    if (!g_strv_contains ((const char *const *)lines, needed_options[i]))
-      return refuse (error, cause);
-  }
-  return TRUE;
+static GBytes *
+find_config (const BangerSpan *vmlinux)
+{
+  BangerSpan rest = *vmlinux;
+  const guint8 *found;
+  GBytes *config = NULL;
+
+  /* It is constant data of the kernel: most of a vmlinux need not be looked through. */
+  banger_elf_section (vmlinux, ".rodata", &rest);
+  found = memmem (rest.data, rest.length, CONFIG_START, strlen (CONFIG_START));
+  if (found != NULL)
+    config = unpack_config (&rest, found + strlen (CONFIG_START));
+  return config;
+}
+
+GBytes *
+banger_kernel_embedded_config (int vmlinux_fd)
+{
+  struct stat st;
+  GBytes *config;
+  void *map;
+
+  if (fstat (vmlinux_fd, &st) < 0 || st.st_size == 0)
+    return NULL;
+  map = mmap (NULL, st.st_size, PROT_READ, MAP_PRIVATE, vmlinux_fd, 0);
+  if (map == MAP_FAILED)
+    return NULL;
+  config = find_config (&(BangerSpan){ map, st.st_size });
+  munmap (map, st.st_size);
+  return config;
 }

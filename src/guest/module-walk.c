@@ -104,3 +104,17 @@ banger_module_walk_to (BangerModuleWalk *walk, BangerModule *module, GError **er
 {
   return visit (walk, module, 0, error);
 }
+
+gboolean
+banger_modules_have (BangerModules *modules, const char *name)
+{
+  BangerModule *module = g_hash_table_lookup (modules->by_name, name);
+  g_autoptr (GPtrArray) order = g_ptr_array_new ();
+  g_autoptr (GPtrArray) missing = g_ptr_array_new ();
+  BangerModuleWalk walk = { .modules = modules, .order = order, .missing = missing };
+
+  if (module == NULL)
+    return g_hash_table_contains (modules->builtin, name);
+  banger_module_walk_start (&walk);
+  return banger_module_walk_to (&walk, module, NULL) && missing->len == 0;
+}

@@ -57,3 +57,6 @@ typedef struct {
 void banger_module_walk_start (BangerModuleWalk *walk);
 /* BadImage if dependencies nest deeper than BANGER_MODULES_DEPTH_MAX. */
 gboolean banger_module_walk_to (BangerModuleWalk *walk, BangerModule *module, GError **error);
+
+/* Whether the module @name is built in, or there with all that it needs. */
+gboolean banger_modules_have (BangerModules *modules, const char *name);

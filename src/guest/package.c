@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest/guest.h"
 
-#include "archive-util.h"
-#include "gunzip.h"
+#include "package.h"
 
 #include "common/common.h"
 
@@ -11,29 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STAGE "extracting"
 #define FILE_MAX (512ull * 1024 * 1024)
 #define TOTAL_MAX (8ull * 1024 * 1024 * 1024)
-#define PATH_LENGTH_MAX 512
-#define DEPTH_MAX 24
 /* What may follow the end of an archive: padding. */
 #define TRAILER_MAX (64ull * 1024 * 1024)
-
-#define DEB_HINT "give a linux-image package as Debian ships it"
-#define TAR_HINT "give a tar archive of lib/modules/RELEASE"
-
-struct _BangerPackage {
-  BangerArchive *outer; /* the ar archive of a package, else NULL */
-  BangerArchive *tar;
-  BangerGunzip source; /* of the tar */
-  int fd;              /* borrowed */
-  guint8 *chunk;       /* without an ar archive: what was read last */
-  gboolean is_deb;
-  guint64 file_size; /* 0: a pipe */
-  guint64 taken;     /* without an ar archive: bytes read */
-  guint64 total;
-  char *release;
-};
+#define AR_MAGIC "!<arch>\n"
 
 void
 banger_package_free (BangerPackage *package)
@@ -41,7 +22,9 @@ banger_package_free (BangerPackage *package)
   g_clear_pointer (&package->tar, banger_archive_free);
   g_clear_pointer (&package->outer, banger_archive_free);
   banger_gunzip_clear (&package->source);
+  g_clear_pointer (&package->releases, g_hash_table_unref);
   g_free (package->chunk);
+  g_free (package->wanted);
   g_free (package->release);
   g_free (package);
 }
@@ -53,19 +36,32 @@ banger_package_entry_clear (BangerPackageEntry *entry)
   g_clear_pointer (&entry->content, g_bytes_unref);
 }
 
-static const char *
-hint_of (BangerPackage *package)
+gboolean
+banger_package_refuse (BangerPackage *package, const char *cause, const char *hint, GError **error)
 {
-  return package->is_deb ? DEB_HINT : TAR_HINT;
+  static const struct {
+    const char *what, *hint;
+  } forms[] = {
+    [BANGER_PACKAGE_DEB] = { "package: not a Debian package of a kernel",
+                             "give a linux-image package as Debian ships it" },
+    [BANGER_PACKAGE_MODULES] = { "modules: not an archive of a kernel's modules",
+                                 "give a tar archive of lib/modules/RELEASE, or a Debian package "
+                                 "that holds it" },
+    [BANGER_PACKAGE_TREE]
+    = { "tree: not an archive of a tree with a kernel",
+        "give a tar archive of boot/vmlinuz-RELEASE and lib/modules/RELEASE" },
+  };
+
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, BANGER_PACKAGE_STAGE, cause,
+                    hint != NULL ? hint : forms[package->form].hint, "%s",
+                    forms[package->form].what);
+  return FALSE;
 }
 
 static gboolean
 refuse (BangerPackage *package, GError **error, const char *cause)
 {
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, STAGE, cause, hint_of (package),
-                    package->is_deb ? "package: not a Debian package of a kernel"
-                                    : "modules: not an archive of a kernel's modules");
-  return FALSE;
+  return banger_package_refuse (package, cause, NULL, error);
 }
 
 static gboolean
@@ -116,17 +112,32 @@ pull_member (gpointer data, const void **bytes, const char **cause)
   return -1;
 }
 
+/* What has been read ahead comes first. */
 static gssize
 pull_fd (gpointer data, const void **bytes, const char **cause)
 {
   BangerPackage *package = data;
-  ssize_t n = TEMP_FAILURE_RETRY (read (package->fd, package->chunk, BANGER_ARCHIVE_BLOCK));
+  ssize_t n = package->ahead;
 
+  package->ahead = 0;
+  if (n == 0)
+    n = TEMP_FAILURE_RETRY (read (package->fd, package->chunk, BANGER_ARCHIVE_BLOCK));
   *bytes = package->chunk;
   if (n < 0)
     *cause = g_strerror (errno);
   else
     package->taken += n;
+  return n;
+}
+
+static la_ssize_t
+read_outer (struct archive *archive, void *data, const void **bytes)
+{
+  const char *cause = NULL;
+  gssize n = pull_fd (data, bytes, &cause);
+
+  if (n < 0)
+    archive_set_error (archive, EIO, "%s", cause);
   return n;
 }
 
@@ -154,143 +165,107 @@ support_tar (BangerArchive *archive)
 }
 
 static BangerPackage *
-package_new (int fd, gboolean is_deb)
+package_new (int fd, BangerPackageForm form, const char *release)
 {
   BangerPackage *package = g_new0 (BangerPackage, 1);
   struct stat st;
 
-  package->is_deb = is_deb;
+  package->form = form;
   package->fd = fd;
+  package->wanted = g_strdup (release);
+  package->releases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   package->chunk = g_malloc (BANGER_ARCHIVE_BLOCK);
   if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode))
     package->file_size = st.st_size;
   package->tar = archive_read_new ();
   support_tar (package->tar);
-  banger_gunzip_init (&package->source, is_deb ? pull_member : pull_fd, package);
   return package;
+}
+
+/* Reads enough to see whether it is an ar archive, as Debian packages are; a pipe may give less at
+ * a time. */
+static gboolean
+read_ahead (BangerPackage *package, GError **error)
+{
+  while (package->ahead < strlen (AR_MAGIC)) {
+    ssize_t n = TEMP_FAILURE_RETRY (
+        read (package->fd, package->chunk + package->ahead, BANGER_ARCHIVE_BLOCK - package->ahead));
+
+    if (n < 0)
+      return refuse (package, error, g_strerror (errno));
+    if (n == 0)
+      break;
+    package->ahead += n;
+  }
+  return TRUE;
+}
+
+static gboolean
+is_ar (BangerPackage *package)
+{
+  return package->ahead >= strlen (AR_MAGIC)
+         && memcmp (package->chunk, AR_MAGIC, strlen (AR_MAGIC)) == 0;
+}
+
+static gboolean
+open_outer (BangerPackage *package, GError **error)
+{
+  package->outer = archive_read_new ();
+  archive_read_support_format_ar (package->outer);
+  if (archive_read_open (package->outer, package, NULL, read_outer, NULL) != ARCHIVE_OK)
+    return damaged (package, package->outer, error);
+  return find_data_member (package, error);
+}
+
+static BangerPackage *
+package_open (int fd, BangerPackageForm form, const char *release, GError **error)
+{
+  g_autoptr (BangerPackage) package = package_new (fd, form, release);
+
+  if (!read_ahead (package, error))
+    return NULL;
+  if (form == BANGER_PACKAGE_DEB || (form == BANGER_PACKAGE_MODULES && is_ar (package))) {
+    if (!open_outer (package, error))
+      return NULL;
+  }
+  banger_gunzip_init (&package->source, package->outer != NULL ? pull_member : pull_fd, package);
+  if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
+    damaged (package, package->tar, error);
+    return NULL;
+  }
+  return g_steal_pointer (&package);
 }
 
 BangerPackage *
 banger_package_open_deb (int fd, GError **error)
 {
-  g_autoptr (BangerPackage) package = package_new (fd, TRUE);
-
-  package->outer = archive_read_new ();
-  archive_read_support_format_ar (package->outer);
-  if (archive_read_open_fd (package->outer, fd, BANGER_ARCHIVE_BLOCK) != ARCHIVE_OK) {
-    damaged (package, package->outer, error);
-    return NULL;
-  }
-  if (!find_data_member (package, error))
-    return NULL;
-  if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
-    damaged (package, package->tar, error);
-    return NULL;
-  }
-  return g_steal_pointer (&package);
+  return package_open (fd, BANGER_PACKAGE_DEB, NULL, error);
 }
 
 BangerPackage *
 banger_package_open_modules (int fd, GError **error)
 {
-  g_autoptr (BangerPackage) package = package_new (fd, FALSE);
+  return package_open (fd, BANGER_PACKAGE_MODULES, NULL, error);
+}
 
-  if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
-    damaged (package, package->tar, error);
-    return NULL;
-  }
-  return g_steal_pointer (&package);
+BangerPackage *
+banger_package_open_tree (int fd, const char *release, GError **error)
+{
+  return package_open (fd, BANGER_PACKAGE_TREE, release, error);
 }
 
 double
 banger_package_fraction (BangerPackage *package)
 {
-  guint64 taken = package->outer != NULL ? (guint64)archive_filter_bytes (package->outer, -1)
-                                         : package->taken;
-
   if (package->file_size == 0)
     return -1;
-  return CLAMP ((double)taken / package->file_size, 0, 1);
+  return CLAMP ((double)package->taken / package->file_size, 0, 1);
 }
 
 const char *
 banger_package_release (BangerPackage *package)
 {
   return package->release;
-}
-
-/* The path without "./" and "/" before it; NULL if it leads out or is out of bounds. */
-static const char *
-clean_path (const char *path)
-{
-  guint depth = 0;
-
-  if (path == NULL || !g_utf8_validate (path, -1, NULL))
-    return NULL;
-  while (path[0] == '/' || g_str_has_prefix (path, "./"))
-    path += path[0] == '/' ? 1 : 2;
-  if (strlen (path) > PATH_LENGTH_MAX)
-    return NULL;
-  for (const char *part = path; part != NULL; part = strchr (part, '/')) {
-    part += part != path;
-    if (g_str_equal (part, "..") || g_str_has_prefix (part, "../") || g_str_has_prefix (part, "./")
-        || part[0] == '/' || ++depth > DEPTH_MAX)
-      return NULL;
-  }
-  return path;
-}
-
-/* The part of @path from the release on, NULL if it is not below a folder of modules. */
-static const char *
-module_part (BangerPackage *package, const char *path)
-{
-  static const char *const tops[] = { "usr/lib/modules/", "lib/modules/" };
-  static const char *const others[] = { "usr/", "lib/", "boot/", "etc/" };
-
-  for (guint i = 0; i < G_N_ELEMENTS (tops); i++) {
-    if (g_str_has_prefix (path, tops[i]))
-      return path + strlen (tops[i]);
-  }
-  for (guint i = 0; !package->is_deb && i < G_N_ELEMENTS (others); i++) {
-    if (g_str_has_prefix (path, others[i]))
-      return NULL;
-  }
-  return package->is_deb ? NULL : path;
-}
-
-static gboolean
-note_release (BangerPackage *package, const char *part, gsize length, GError **error)
-{
-  g_autofree char *release = g_strndup (part, length);
-
-  if (!banger_release_is_valid (release))
-    return refuse (package, error, "the folder of its modules is not named like a release");
-  if (package->release == NULL)
-    package->release = g_steal_pointer (&release);
-  else if (!g_str_equal (package->release, release))
-    return refuse (package, error, "it holds the modules of more than one kernel");
-  return TRUE;
-}
-
-/* Says what the file at @path is. FALSE with an error if it cannot be taken. */
-static gboolean
-classify (BangerPackage *package, const char *path, BangerPackageEntry *entry, GError **error)
-{
-  const char *part = module_part (package, path);
-  const char *slash = part != NULL ? strchr (part, '/') : NULL;
-
-  entry->kind = BANGER_PACKAGE_OTHER;
-  if (package->is_deb && g_str_has_prefix (path, "boot/vmlinuz-")) {
-    entry->kind = BANGER_PACKAGE_KERNEL;
-  } else if (package->is_deb && g_str_has_prefix (path, "boot/config-")) {
-    entry->kind = BANGER_PACKAGE_CONFIG;
-  } else if (slash != NULL && slash[1] != '\0') {
-    if (!note_release (package, part, slash - part, error))
-      return FALSE;
-    entry->kind = BANGER_PACKAGE_MODULE_FILE;
-    entry->path = g_strdup (slash + 1);
-  }
-  return TRUE;
 }
 
 static gboolean
@@ -319,15 +294,10 @@ static gboolean
 take (BangerPackage *package, struct archive_entry *header, BangerPackageEntry *entry,
       GError **error)
 {
-  const char *path = clean_path (archive_entry_pathname (header));
+  gboolean is_file
+      = archive_entry_filetype (header) == AE_IFREG && archive_entry_hardlink (header) == NULL;
 
-  if (path == NULL)
-    return refuse (package, error, "it names a file outside of itself, or in a way not allowed");
-  if (archive_entry_filetype (header) != AE_IFREG || archive_entry_hardlink (header) != NULL) {
-    entry->kind = BANGER_PACKAGE_OTHER;
-    return TRUE;
-  }
-  if (!classify (package, path, entry, error))
+  if (!banger_package_classify (package, archive_entry_pathname (header), is_file, entry, error))
     return FALSE;
   return entry->kind == BANGER_PACKAGE_OTHER || read_content (package, header, entry, error);
 }
@@ -367,7 +337,7 @@ banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError *
 
     *entry = (BangerPackageEntry){ .kind = BANGER_PACKAGE_END };
     if (status == ARCHIVE_EOF)
-      return finish (package, error);
+      return finish (package, error) && banger_package_settle (package, error);
     if (!usable (status))
       return damaged (package, package->tar, error);
     if (!take (package, header, entry, error)) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Job import-kernel: a package, or a kernel and its modules, into what a guest boots from. */
+/* Job import-kernel: a package, a kernel and its modules, or a tree with both, into what a guest
+ * boots from. */
 #include "job.h"
 
 #include "disk/disk.h"
@@ -16,6 +17,8 @@
 #define MODULES "modules"
 #define CHECKING "checking"
 
+#define CONFIGS_MAX 64
+
 typedef struct {
   BangerReport *report;
   const char *stage;
@@ -23,6 +26,8 @@ typedef struct {
   int modules_image; /* */
   int boot_modules;  /* the modules' spool until the boot modules are chosen */
   BangerKernelInfo info;
+  GHashTable *configs; /* build configurations (GBytes), by release */
+  BangerKernelFacts facts;
   BangerModules *modules;
   BangerDiskWriter *writer;
   GPtrArray *notes;
@@ -35,6 +40,8 @@ kernel_job_clear (KernelJob *job)
   g_clear_pointer (&job->modules, banger_modules_free);
   g_clear_pointer (&job->notes, g_ptr_array_unref);
   banger_kernel_info_clear (&job->info);
+  banger_kernel_facts_clear (&job->facts);
+  g_clear_pointer (&job->configs, g_hash_table_unref);
   banger_clear_fd (&job->vmlinux);
   banger_clear_fd (&job->modules_image);
   banger_clear_fd (&job->boot_modules);
@@ -85,6 +92,17 @@ take_module_file (KernelJob *job, const BangerPackageEntry *entry, GError **erro
   return !keep || add_to_tree (job, entry->path, entry->content, entry->mtime, error);
 }
 
+/* Which one belongs to the kernel shows when that is there. */
+static gboolean
+take_config (KernelJob *job, const BangerPackageEntry *entry, GError **error)
+{
+  if (g_hash_table_size (job->configs) >= CONFIGS_MAX)
+    return refuse (job, error, "it holds more than 64 build configurations",
+                   "leave out those of other kernels (boot/config-RELEASE)");
+  g_hash_table_insert (job->configs, g_strdup (entry->path), g_bytes_ref (entry->content));
+  return TRUE;
+}
+
 static gboolean
 take_entry (KernelJob *job, const BangerPackageEntry *entry, double fraction, GError **error)
 {
@@ -93,7 +111,7 @@ take_entry (KernelJob *job, const BangerPackageEntry *entry, double fraction, GE
     report (job, EXTRACTING, fraction);
     return take_kernel (job, entry->content, error);
   case BANGER_PACKAGE_CONFIG:
-    return banger_kernel_check_config (entry->content, error);
+    return take_config (job, entry, error);
   case BANGER_PACKAGE_MODULE_FILE:
     report (job, MODULES, fraction);
     return take_module_file (job, entry, error);
@@ -113,10 +131,8 @@ check_release (KernelJob *job, const char *release, GError **error)
     return refuse (job, error, "it holds no kernel (boot/vmlinuz-RELEASE)",
                    "give the package of the kernel itself, not of its headers or a metapackage");
   if (release == NULL)
-    return refuse (
-        job, error, "it holds no modules (lib/modules/RELEASE)",
-        "where they come in a package of their own, give the vmlinuz and a tar archive of "
-        "lib/modules/RELEASE");
+    return refuse (job, error, "it holds no modules (lib/modules/RELEASE)",
+                   "where they come in a package of their own, give that as the modules too");
   if (g_str_equal (release, job->info.release))
     return TRUE;
   cause = g_strdup_printf ("the kernel is %s, its modules are for %s", job->info.release, release);
@@ -124,7 +140,7 @@ check_release (KernelJob *job, const char *release, GError **error)
 }
 
 static gboolean
-read_package (KernelJob *job, BangerPackage *package, GError **error)
+read_files (KernelJob *job, BangerPackage *package, GError **error)
 {
   BangerPackageKind kind;
 
@@ -136,7 +152,7 @@ read_package (KernelJob *job, BangerPackage *package, GError **error)
       return FALSE;
     kind = entry.kind;
   } while (kind != BANGER_PACKAGE_END);
-  return check_release (job, banger_package_release (package), error);
+  return TRUE;
 }
 
 static GBytes *
@@ -162,38 +178,74 @@ read_all (KernelJob *job, int fd, GError **error)
 }
 
 static gboolean
-import_parts (KernelJob *job, BangerMessage *message, GError **error)
+import_vmlinuz (KernelJob *job, BangerMessage *message, GError **error)
 {
-  banger_autofd int vmlinuz = banger_message_get_fd (message, "vmlinuz", error);
-  banger_autofd int modules = -1;
-  g_autoptr (GBytes) image = NULL;
-  g_autoptr (BangerPackage) package = NULL;
+  banger_autofd int fd = banger_message_get_fd (message, "vmlinuz", error);
+  g_autoptr (GBytes) image = fd >= 0 ? read_all (job, fd, error) : NULL;
 
-  if (vmlinuz < 0)
-    return FALSE;
-  modules = banger_message_get_fd (message, "modules", error);
-  if (modules < 0)
-    return FALSE;
-  image = read_all (job, vmlinuz, error);
   if (image == NULL)
     return FALSE;
   report (job, EXTRACTING, -1);
-  if (!take_kernel (job, image, error))
-    return FALSE;
-  package = banger_package_open_modules (modules, error);
-  return package != NULL && read_package (job, package, error);
+  return take_kernel (job, image, error);
 }
 
 static gboolean
 import_package (KernelJob *job, BangerMessage *message, GError **error)
 {
   banger_autofd int fd = banger_message_get_fd (message, "package", error);
+  g_autoptr (BangerPackage) package = fd >= 0 ? banger_package_open_deb (fd, error) : NULL;
+
+  return package != NULL && read_files (job, package, error)
+         && (banger_package_release (package) == NULL
+             || check_release (job, banger_package_release (package), error));
+}
+
+static gboolean
+import_modules (KernelJob *job, BangerMessage *message, GError **error)
+{
+  banger_autofd int fd = banger_message_get_fd (message, "modules", error);
+  g_autoptr (BangerPackage) package = fd >= 0 ? banger_package_open_modules (fd, error) : NULL;
+
+  return package != NULL && read_files (job, package, error)
+         && check_release (job, banger_package_release (package), error);
+}
+
+static gboolean
+import_tree (KernelJob *job, BangerMessage *message, GError **error)
+{
+  const char *release = NULL;
+  banger_autofd int fd = banger_message_get_fd (message, "tree", error);
   g_autoptr (BangerPackage) package = NULL;
 
-  if (fd < 0)
+  g_variant_lookup (message->args, "release", "&s", &release);
+  package = fd >= 0 ? banger_package_open_tree (fd, release, error) : NULL;
+  return package != NULL && read_files (job, package, error)
+         && check_release (job, banger_package_release (package), error);
+}
+
+static gboolean
+has_input (BangerMessage *message, const char *key)
+{
+  g_autoptr (GVariant) value = g_variant_lookup_value (message->args, key, NULL);
+
+  return value != NULL;
+}
+
+/* A tree; or a package or a vmlinuz, with modules where they come apart. */
+static gboolean
+import_inputs (KernelJob *job, BangerMessage *message, GError **error)
+{
+  gboolean has_modules = has_input (message, "modules");
+
+  if (has_input (message, "tree"))
+    return import_tree (job, message, error);
+  if (!has_input (message, "package"))
+    return import_vmlinuz (job, message, error) && import_modules (job, message, error);
+  if (!import_package (job, message, error))
     return FALSE;
-  package = banger_package_open_deb (fd, error);
-  return package != NULL && read_package (job, package, error);
+  if (has_modules)
+    return import_modules (job, message, error);
+  return banger_modules_count (job->modules) > 0 || check_release (job, NULL, error);
 }
 
 static gboolean
@@ -245,6 +297,23 @@ write_boot_modules (KernelJob *job, GError **error)
 }
 
 static gboolean
+find_facts (KernelJob *job, GError **error)
+{
+  GBytes *given = g_hash_table_lookup (job->configs, job->info.release);
+  g_autoptr (GBytes) embedded = given == NULL ? banger_kernel_embedded_config (job->vmlinux) : NULL;
+  const BangerKernelParts parts = {
+    .info = &job->info,
+    .config = given != NULL ? given : embedded,
+    .config_source = given != NULL      ? "file"
+                     : embedded != NULL ? "embedded"
+                                        : "none",
+    .modules = job->modules,
+  };
+
+  return banger_kernel_facts (&parts, job->notes, &job->facts, error);
+}
+
+static gboolean
 sync_file (int fd, GError **error)
 {
   if (fsync (fd) == 0)
@@ -256,17 +325,16 @@ sync_file (int fd, GError **error)
 static gboolean
 import (KernelJob *job, BangerMessage *message, GError **error)
 {
-  g_autoptr (GVariant) package = g_variant_lookup_value (message->args, "package", NULL);
-
   report (job, RECEIVING, -1);
-  if (!(package != NULL ? import_package : import_parts) (job, message, error))
+  if (!import_inputs (job, message, error))
     return FALSE;
   report (job, MODULES, -1);
   if (!finish_tree (job, error))
     return FALSE;
   report (job, CHECKING, -1);
-  return write_boot_modules (job, error) && banger_disk_check (job->modules_image, error)
-         && sync_file (job->vmlinux, error) && sync_file (job->boot_modules, error);
+  return write_boot_modules (job, error) && find_facts (job, error)
+         && banger_disk_check (job->modules_image, error) && sync_file (job->vmlinux, error)
+         && sync_file (job->boot_modules, error);
 }
 
 static gboolean
@@ -284,6 +352,8 @@ set_up (KernelJob *job, BangerMessage *message, GError **error)
   job->modules = banger_modules_new (job->boot_modules);
   job->writer = banger_disk_writer_new (job->modules_image);
   job->notes = g_ptr_array_new_with_free_func (g_free);
+  job->configs
+      = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
   return TRUE;
 }
 
@@ -296,6 +366,9 @@ result (KernelJob *job)
   g_variant_dict_insert (&dict, "release", "s", job->info.release);
   g_variant_dict_insert (&dict, "digest", "s", job->info.digest);
   g_variant_dict_insert (&dict, "size-bytes", "t", job->info.size);
+  g_variant_dict_insert_value (
+      &dict, "capabilities", g_variant_new_strv ((const char *const *)job->facts.capabilities, -1));
+  g_variant_dict_insert_value (&dict, "facts", job->facts.facts);
   g_variant_dict_insert_value (
       &dict, "notes", g_variant_new_strv ((const char *const *)job->notes->pdata, job->notes->len));
   return g_variant_dict_end (&dict);

@@ -10,6 +10,7 @@
 
 #include "fuzz.h"
 
+#include <string.h>
 #include <unistd.h>
 
 typedef enum {
@@ -17,7 +18,11 @@ typedef enum {
   TARGET_MODULE,
   TARGET_DEB,
   TARGET_TAR,
+  TARGET_TREE,
+  TARGET_CONFIG,
 } Target;
+
+#define LAST_TARGET TARGET_CONFIG
 
 /* Takes @input. */
 static void
@@ -40,7 +45,12 @@ add_kernels (GPtrArray *starts)
   static const char *const compressions[] = { "gzip", "xz", "zstd", "bzip2", "lzma", "lz4-legacy" };
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE });
 
+  g_autoptr (GBytes) with_config
+      = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE, FIXTURE_CONFIG });
+
   add_start (starts, TARGET_KERNEL, g_bytes_ref (vmlinux));
+  add_start (starts, TARGET_KERNEL, g_bytes_ref (with_config));
+  add_start (starts, TARGET_CONFIG, g_bytes_new_static (FIXTURE_CONFIG, strlen (FIXTURE_CONFIG)));
   for (guint i = 0; i < G_N_ELEMENTS (compressions); i++)
     add_start (starts, TARGET_KERNEL,
                fixture_bzimage (vmlinux, compressions[i], i % 2 ? FIXTURE_RELEASE : NULL));
@@ -69,6 +79,7 @@ add_packages (GPtrArray *starts)
   g_autoptr (GBytes) zstd = fixture_tar (files, "zstd");
 
   add_start (starts, TARGET_TAR, g_bytes_ref (plain));
+  add_start (starts, TARGET_TREE, g_bytes_ref (plain));
   add_start (starts, TARGET_DEB, fixture_deb ("data.tar", plain));
   add_start (starts, TARGET_DEB, fixture_deb ("data.tar.xz", xz));
   add_start (starts, TARGET_DEB, fixture_deb ("data.tar.zst", zstd));
@@ -79,7 +90,7 @@ add_packages (GPtrArray *starts)
 static void
 mend_tar (GByteArray *bytes)
 {
-  if (bytes->len == 0 || bytes->data[0] != TARGET_TAR)
+  if (bytes->len == 0 || (bytes->data[0] != TARGET_TAR && bytes->data[0] != TARGET_TREE))
     return;
   for (gsize at = 1; at + 512 <= bytes->len; at += 512) {
     guint8 *block = bytes->data + at;
@@ -110,6 +121,7 @@ feed_kernel (GBytes *image)
 {
   banger_autofd int fd = banger_memfd_new ("vmlinux", "", 0, NULL);
   g_auto (BangerKernelInfo) info = { 0 };
+  g_autoptr (GBytes) config = NULL;
   g_autoptr (GError) error = NULL;
   gboolean taken = banger_kernel_extract (image, fd, &info, &error);
 
@@ -118,13 +130,48 @@ feed_kernel (GBytes *image)
   if (taken) {
     g_assert_true (banger_release_is_valid (info.release));
     g_assert_cmpint (lseek (fd, 0, SEEK_END), ==, info.size);
+    config = banger_kernel_embedded_config (fd);
+    g_assert_true (config == NULL || g_bytes_get_size (config) > 0);
   }
   return taken;
 }
 
+/* Lists are sorted and without repetition. */
+static void
+judge_facts (const BangerKernelFacts *facts)
+{
+  for (guint i = 1; facts->capabilities[0] != NULL && facts->capabilities[i] != NULL; i++)
+    g_assert_cmpstr (facts->capabilities[i - 1], <, facts->capabilities[i]);
+  g_assert_true (g_variant_is_of_type (facts->facts, G_VARIANT_TYPE_VARDICT));
+}
+
+static gboolean
+feed_facts (BangerModules *modules, GBytes *config)
+{
+  BangerKernelInfo info = { .release = (char *)"6.1", .compression = "none" };
+  const BangerKernelParts parts = { &info, config, "file", modules };
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+  g_auto (BangerKernelFacts) facts = { 0 };
+  g_autoptr (GError) error = NULL;
+  gboolean taken = banger_kernel_facts (&parts, notes, &facts, &error);
+
+  judge (taken, error);
+  if (taken)
+    judge_facts (&facts);
+  return taken;
+}
+
+static gboolean
+feed_config (GBytes *config)
+{
+  g_autoptr (BangerModules) modules = banger_modules_new (-1);
+
+  return feed_facts (modules, config);
+}
+
 /* Every step after a module that was taken, too. */
 static void
-finish_modules (BangerModules *modules)
+finish_modules (BangerModules *modules, GBytes *config)
 {
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
   banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
@@ -136,6 +183,7 @@ finish_modules (BangerModules *modules)
   g_clear_error (&error);
   written = banger_modules_write_boot (modules, fd, notes, &error);
   judge (written, error);
+  feed_facts (modules, config);
 }
 
 static gboolean
@@ -149,7 +197,7 @@ feed_module (GBytes *content)
 
   judge (taken, error);
   if (taken)
-    finish_modules (modules);
+    finish_modules (modules, NULL);
   return taken;
 }
 
@@ -166,7 +214,8 @@ judge_path (const char *path)
 }
 
 static gboolean
-feed_entry (BangerModules *modules, const BangerPackageEntry *entry, GError **error)
+feed_entry (BangerModules *modules, const BangerPackageEntry *entry, GBytes **config,
+            GError **error)
 {
   gboolean keep;
 
@@ -175,14 +224,18 @@ feed_entry (BangerModules *modules, const BangerPackageEntry *entry, GError **er
     feed_kernel (entry->content);
     return TRUE;
   }
-  if (entry->kind == BANGER_PACKAGE_CONFIG)
-    return banger_kernel_check_config (entry->content, error);
+  if (entry->kind == BANGER_PACKAGE_CONFIG) {
+    g_clear_pointer (config, g_bytes_unref);
+    *config = g_bytes_ref (entry->content);
+    g_assert_true (banger_release_is_valid (entry->path));
+    return TRUE;
+  }
   judge_path (entry->path);
   return banger_modules_add (modules, entry->path, entry->content, &keep, error);
 }
 
 static gboolean
-read_package (BangerPackage *package, BangerModules *modules, GError **error)
+read_package (BangerPackage *package, BangerModules *modules, GBytes **config, GError **error)
 {
   for (;;) {
     g_auto (BangerPackageEntry) entry = { 0 };
@@ -191,13 +244,23 @@ read_package (BangerPackage *package, BangerModules *modules, GError **error)
       return FALSE;
     if (entry.kind == BANGER_PACKAGE_END)
       return TRUE;
-    if (!feed_entry (modules, &entry, error))
+    if (!feed_entry (modules, &entry, config, error))
       return FALSE;
   }
 }
 
+static BangerPackage *
+open_package (Target target, int fd, GError **error)
+{
+  if (target == TARGET_DEB)
+    return banger_package_open_deb (fd, error);
+  if (target == TARGET_TREE)
+    return banger_package_open_tree (fd, NULL, error);
+  return banger_package_open_modules (fd, error);
+}
+
 static gboolean
-feed_package (GBytes *input, gboolean deb)
+feed_package (GBytes *input, Target target)
 {
   gsize length;
   const void *data = g_bytes_get_data (input, &length);
@@ -205,13 +268,13 @@ feed_package (GBytes *input, gboolean deb)
   banger_autofd int spool = banger_memfd_new ("spool", "", 0, NULL);
   g_autoptr (BangerModules) modules = banger_modules_new (spool);
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerPackage) package
-      = deb ? banger_package_open_deb (fd, &error) : banger_package_open_modules (fd, &error);
-  gboolean taken = package != NULL && read_package (package, modules, &error);
+  g_autoptr (BangerPackage) package = open_package (target, fd, &error);
+  g_autoptr (GBytes) config = NULL;
+  gboolean taken = package != NULL && read_package (package, modules, &config, &error);
 
   judge (taken, error);
   if (taken)
-    finish_modules (modules);
+    finish_modules (modules, config);
   return taken;
 }
 
@@ -225,7 +288,10 @@ feed (Target target, GBytes *input)
     return feed_module (input);
   case TARGET_DEB:
   case TARGET_TAR:
-    return feed_package (input, target == TARGET_DEB);
+  case TARGET_TREE:
+    return feed_package (input, target);
+  case TARGET_CONFIG:
+    return feed_config (input);
   }
   g_assert_not_reached ();
 }
@@ -235,7 +301,7 @@ run (const guint8 *bytes, gsize length)
 {
   g_autoptr (GBytes) input = NULL;
 
-  if (length == 0 || bytes[0] > TARGET_TAR)
+  if (length == 0 || bytes[0] > LAST_TARGET)
     return FALSE;
   input = g_bytes_new (bytes + 1, length - 1);
   return feed ((Target)bytes[0], input);

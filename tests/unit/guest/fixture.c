@@ -66,6 +66,17 @@ fixture_module (const char *const *info)
   return g_byte_array_free_to_bytes (g_steal_pointer (&file));
 }
 
+static void
+append_config (GByteArray *file, const char *config)
+{
+  g_autoptr (GBytes) text = g_bytes_new_static (config, strlen (config));
+  g_autoptr (GBytes) packed = fixture_compress (text, "gzip");
+
+  append (file, "IKCFG_ST", 8);
+  append (file, g_bytes_get_data (packed, NULL), g_bytes_get_size (packed));
+  append (file, "IKCFG_ED", 8);
+}
+
 GBytes *
 fixture_vmlinux (const FixtureKernel *kernel)
 {
@@ -73,7 +84,7 @@ fixture_vmlinux (const FixtureKernel *kernel)
   const guint32 notes[] = { 4, 4, 6, 0x006e6558, 1, 4, 8, 18, 0x006e6558, 0x1000000, 0 };
   g_autoptr (GByteArray) file = g_byte_array_new ();
   Elf64_Ehdr header = elf_header (ET_EXEC);
-  Elf64_Phdr segments[2] = { { .p_type = PT_LOAD }, { .p_type = PT_NOTE } };
+  Elf64_Phdr segments[2] = { { .p_type = PT_LOAD, .p_paddr = 0x1000000 }, { .p_type = PT_NOTE } };
 
   header.e_phoff = sizeof header;
   header.e_phentsize = sizeof segments[0];
@@ -86,9 +97,11 @@ fixture_vmlinux (const FixtureKernel *kernel)
   segments[0].p_offset = file->len;
   append (file, "Linux version %s (", strlen ("Linux version %s (") + 1);
   append (file, banner, strlen (banner) + 1);
+  if (kernel->config != NULL)
+    append_config (file, kernel->config);
   for (guint i = 0; i < 4000; i++)
     append (file, &(guint8){ i * i / 7 }, 1);
-  segments[0].p_filesz = file->len - segments[0].p_offset;
+  segments[0].p_filesz = segments[0].p_memsz = file->len - segments[0].p_offset;
   memcpy (file->data + sizeof header, segments, sizeof segments);
   return g_byte_array_free_to_bytes (g_steal_pointer (&file));
 }
@@ -247,8 +260,7 @@ needing (const char *depends, const char *alias)
 FixtureFile *
 fixture_kernel_files (void)
 {
-  static const char config[] = "CONFIG_BLK_DEV_INITRD=y\nCONFIG_BINFMT_ELF=y\nCONFIG_DEVTMPFS=y\n"
-                               "CONFIG_UNIX98_PTYS=y\n";
+  static const char config[] = FIXTURE_CONFIG;
   static const char builtin[] = "kernel/fs/ext4/ext4.ko\nkernel/fs/jbd2/jbd2.ko\n";
   static const char order[] = MODULES "unused\nkernel/virtio.ko\n";
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE });

@@ -9,9 +9,17 @@
 /* A module whose .modinfo holds @info: NULL-terminated "key=value". */
 GBytes *fixture_module (const char *const *info);
 
+/* A build configuration with which a guest can boot. */
+#define FIXTURE_CONFIG                                                                         \
+  "#\n# Linux/x86 6.1.0 Kernel Configuration\n#\nCONFIG_ACPI=y\nCONFIG_BLK_DEV_INITRD=y\n"     \
+  "CONFIG_BINFMT_ELF=y\nCONFIG_DEVTMPFS=y\nCONFIG_PROC_FS=y\nCONFIG_SYSFS=y\nCONFIG_TMPFS=y\n" \
+  "CONFIG_NET=y\nCONFIG_EPOLL=y\nCONFIG_SIGNALFD=y\nCONFIG_UNIX98_PTYS=y\n"                    \
+  "CONFIG_SERIAL_8250_CONSOLE=y\n"
+
 typedef struct {
   const char *release;
   gboolean pvh;
+  const char *config; /* inside it; may be NULL */
 } FixtureKernel;
 
 GBytes *fixture_vmlinux (const FixtureKernel *kernel);

@@ -80,7 +80,8 @@ test_deb (void)
     g_assert_no_error (error);
     g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
     g_assert_cmpstr (read.seen->str, ==,
-                     "K:\nC:\nM:kernel/virtio.ko\nM:kernel/virtio_mmio.ko\n"
+                     "K:" FIXTURE_RELEASE "\nC:" FIXTURE_RELEASE "\n"
+                     "M:kernel/virtio.ko\nM:kernel/virtio_mmio.ko\n"
                      "M:kernel/virtio_blk.ko.xz\nM:kernel/virtio_console.ko\nM:kernel/overlay.ko\n"
                      "M:modules.order\nM:modules.builtin\nM:modules.dep\n");
   }
@@ -273,6 +274,146 @@ test_wrong_kind (void)
   }
 }
 
+/* Modules that come as a package, with the configuration of their kernel. */
+static void
+test_modules_deb (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GBytes) tar = fixture_tar (files, "zstd");
+  g_autoptr (GBytes) deb = fixture_deb ("data.tar.zst", tar);
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+  gsize length;
+  const void *data = g_bytes_get_data (deb, &length);
+
+  g_assert_true (read_bytes (data, length, FALSE, &read, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
+  g_assert_true (g_str_has_prefix (read.seen->str, "C:" FIXTURE_RELEASE "\nM:kernel/virtio.ko\n"));
+  fixture_files_free (files);
+}
+
+static gboolean
+read_tree (const FixtureFile *files, const char *release, Read *result, GError **error)
+{
+  g_autoptr (GBytes) tar = fixture_tar (files, "gzip");
+  gsize length;
+  const void *data = g_bytes_get_data (tar, &length);
+  banger_autofd int fd = banger_memfd_new ("tree", data, length, NULL);
+  g_autoptr (BangerPackage) package = banger_package_open_tree (fd, release, error);
+
+  return package != NULL && read_all (package, result, error);
+}
+
+static void
+assert_tree (const FixtureFile *files, const char *release, const char *expected)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+
+  g_assert_true (read_tree (files, release, &read, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (read.seen->str, ==, expected);
+}
+
+static void
+assert_tree_refused (const FixtureFile *files, const char *release, const char *cause,
+                     const char *hint)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+
+  g_assert_false (read_tree (files, release, &read, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_test_message ("%s", banger_error_cause (error));
+  g_assert_nonnull (strstr (banger_error_cause (error), cause));
+  g_assert_nonnull (strstr (banger_error_hint (error), hint));
+}
+
+/* A whole root: most of it is none of a kernel's, be its names what they will. */
+static void
+test_tree (void)
+{
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  g_autofree char *deep = g_strdup ("srv/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a");
+  const FixtureFile files[] = { { "./boot/", NULL },
+                                { "./boot/config-6.1", content },
+                                { "./boot/config-5.10", content },
+                                { "./boot/initrd.img-6.1", content },
+                                { "./boot/vmlinuz", NULL, "vmlinuz-6.1" },
+                                { "./boot/vmlinuz-0-rescue-0123", content },
+                                { "./boot/vmlinuz-linux", content },
+                                { "./boot/vmlinuz-6.1", content },
+                                { "./etc/../../passwd", content },
+                                { "./lib", NULL, "usr/lib" },
+                                { deep, content },
+                                { "./usr/lib/modules/6.1/config", content },
+                                { "./usr/lib/modules/6.1/vmlinuz", content },
+                                { "./usr/lib/modules/6.1/kernel/a.ko", content },
+                                { "./usr/lib/modules/5.10/kernel/old.ko", content },
+                                { "./usr/lib/modules/extra/b.ko", content },
+                                { NULL } };
+
+  assert_tree (files, NULL, "C:6.1\nC:5.10\nK:6.1\nC:6.1\nM:kernel/a.ko\n");
+  assert_tree (files, "6.1", "C:6.1\nC:5.10\nK:6.1\nC:6.1\nM:kernel/a.ko\n");
+  assert_tree_refused (files, "5.10", "boot/vmlinuz-5.10", "option 'release'");
+}
+
+/* As Fedora and Arch have it, without a /boot of their own. */
+static void
+test_tree_kernel_in_modules (void)
+{
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  const FixtureFile files[] = { { "usr/lib/modules/6.1/kernel/a.ko", content },
+                                { "usr/lib/modules/6.1/vmlinuz", content },
+                                { NULL } };
+
+  assert_tree (files, NULL, "M:kernel/a.ko\nK:6.1\n");
+}
+
+static void
+test_tree_several (void)
+{
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  const FixtureFile files[] = { { "lib/modules/6.1/kernel/a.ko", content },
+                                { "lib/modules/6.2/kernel/b.ko", content },
+                                { "boot/vmlinuz-6.1", content },
+                                { "boot/vmlinuz-6.2", content },
+                                { NULL } };
+  const FixtureFile rest[] = { { "lib/modules/6.1/kernel/a.ko", content },
+                               { "lib/modules/6.2/kernel/b.ko", content },
+                               { "boot/vmlinuz-6.2", content },
+                               { NULL } };
+
+  assert_tree_refused (files, NULL, "6.1, 6.2", "option 'release'");
+  assert_tree (files, "6.1", "M:kernel/a.ko\nK:6.1\n");
+  assert_tree (files, "6.2", "M:kernel/b.ko\nK:6.2\n");
+  /* What was taken first has no kernel, which shows when it is too late. */
+  assert_tree_refused (rest, NULL, "6.2", "option 'release'");
+  assert_tree (rest, "6.2", "M:kernel/b.ko\nK:6.2\n");
+  assert_tree_refused (files, "6.3", "6.1, 6.2", "option 'release'");
+}
+
+static void
+test_tree_incomplete (void)
+{
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  const FixtureFile kernel[] = { { "boot/vmlinuz-6.1", content }, { NULL } };
+  const FixtureFile modules[] = { { "lib/modules/6.1/kernel/a.ko", content }, { NULL } };
+  const FixtureFile neither[] = { { "etc/passwd", content }, { NULL } };
+  FixtureFile many[66] = { { NULL } };
+
+  assert_tree_refused (kernel, NULL, "boot/vmlinuz-RELEASE", "lib/modules/RELEASE");
+  assert_tree_refused (modules, NULL, "boot/vmlinuz-RELEASE", "lib/modules/RELEASE");
+  assert_tree_refused (neither, NULL, "boot/vmlinuz-RELEASE", "lib/modules/RELEASE");
+  assert_tree_refused (neither, "6.1", "none", "lib/modules/RELEASE");
+  for (guint i = 0; i < 65; i++)
+    many[i] = (FixtureFile){ g_strdup_printf ("boot/vmlinuz-6.%u", i), content };
+  assert_tree_refused (many, NULL, "64", "lib/modules/RELEASE");
+  for (guint i = 0; i < 65; i++)
+    g_free ((char *)many[i].path);
+}
+
 static gpointer
 feed (gpointer data)
 {
@@ -323,6 +464,11 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/package/modules-prefixes", test_modules_prefixes);
   g_test_add_func ("/guest/package/refuses", test_refuses);
   g_test_add_func ("/guest/package/wrong-kind", test_wrong_kind);
+  g_test_add_func ("/guest/package/modules-deb", test_modules_deb);
+  g_test_add_func ("/guest/package/tree", test_tree);
+  g_test_add_func ("/guest/package/tree-kernel-in-modules", test_tree_kernel_in_modules);
+  g_test_add_func ("/guest/package/tree-several", test_tree_several);
+  g_test_add_func ("/guest/package/tree-incomplete", test_tree_incomplete);
   g_test_add_func ("/guest/package/pipe", test_pipe);
   return g_test_run ();
 }

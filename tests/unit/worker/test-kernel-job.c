@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 typedef struct {
+  const char *release; /* to choose, or NULL */
   int vmlinux, modules_image, boot_modules;
   GString *stages; /* a space before each */
   GVariant *done;
@@ -30,7 +31,7 @@ empty_file (void)
 static Job
 job_new (void)
 {
-  return (Job){ empty_file (), empty_file (), empty_file (), g_string_new (NULL) };
+  return (Job){ NULL, empty_file (), empty_file (), empty_file (), g_string_new (NULL) };
 }
 
 static void
@@ -115,6 +116,8 @@ run (Job *job, const char *const *keys, GBytes *const *inputs)
   insert_fd (&args, fds, "vmlinux", job->vmlinux);
   insert_fd (&args, fds, "modules-image", job->modules_image);
   insert_fd (&args, fds, "boot-modules", job->boot_modules);
+  if (job->release != NULL)
+    g_variant_dict_insert (&args, "release", "s", job->release);
   for (guint i = 0; keys[i] != NULL; i++) {
     gsize length;
     const void *data = g_bytes_get_data (inputs[i], &length);
@@ -251,6 +254,23 @@ test_parts (void)
 }
 
 static void
+assert_facts (Job *job, const char *capabilities, const char *config)
+{
+  g_autofree const char **list = NULL;
+  g_autofree char *joined = NULL;
+  g_autoptr (GVariant) facts = g_variant_lookup_value (job->done, "facts", G_VARIANT_TYPE_VARDICT);
+  const char *text = NULL;
+
+  g_assert_true (g_variant_lookup (job->done, "capabilities", "^a&s", &list));
+  joined = g_strjoinv (" ", (char **)list);
+  g_assert_cmpstr (joined, ==, capabilities);
+  g_assert_true (g_variant_lookup (facts, "config", "&s", &text));
+  g_assert_cmpstr (text, ==, config);
+}
+
+#define CAPABILITIES "acpi-devices orphan-file overlay virtio-serial"
+
+static void
 assert_failed (Job *job, int code, const char *stage, const char *cause)
 {
   g_assert_null (job->done);
@@ -258,6 +278,109 @@ assert_failed (Job *job, int code, const char *stage, const char *cause)
   g_assert_cmpstr (banger_error_stage (job->failed), ==, stage);
   if (cause != NULL)
     g_assert_nonnull (strstr (banger_error_cause (job->failed), cause));
+}
+
+/* The kernel in one package, its modules and configuration in another. */
+static void
+test_two_packages (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  const FixtureFile kernel_files[] = { files[1], { NULL } };
+  const char *const keys[] = { "package", "modules", NULL };
+  g_autoptr (GBytes) kernel = package_of (kernel_files);
+  g_autoptr (GBytes) modules = package_of (files + 2);
+  GBytes *const inputs[] = { kernel, modules };
+  g_auto (Job) job = job_new ();
+
+  run (&job, keys, inputs);
+  assert_done (&job);
+  assert_facts (&job, CAPABILITIES, "file");
+  fixture_files_free (files);
+}
+
+static void
+test_modules_package (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GBytes) vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE });
+  g_autoptr (GBytes) modules = package_of (files + 3);
+  g_auto (Job) job = job_new ();
+
+  run_parts (&job, vmlinux, modules);
+  assert_done (&job);
+  assert_facts (&job, CAPABILITIES, "none");
+  fixture_files_free (files);
+}
+
+static void
+run_tree (Job *job, const FixtureFile *files)
+{
+  const char *const keys[] = { "tree", NULL };
+  GBytes *tree = fixture_tar (files, "zstd");
+
+  run (job, keys, &tree);
+  g_bytes_unref (tree);
+}
+
+static void
+test_tree (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_auto (Job) job = job_new ();
+
+  run_tree (&job, files);
+  assert_done (&job);
+  assert_facts (&job, CAPABILITIES, "file");
+  fixture_files_free (files);
+}
+
+static void
+test_tree_release (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GArray) all = g_array_new (TRUE, TRUE, sizeof (FixtureFile));
+  const FixtureFile other[]
+      = { { "boot/vmlinuz-5.9", files[1].content }, { "lib/modules/5.9/a.ko", files[1].content } };
+  g_auto (Job) unsaid = job_new ();
+  g_auto (Job) job = job_new ();
+
+  g_array_append_vals (all, other, G_N_ELEMENTS (other));
+  for (guint i = 0; files[i].path != NULL; i++)
+    g_array_append_val (all, files[i]);
+  job.release = FIXTURE_RELEASE;
+  run_tree (&job, &g_array_index (all, FixtureFile, 0));
+  assert_done (&job);
+  /* The kernel that was chosen is not the one of that name. */
+  unsaid.release = "5.9";
+  run_tree (&unsaid, &g_array_index (all, FixtureFile, 0));
+  assert_failed (&unsaid, BANGER_ERROR_BAD_IMAGE, "modules", NULL);
+  fixture_files_free (files);
+}
+
+/* A configuration inside the kernel counts, and one that is given counts more. */
+static void
+test_embedded_config (void)
+{
+  FixtureFile *files = fixture_kernel_files ();
+  g_autoptr (GBytes) vmlinux
+      = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE, FIXTURE_CONFIG });
+  g_autoptr (GBytes) bad
+      = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE, "\nCONFIG_ACPI=y\n" });
+  g_autoptr (GBytes) modules = fixture_tar (files + 3, "none");
+  g_autoptr (GBytes) with_config = fixture_tar (files + 2, "none");
+  g_auto (Job) embedded = job_new ();
+  g_auto (Job) refused = job_new ();
+  g_auto (Job) given = job_new ();
+
+  run_parts (&embedded, vmlinux, modules);
+  g_assert_no_error (embedded.failed);
+  assert_facts (&embedded, CAPABILITIES, "embedded");
+  run_parts (&refused, bad, modules);
+  assert_failed (&refused, BANGER_ERROR_BAD_IMAGE, "checking", "CONFIG_BLK_DEV_INITRD");
+  run_parts (&given, bad, with_config);
+  g_assert_no_error (given.failed);
+  assert_facts (&given, CAPABILITIES, "file");
+  fixture_files_free (files);
 }
 
 static void
@@ -300,7 +423,7 @@ test_no_modules (void)
 
   run_package (&job, package);
   assert_failed (&job, BANGER_ERROR_BAD_IMAGE, "extracting", "no modules");
-  g_assert_nonnull (strstr (banger_error_hint (job.failed), "tar archive"));
+  g_assert_nonnull (strstr (banger_error_hint (job.failed), "modules"));
   fixture_files_free (files);
 }
 
@@ -373,6 +496,11 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/worker/import-kernel/package", test_package);
   g_test_add_func ("/worker/import-kernel/parts", test_parts);
+  g_test_add_func ("/worker/import-kernel/two-packages", test_two_packages);
+  g_test_add_func ("/worker/import-kernel/modules-package", test_modules_package);
+  g_test_add_func ("/worker/import-kernel/tree", test_tree);
+  g_test_add_func ("/worker/import-kernel/tree-release", test_tree_release);
+  g_test_add_func ("/worker/import-kernel/embedded-config", test_embedded_config);
   g_test_add_func ("/worker/import-kernel/wrong-release", test_wrong_release);
   g_test_add_func ("/worker/import-kernel/no-kernel", test_no_kernel);
   g_test_add_func ("/worker/import-kernel/no-modules", test_no_modules);
