@@ -150,10 +150,41 @@ banger_asset_list (BangerClient *client, BangerArgs *args, GError **error)
   return BANGER_EXIT_OK;
 }
 
+/* Where it came from. */
+static const char *
+config_text (const char *source)
+{
+  if (strcmp (source, "file") == 0)
+    return _ ("from a file");
+  if (strcmp (source, "embedded") == 0)
+    return _ ("from within the kernel");
+  return _ ("unknown");
+}
+
+/* Of a kernel that says nothing of itself: an older version imported it. */
+static void
+print_facts (BangerTable *table, GVariant *p)
+{
+  g_autofree const char **capabilities = banger_props_strings (p, "Capabilities");
+  g_autoptr (GVariant) facts = g_variant_lookup_value (p, "Facts", G_VARIANT_TYPE_VARDICT);
+
+  if (facts == NULL || g_variant_n_children (facts) == 0)
+    return;
+  banger_table_add (table, g_strdup (_ ("can do:")),
+                    capabilities != NULL ? g_strjoinv (", ", (char **)capabilities) : g_strdup (""),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("modules:")),
+                    g_strdup_printf (_ ("%u, and %u built in"),
+                                     (guint)banger_props_number (facts, "modules"),
+                                     (guint)banger_props_number (facts, "builtin")),
+                    NULL);
+  banger_table_add (table, g_strdup (_ ("configuration:")),
+                    g_strdup (config_text (banger_props_string (facts, "config"))), NULL);
+}
+
 static void
 print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
 {
-  g_autofree const char **capabilities = banger_props_strings (p, "Capabilities");
   g_autoptr (BangerTable) table = banger_table_new (NULL);
 
   banger_table_add (table, g_strdup (_ ("name:")), g_strdup (banger_props_string (p, "Name")),
@@ -185,9 +216,8 @@ print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
   if (kind == BANGER_OBJECT_IMAGE && banger_props_number (p, "EditedAt") != 0)
     banger_table_add (table, g_strdup (_ ("edited:")),
                       banger_text_time (banger_props_number (p, "EditedAt")), NULL);
-  if (capabilities != NULL && *capabilities != NULL)
-    banger_table_add (table, g_strdup (_ ("can do:")), g_strjoinv (" ", (char **)capabilities),
-                      NULL);
+  if (kind == BANGER_OBJECT_KERNEL)
+    print_facts (table, p);
   banger_table_print (table);
 }
 
