@@ -6,8 +6,14 @@
 
 static const BangerOption import_options[] = {
   VALUE ("vmlinuz", 0, TEXT, FILE, N_ ("FILE"), N_ ("a bzImage or vmlinux, instead of a package")),
-  VALUE ("modules", 0, TEXT, FILE, N_ ("DIR|TAR"),
-         N_ ("its modules: a directory such as /lib/modules/6.1.0-1-amd64, or an archive")),
+  VALUE ("modules", 0, TEXT, FILE, N_ ("DIR|FILE"),
+         N_ ("its modules: a directory such as /lib/modules/6.1.0-1-amd64, an archive of it, or a "
+             "Debian package")),
+  VALUE ("tree", 0, TEXT, FILE, N_ ("DIR|TAR"),
+         N_ ("take it from a root file system with boot/ and lib/modules/: a directory or an "
+             "archive")),
+  VALUE ("release", 0, TEXT, NOTHING, N_ ("RELEASE"), N_ ("which kernel of the tree")),
+  FLAG ("host", 0, N_ ("take the kernel that this host runs")),
   FLAG ("default", 0, N_ ("make it the default for new VMs")),
   NO_WAIT,
   FLAG ("quiet", 'q', N_ ("print the name only")),
@@ -27,8 +33,11 @@ const BangerCommand banger_commands_kernel[] = {
     import_options,
     N_ ("take a kernel with its modules"),
     N_ ("FILE is a Debian linux-image package; - reads standard input. Instead of it, --vmlinuz "
-        "names a kernel and --modules its modules: a directory, named as the kernel's release, or "
-        "a tar archive with paths below lib/modules/RELEASE or RELEASE."),
+        "names a kernel. Where modules come apart, --modules names them: a directory, named as the "
+        "kernel's release, a tar archive with paths below lib/modules/RELEASE or RELEASE, or a "
+        "Debian package. Or --tree or --host has both: boot/vmlinuz-RELEASE, boot/config-RELEASE "
+        "and lib/modules/RELEASE. What the kernel can do shows in 'kernel show'; one that cannot "
+        "boot a guest is refused, with what would mend it."),
     .run = banger_kernel_import },
   { "kernel", "list", "", 0, 0, NONE, banger_options_list, N_ ("list kernels"), NULL,
     .columns = banger_kernel_columns, .run = banger_asset_list },

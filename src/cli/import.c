@@ -51,7 +51,7 @@ banger_import_add_fd (GUnixFDList *fds, int fd, GError **error)
 GVariant *
 banger_import_options (BangerArgs *args)
 {
-  static const char *const words[] = { "user", "cwd" };
+  static const char *const words[] = { "user", "cwd", "release" };
   const char *const *env = banger_args_has_list (args, "env");
   GVariantDict options;
 

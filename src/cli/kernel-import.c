@@ -1,90 +1,142 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Importing kernels. */
 #include "import.h"
-#include "pack.h"
+#include "kernel-tree.h"
 #include "verbs.h"
 
-#include <errno.h>
 #include <glib/gi18n.h>
 
-/* Opens @path and adds it to ImportKernel's files as @key. */
+#define TAKES \
+  N_ ("kernel import: give one of a package, --vmlinuz with --modules, --tree, or --host")
+
+/* What is given to ImportKernel. */
+typedef struct {
+  GVariantBuilder files;
+  GUnixFDList *fds;
+  BangerPack *pack; /* of a directory */
+} Inputs;
+
 static gboolean
-add_file (GVariantBuilder *files, GUnixFDList *fds, const char *key, const char *path,
-          GError **error)
+add_fd (Inputs *inputs, const char *key, int fd, GError **error)
 {
-  int fd = banger_import_open (path, error);
-  GVariant *handle = fd >= 0 ? banger_import_add_fd (fds, fd, error) : NULL;
+  GVariant *handle = fd >= 0 ? banger_import_add_fd (inputs->fds, fd, error) : NULL;
 
   if (handle == NULL)
     return FALSE;
-  g_variant_builder_add (files, "{s@h}", key, handle);
+  g_variant_builder_add (&inputs->files, "{s@h}", key, handle);
   return TRUE;
 }
 
-/* Begins to pack a directory of modules, whose last part is the kernel's release. */
-static BangerPack *
-add_directory (GVariantBuilder *files, GUnixFDList *fds, const char *path, GError **error)
+static gboolean
+add_file (Inputs *inputs, const char *key, const char *path, GError **error)
 {
-  g_autofree char *real = realpath (path, NULL);
-  g_autofree char *release = NULL;
-  BangerPack *pack = NULL;
+  return add_fd (inputs, key, banger_import_open (path, error), error);
+}
+
+static gboolean
+add_modules (Inputs *inputs, const char *modules, const char *vmlinuz, GError **error)
+{
   int fd = -1;
 
-  if (real == NULL) {
-    banger_set_error_errno (error, errno, "receiving", _ ("cannot open '%s'"), path);
-    return NULL;
-  }
-  release = g_path_get_basename (real);
-  pack = banger_pack_start (real, release, &fd, error);
-  if (pack != NULL)
-    g_variant_builder_add (files, "{s@h}", "modules", banger_import_add_fd (fds, fd, error));
-  return pack;
+  if (!g_file_test (modules, G_FILE_TEST_IS_DIR))
+    return add_file (inputs, "modules", modules, error);
+  inputs->pack = banger_kernel_tree_pack_modules (modules, vmlinuz, &fd, error);
+  return inputs->pack != NULL && add_fd (inputs, "modules", fd, error);
+}
+
+static gboolean
+add_root (Inputs *inputs, const char *root, const char *release, const char *name, GError **error)
+{
+  int fd = -1;
+
+  inputs->pack = banger_kernel_tree_pack (root, release, name, &fd, error);
+  return inputs->pack != NULL && add_fd (inputs, "tree", fd, error);
+}
+
+static gboolean
+add_host (Inputs *inputs, const char *name, GError **error)
+{
+  g_autofree char *release = banger_kernel_tree_host_release ();
+
+  return add_root (inputs, "/", release, name, error);
+}
+
+static gboolean
+add_tree (Inputs *inputs, BangerArgs *args, GError **error)
+{
+  const char *tree = banger_args_text (args, "tree");
+
+  if (!g_file_test (tree, G_FILE_TEST_IS_DIR))
+    return add_file (inputs, "tree", tree, error);
+  return add_root (inputs, tree, banger_args_text (args, "release"), banger_args_words (args)[0],
+                   error);
+}
+
+static gboolean
+refuse (GError **error, const char *message)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help kernel import",
+                    "%s", message);
+  return FALSE;
 }
 
 static gboolean
 check_kernel_args (BangerArgs *args, GError **error)
 {
-  gboolean has_package = banger_args_words (args)[1] != NULL;
-  gboolean has_vmlinuz = banger_args_text (args, "vmlinuz") != NULL;
-  gboolean has_modules = banger_args_text (args, "modules") != NULL;
+  gboolean package = banger_args_words (args)[1] != NULL;
+  gboolean vmlinuz = banger_args_text (args, "vmlinuz") != NULL;
+  gboolean modules = banger_args_text (args, "modules") != NULL;
+  gboolean tree = banger_args_text (args, "tree") != NULL;
+  gboolean host = banger_args_flag (args, "host");
 
   if (!banger_name_check (BANGER_OBJECT_KERNEL, banger_args_words (args)[0], error))
     return FALSE;
-  if (has_package ? !has_vmlinuz && !has_modules : has_vmlinuz && has_modules)
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help kernel import",
-                    _ ("kernel import: give either a package, or --vmlinuz with --modules"));
-  return FALSE;
+  if (package + vmlinuz + tree + host != 1 || (vmlinuz && !modules)
+      || (modules && !package && !vmlinuz))
+    return refuse (error, _ (TAKES));
+  if (banger_args_text (args, "release") != NULL && !tree)
+    return refuse (error, _ ("kernel import: --release chooses from a --tree"));
+  return TRUE;
+}
+
+static gboolean
+add_inputs (Inputs *inputs, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  const char *vmlinuz = banger_args_text (args, "vmlinuz");
+  const char *modules = banger_args_text (args, "modules");
+
+  if (banger_args_flag (args, "host"))
+    return add_host (inputs, words[0], error);
+  if (banger_args_text (args, "tree") != NULL)
+    return add_tree (inputs, args, error);
+  if (!add_file (inputs, vmlinuz != NULL ? "vmlinuz" : "package",
+                 vmlinuz != NULL ? vmlinuz : words[1], error))
+    return FALSE;
+  return modules == NULL
+         || add_modules (inputs, modules, vmlinuz != NULL ? vmlinuz : words[1], error);
 }
 
 int
 banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error)
 {
-  const char *const *words = banger_args_words (args);
-  const char *modules = banger_args_text (args, "modules");
-  g_auto (GVariantBuilder) files = G_VARIANT_BUILDER_INIT (G_VARIANT_TYPE ("a{sh}"));
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
   g_autoptr (GError) cause = NULL, unread = NULL;
-  BangerPack *pack = NULL;
-  gboolean ready = FALSE;
+  Inputs inputs = { .fds = fds };
 
   if (!check_kernel_args (args, error))
     return 0;
-  if (modules == NULL) {
-    ready = add_file (&files, fds, "package", words[1], &cause);
-  } else if (add_file (&files, fds, "vmlinuz", banger_args_text (args, "vmlinuz"), &cause)) {
-    if (g_file_test (modules, G_FILE_TEST_IS_DIR))
-      ready = (pack = add_directory (&files, fds, modules, &cause)) != NULL;
-    else
-      ready = add_file (&files, fds, "modules", modules, &cause);
-  }
-  if (ready)
-    banger_import_run (
-        client, args, BANGER_OBJECT_KERNEL, "ImportKernel",
-        g_variant_new ("(sa{sh}@a{sv})", words[0], &files, banger_import_options (args)),
-        g_steal_pointer (&fds), &cause);
+  g_variant_builder_init (&inputs.files, G_VARIANT_TYPE ("a{sh}"));
+  if (add_inputs (&inputs, args, &cause))
+    banger_import_run (client, args, BANGER_OBJECT_KERNEL, "ImportKernel",
+                       g_variant_new ("(sa{sh}@a{sv})", banger_args_words (args)[0], &inputs.files,
+                                      banger_import_options (args)),
+                       g_steal_pointer (&fds), &cause);
+  g_variant_builder_clear (&inputs.files);
+  /* A pack that nobody was given to read ends as soon as its reader's end is gone. */
+  g_clear_object (&fds);
   /* What kept us from reading is the reason behind what the service says of a short archive. */
-  if (pack != NULL && !banger_pack_finish (pack, &unread)) {
+  if (inputs.pack != NULL && !banger_pack_finish (inputs.pack, &unread)) {
     g_clear_error (&cause);
     cause = g_steal_pointer (&unread);
   }

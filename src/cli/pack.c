@@ -14,10 +14,12 @@
 
 #define PIPE_SIZE (1 << 20)
 #define NOTES_MAX 20
+#define CHUNK 65536
 
 struct _BangerPack {
   char *directory, *prefix;
   BangerTreeTarSpec spec;
+  GArray *files; /* BangerPackFile, or NULL */
   int write_fd;
   GThread *thread;
   GPtrArray *notes;
@@ -37,6 +39,52 @@ on_note (const char *path, const char *what, gpointer data)
     pack->dropped_notes++;
 }
 
+static gboolean
+copy_file (const BangerPackFile *file, BangerTarWriter *tar, guint64 size, GError **error)
+{
+  g_autofree guint8 *chunk = g_malloc (CHUNK);
+
+  for (guint64 done = 0; done < size;) {
+    ssize_t n = TEMP_FAILURE_RETRY (pread (file->fd, chunk, MIN (CHUNK, size - done), done));
+
+    if (n <= 0) {
+      banger_set_error (error, BANGER_ERROR_FAILED, "receiving",
+                        n < 0 ? g_strerror (errno) : _ ("it became shorter meanwhile"), NULL,
+                        _ ("cannot read '%s'"), file->name);
+      return FALSE;
+    }
+    if (!banger_tar_writer_data (tar, chunk, n, error))
+      return FALSE;
+    done += n;
+  }
+  return TRUE;
+}
+
+static gboolean
+add_file (const BangerPackFile *file, BangerTarWriter *tar, GError **error)
+{
+  BangerTarEntry entry = { .path = file->name, .mode = S_IFREG | 0644 };
+  struct stat st;
+
+  if (fstat (file->fd, &st) < 0) {
+    banger_set_error_errno (error, errno, "receiving", _ ("cannot read '%s'"), file->name);
+    return FALSE;
+  }
+  entry.size = st.st_size;
+  entry.mtime = st.st_mtim.tv_sec;
+  return banger_tar_writer_add (tar, &entry, error) && copy_file (file, tar, entry.size, error);
+}
+
+static gboolean
+add_all (BangerPack *pack, BangerTarWriter *tar)
+{
+  for (guint i = 0; pack->files != NULL && i < pack->files->len; i++) {
+    if (!add_file (&g_array_index (pack->files, BangerPackFile, i), tar, &pack->error))
+      return FALSE;
+  }
+  return banger_tree_tar_write (pack->directory, tar, &pack->spec, &pack->error);
+}
+
 static gpointer
 pack_thread (gpointer data)
 {
@@ -48,17 +96,18 @@ pack_thread (gpointer data)
   sigemptyset (&pipe_signal);
   sigaddset (&pipe_signal, SIGPIPE);
   pthread_sigmask (SIG_BLOCK, &pipe_signal, NULL);
-  if (!banger_tree_tar_write (pack->directory, tar, &pack->spec, &pack->error)
-      && banger_tar_writer_is_unread (tar))
+  if (!add_all (pack, tar) && banger_tar_writer_is_unread (tar))
     g_clear_error (&pack->error);
   banger_clear_fd (&pack->write_fd);
   return NULL;
 }
 
-BangerPack *
-banger_pack_start_tree (const char *directory, const BangerTreeTarSpec *spec, int *read_fd,
-                        GError **error)
+/* Takes @files, which may be NULL. */
+static BangerPack *
+start (GArray *files, const char *directory, const BangerTreeTarSpec *spec, int *read_fd,
+       GError **error)
 {
+  g_autoptr (GArray) owned = files;
   BangerPack *pack = NULL;
   int ends[2];
 
@@ -76,6 +125,7 @@ banger_pack_start_tree (const char *directory, const BangerTreeTarSpec *spec, in
   /* Fewer changes between us and who reads; past a user's share it stays as it is. */
   fcntl (ends[1], F_SETPIPE_SZ, PIPE_SIZE);
   pack = g_new0 (BangerPack, 1);
+  pack->files = g_steal_pointer (&owned);
   pack->directory = g_strdup (directory);
   pack->prefix = g_strdup (spec->prefix);
   pack->spec = *spec;
@@ -90,11 +140,27 @@ banger_pack_start_tree (const char *directory, const BangerTreeTarSpec *spec, in
 }
 
 BangerPack *
+banger_pack_start_tree (const char *directory, const BangerTreeTarSpec *spec, int *read_fd,
+                        GError **error)
+{
+  return start (NULL, directory, spec, read_fd, error);
+}
+
+BangerPack *
 banger_pack_start (const char *directory, const char *prefix, int *read_fd, GError **error)
 {
   const BangerTreeTarSpec spec = { .prefix = prefix };
 
-  return banger_pack_start_tree (directory, &spec, read_fd, error);
+  return start (NULL, directory, &spec, read_fd, error);
+}
+
+BangerPack *
+banger_pack_start_after (GArray *files, const char *directory, const char *prefix, int *read_fd,
+                         GError **error)
+{
+  const BangerTreeTarSpec spec = { .prefix = prefix };
+
+  return start (files, directory, &spec, read_fd, error);
 }
 
 gboolean
@@ -111,6 +177,7 @@ banger_pack_finish (BangerPack *pack, GError **error)
   if (pack->dropped_notes > 0)
     g_printerr ("%s %s\n", _ ("note:"), _ ("there is more of this, which is not shown"));
   g_ptr_array_unref (pack->notes);
+  g_clear_pointer (&pack->files, g_array_unref);
   g_free (pack->directory);
   g_free (pack->prefix);
   g_free (pack);

@@ -14,6 +14,15 @@ BangerPack *banger_pack_start_tree (const char *directory, const BangerTreeTarSp
 /* As above, of all that is there; its entries lie below @prefix. */
 BangerPack *
 banger_pack_start (const char *directory, const char *prefix, int *read_fd, GError **error);
+/* A file to go before the tree: what @fd (given up, closed at the end) holds from its start on. */
+typedef struct {
+  int fd;
+  char *name; /* in the archive */
+} BangerPackFile;
+
+/* As above, after @files (of BangerPackFile, with a function that clears them), which are taken. */
+BangerPack *banger_pack_start_after (GArray *files, const char *directory, const char *prefix,
+                                     int *read_fd, GError **error);
 /* Waits for the thread, which ends when all is read or nobody reads any more, and prints what it
  * noted. FALSE if the tree could not be read; that the reader went away is no error of ours. Frees
  * @pack. */

@@ -59,12 +59,10 @@ take_facts (GVariantDict *facts, GVariant *done)
 
   for (gsize i = 0; i < G_N_ELEMENTS (known); i++) {
     g_autoptr (GVariant) value
-        = all != NULL
-              ? g_variant_lookup_value (all, known[i].name, G_VARIANT_TYPE (known[i].type))
-              : NULL;
+        = all != NULL ? g_variant_lookup_value (all, known[i].name, G_VARIANT_TYPE (known[i].type))
+                      : NULL;
 
-    if (value == NULL
-        || (known[i].type[0] == 's' && !is_word (g_variant_get_string (value, NULL))))
+    if (value == NULL || (known[i].type[0] == 's' && !is_word (g_variant_get_string (value, NULL))))
       return FALSE;
     g_variant_dict_insert_value (facts, known[i].name, value);
   }
@@ -108,7 +106,10 @@ static gboolean
 take_kernel_fds (BangerImport *import, GError **error)
 {
   static const char *const sets[][3] = {
-    { "package" }, { "package", "modules" }, { "vmlinuz", "modules" }, { "tree" },
+    { "package" },
+    { "package", "modules" },
+    { "vmlinuz", "modules" },
+    { "tree" },
   };
   g_autoptr (GVariant) files = g_variant_get_child_value (import->call->params, 1);
 
