@@ -123,6 +123,9 @@ typedef struct {
 
 /* The indexes that modprobe needs, as depmod makes them: BangerTreeFile, freed with the array. */
 GPtrArray *banger_modules_index (BangerModules *modules, GError **error);
+/* Compares a modules.dep that was added with what the modules say: @notes receives (char *) whether
+ * they differ. */
+void banger_modules_compare_dep (BangerModules *modules, GPtrArray *notes);
 /* Writes boot-modules.cpio (docs/internals.md) to @fd, at its position: what a guest needs before
  * its disks are mounted. @notes receives (char *) what is missing that a guest can do without.
  * BadImage if the kernel lacks what it cannot do without. */

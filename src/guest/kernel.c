@@ -2,13 +2,15 @@
 #include "guest/guest.h"
 
 #include "elf-file.h"
-#include "inflate.h"
 #include "refusal.h"
 
+#include "codec/codec.h"
 #include "common/common.h"
 
 #include <elf.h>
 #include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -34,11 +36,12 @@
 #define CONFIG_MAX (4 * 1024 * 1024)
 
 #define STAGE "extracting"
+#define SHA256_LENGTH 32
 
 typedef struct {
   int fd;
   guint64 size;
-  GChecksum *checksum;
+  gnutls_hash_hd_t digest;
 } Output;
 
 void
@@ -72,7 +75,7 @@ write_part (gpointer data, const void *part, gsize length, GError **error)
 
   if (!banger_write_all (output->fd, part, length, error))
     return FALSE;
-  g_checksum_update (output->checksum, part, length);
+  gnutls_hash (output->digest, part, length);
   output->size += length;
   return TRUE;
 }
@@ -111,6 +114,13 @@ find_release (const BangerSpan *vmlinux)
   return NULL;
 }
 
+/* As people call it: there is but one LZ4 of kernels. */
+static const char *
+codec_name (BangerCodec codec)
+{
+  return banger_codec_to_string (codec == BANGER_CODEC_LZ4_LEGACY ? BANGER_CODEC_LZ4 : codec);
+}
+
 /* The payload between setup code and the end, less the four bytes that say its size uncompressed:
  * gzip holds them itself. */
 static gboolean
@@ -119,12 +129,14 @@ find_payload (const BangerSpan *image, BangerSpan *payload, guint32 *size, const
   guint setup = image->data[SETUP_SECTS] != 0 ? image->data[SETUP_SECTS] : 4;
   guint64 start = (setup + 1) * 512ull + read_le (image->data + PAYLOAD_OFFSET, 4);
   guint32 length = read_le (image->data + PAYLOAD_LENGTH, 4);
+  BangerCodec codec;
 
   if (length <= 4 || !banger_span_slice (image, start, length, payload))
     return FALSE;
   *size = read_le (payload->data + length - 4, 4);
-  *compression = banger_inflate_detect (payload->data, length);
-  if (g_strcmp0 (*compression, "gzip") != 0)
+  codec = banger_codec_detect (payload->data, length);
+  *compression = codec_name (codec);
+  if (codec != BANGER_CODEC_GZIP)
     payload->length -= 4;
   return TRUE;
 }
@@ -141,7 +153,8 @@ extract_bzimage (const BangerSpan *image, Output *output, const char **compressi
     return refuse (error, BANGER_REFUSAL_CUT);
   if (size == 0 || size > BANGER_KERNEL_MAX)
     return refuse (error, BANGER_REFUSAL_SIZE);
-  if (!banger_inflate ("kernel", payload.data, payload.length, size, write_part, output, error))
+  if (!banger_codec_decode ("kernel", payload.data, payload.length, size, write_part, output,
+                            error))
     return FALSE;
   if (output->size != size)
     return refuse (error, BANGER_REFUSAL_OTHER_SIZE);
@@ -230,30 +243,55 @@ check_output (int fd, BangerKernelInfo *info, GError **error)
   return good;
 }
 
+static gboolean
+write_vmlinux (const BangerSpan *image, Output *output, BangerKernelInfo *info, GError **error)
+{
+  if (is_bzimage (image)) {
+    if (!extract_bzimage (image, output, &info->compression, error))
+      return FALSE;
+    info->release = header_release (image);
+    return TRUE;
+  }
+  if (!is_vmlinux (image))
+    return refuse (error, judge_elf (image, BANGER_REFUSAL_NO_KERNEL));
+  if (image->length > BANGER_KERNEL_MAX)
+    return refuse (error, BANGER_REFUSAL_LARGE);
+  return write_part (output, image->data, image->length, error);
+}
+
+static char *
+format_digest (const guint8 *bytes)
+{
+  g_autoptr (GString) text = g_string_new ("sha256:");
+
+  for (guint i = 0; i < SHA256_LENGTH; i++)
+    g_string_append_printf (text, "%02x", bytes[i]);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
 gboolean
 banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GError **error)
 {
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  Output output = { .fd = vmlinux_fd, .checksum = checksum };
+  Output output = { .fd = vmlinux_fd };
+  guint8 digest[SHA256_LENGTH];
   BangerSpan span;
+  gboolean written;
 
   *info = (BangerKernelInfo){ .compression = "none" };
   span.data = g_bytes_get_data (image, &span.length);
-  if (is_bzimage (&span)) {
-    if (!extract_bzimage (&span, &output, &info->compression, error))
-      return FALSE;
-    info->release = header_release (&span);
-  } else if (!is_vmlinux (&span)) {
-    return refuse (error, judge_elf (&span, BANGER_REFUSAL_NO_KERNEL));
-  } else if (span.length > BANGER_KERNEL_MAX) {
-    return refuse (error, BANGER_REFUSAL_LARGE);
-  } else if (!write_part (&output, span.data, span.length, error)) {
+  /* Twice and more as fast as GChecksum, which knows nothing of the processor. */
+  if (gnutls_hash_init (&output.digest, GNUTLS_DIG_SHA256) != 0) {
+    banger_set_error (error, BANGER_ERROR_FAILED, STAGE, "there is no SHA-256", NULL,
+                      "kernel: cannot sum it");
     return FALSE;
   }
+  written = write_vmlinux (&span, &output, info, error);
+  gnutls_hash_deinit (output.digest, digest);
   info->size = output.size;
-  info->digest = g_strconcat ("sha256:", g_checksum_get_string (checksum), NULL);
-  if (check_output (vmlinux_fd, info, error))
+  if (written && check_output (vmlinux_fd, info, error)) {
+    info->digest = format_digest (digest);
     return TRUE;
+  }
   banger_kernel_info_clear (info);
   return FALSE;
 }
@@ -270,7 +308,7 @@ unpack_config (const BangerSpan *vmlinux, const guint8 *start)
   if (end == NULL)
     return NULL;
   packed = g_bytes_new_static (start, end - start);
-  text = banger_inflate_bytes ("config", packed, CONFIG_MAX, NULL);
+  text = banger_codec_decode_bytes ("config", packed, CONFIG_MAX, NULL);
   if (text == NULL || g_bytes_get_size (text) == 0
       || memmem (g_bytes_get_data (text, NULL), g_bytes_get_size (text), "\nCONFIG_", 8) == NULL)
     return NULL;

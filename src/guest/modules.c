@@ -2,8 +2,8 @@
 #include "modules.h"
 
 #include "elf-file.h"
-#include "inflate.h"
 
+#include "codec/codec.h"
 #include "common/common.h"
 
 #include <elf.h>
@@ -72,6 +72,7 @@ banger_modules_free (BangerModules *modules)
   g_hash_table_unref (modules->files);
   g_hash_table_unref (modules->builtin);
   g_hash_table_unref (modules->orders);
+  g_clear_pointer (&modules->given_dep, g_bytes_unref);
   g_array_unref (modules->builtin_aliases);
   g_ptr_array_unref (modules->all);
   g_free (modules);
@@ -305,11 +306,23 @@ take_module (BangerModules *modules, const char *path, GBytes *content, GError *
 
   if (g_str_has_suffix (path, ".ko"))
     plain = g_bytes_ref (content);
-  else if (banger_inflate_detect (data, length) != NULL)
-    plain = banger_inflate_bytes (path, content, MODULE_MAX, error);
+  else if (banger_codec_detect (data, length) != BANGER_CODEC_NONE)
+    plain = banger_codec_decode_bytes (path, content, MODULE_MAX, error);
   else
     return refuse (error, path, "it is not compressed as its name says");
   return plain != NULL && add_module (modules, path, banger_module_name (path), plain, error);
+}
+
+/* It is not part of the tree, and yet looked at. */
+static gboolean
+keep_dep (BangerModules *modules, GBytes *content, GError **error)
+{
+  modules->text += g_bytes_get_size (content);
+  if (modules->text > TEXT_MAX)
+    return refuse (error, "modules.dep", "larger than 64 MiB");
+  g_clear_pointer (&modules->given_dep, g_bytes_unref);
+  modules->given_dep = g_bytes_ref (content);
+  return TRUE;
 }
 
 gboolean
@@ -319,6 +332,8 @@ banger_modules_add (BangerModules *modules, const char *path, GBytes *content, g
   g_autofree char *name = NULL;
 
   *keep = !g_strv_contains (generated, path);
+  if (g_str_equal (path, "modules.dep"))
+    return keep_dep (modules, content, error);
   if (!*keep)
     return TRUE;
   if (!g_hash_table_add (modules->files, g_strdup (path)))

@@ -35,6 +35,7 @@ struct _BangerModules {
   GHashTable *files;       /* paths of all files */
   GHashTable *builtin;     /* names */
   GArray *builtin_aliases; /* BangerBuiltinAlias */
+  GBytes *given_dep;       /* the modules.dep that was there, or NULL */
   GHashTable *orders;      /* path of the uncompressed module, to its line and one */
   guint walk;
 };

@@ -14,6 +14,7 @@
 #define TOTAL_MAX (8ull * 1024 * 1024 * 1024)
 /* What may follow the end of an archive: padding. */
 #define TRAILER_MAX (64ull * 1024 * 1024)
+#define OUT (256u << 10)
 #define AR_MAGIC "!<arch>\n"
 
 void
@@ -21,7 +22,8 @@ banger_package_free (BangerPackage *package)
 {
   g_clear_pointer (&package->tar, banger_archive_free);
   g_clear_pointer (&package->outer, banger_archive_free);
-  banger_gunzip_clear (&package->source);
+  g_clear_pointer (&package->decoder, banger_decoder_free);
+  g_free (package->out);
   g_clear_pointer (&package->releases, g_hash_table_unref);
   g_free (package->chunk);
   g_free (package->wanted);
@@ -97,9 +99,8 @@ find_data_member (BangerPackage *package, GError **error)
 }
 
 static gssize
-pull_member (gpointer data, const void **bytes, const char **cause)
+pull_member (BangerPackage *package, const void **bytes, const char **cause)
 {
-  BangerPackage *package = data;
   la_int64_t offset;
   size_t length;
   int status = archive_read_data_block (package->outer, bytes, &length, &offset);
@@ -114,9 +115,8 @@ pull_member (gpointer data, const void **bytes, const char **cause)
 
 /* What has been read ahead comes first. */
 static gssize
-pull_fd (gpointer data, const void **bytes, const char **cause)
+pull_fd (BangerPackage *package, const void **bytes, const char **cause)
 {
-  BangerPackage *package = data;
   ssize_t n = package->ahead;
 
   package->ahead = 0;
@@ -141,27 +141,85 @@ read_outer (struct archive *archive, void *data, const void **bytes)
   return n;
 }
 
+/* The tar's next bytes, as they are packed. */
+static gssize
+pull (BangerPackage *package, const void **bytes, const char **cause)
+{
+  return package->outer != NULL ? pull_member (package, bytes, cause)
+                                : pull_fd (package, bytes, cause);
+}
+
+static gssize
+pull_first (BangerPackage *package, const void **bytes, const char **cause)
+{
+  gssize n = pull (package, bytes, cause);
+  BangerCodec codec = n > 0 ? banger_codec_detect (*bytes, n) : BANGER_CODEC_NONE;
+
+  package->began = TRUE;
+  if (codec != BANGER_CODEC_NONE) {
+    package->decoder = banger_decoder_new (codec);
+    package->out = g_malloc (OUT);
+    package->in = *bytes;
+    package->in_length = n;
+  }
+  return n;
+}
+
+/* Lets the decoder have more. 0 where there is no more, and that is well. */
+static gssize
+refill (BangerPackage *package, BangerDecodeState state, const char **cause)
+{
+  const void *bytes = NULL;
+  gssize n;
+
+  /* What follows and begins no other member is no part of it, as gzip(1) has it. */
+  if (package->in_length > 0)
+    return 0;
+  n = pull (package, &bytes, cause);
+  if (n == 0 && state != BANGER_DECODE_BETWEEN) {
+    *cause = "it is cut off";
+    return -1;
+  }
+  package->in = bytes;
+  package->in_length = MAX (n, 0);
+  return n;
+}
+
+/* The tar's next bytes: their number, 0 at the end, -1 with *@cause (static text). */
+static gssize
+read_tar (BangerPackage *package, const void **bytes, const char **cause)
+{
+  gboolean first = !package->began;
+  gssize n = first ? pull_first (package, bytes, cause) : 1;
+
+  if (package->decoder == NULL)
+    return first ? n : pull (package, bytes, cause);
+  while (n > 0) {
+    BangerDecodeStep step = { package->in, package->in_length, package->out, OUT, NULL };
+    BangerDecodeState state = banger_decoder_run (package->decoder, &step);
+
+    package->in = step.in;
+    package->in_length = step.in_length;
+    *bytes = package->out;
+    *cause = step.cause;
+    if (state == BANGER_DECODE_FAULT)
+      return -1;
+    if (step.out_length < OUT)
+      return OUT - step.out_length;
+    n = refill (package, state, cause);
+  }
+  return n;
+}
+
 static la_ssize_t
 read_source (struct archive *archive, void *data, const void **bytes)
 {
-  BangerPackage *package = data;
   const char *cause = NULL;
-  gssize n = banger_gunzip_read (&package->source, bytes, &cause);
+  gssize n = read_tar (data, bytes, &cause);
 
   if (n < 0)
     archive_set_error (archive, EIO, "%s", cause);
   return n;
-}
-
-static void
-support_tar (BangerArchive *archive)
-{
-  archive_read_support_filter_xz (archive);
-  archive_read_support_filter_zstd (archive);
-  archive_read_support_filter_bzip2 (archive);
-  archive_read_support_filter_lzma (archive);
-  archive_read_support_filter_lz4 (archive);
-  archive_read_support_format_tar (archive);
 }
 
 static BangerPackage *
@@ -178,16 +236,15 @@ package_new (int fd, BangerPackageForm form, const char *release)
   if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode))
     package->file_size = st.st_size;
   package->tar = archive_read_new ();
-  support_tar (package->tar);
+  archive_read_support_format_tar (package->tar);
   return package;
 }
 
-/* Reads enough to see whether it is an ar archive, as Debian packages are; a pipe may give less at
- * a time. */
+/* Reads enough to see what it is; a pipe may give less at a time. */
 static gboolean
 read_ahead (BangerPackage *package, GError **error)
 {
-  while (package->ahead < strlen (AR_MAGIC)) {
+  while (package->ahead < BANGER_CODEC_MAGIC) {
     ssize_t n = TEMP_FAILURE_RETRY (
         read (package->fd, package->chunk + package->ahead, BANGER_ARCHIVE_BLOCK - package->ahead));
 
@@ -228,7 +285,6 @@ package_open (int fd, BangerPackageForm form, const char *release, GError **erro
     if (!open_outer (package, error))
       return NULL;
   }
-  banger_gunzip_init (&package->source, package->outer != NULL ? pull_member : pull_fd, package);
   if (archive_read_open (package->tar, package, NULL, read_source, NULL) != ARCHIVE_OK) {
     damaged (package, package->tar, error);
     return NULL;
@@ -315,12 +371,11 @@ finish (BangerPackage *package, GError **error)
   if (archive_filter_bytes (package->tar, 0) <= archive_read_header_position (package->tar))
     return refuse (package, error, "it stops without the mark that ends a tar archive");
   do {
-    n = banger_gunzip_read (&package->source, &bytes, &cause);
+    n = read_tar (package, &bytes, &cause);
     trailer += MAX (n, 0);
   } while (n > 0 && trailer <= TRAILER_MAX);
-  /* A gzip stream may be followed by what is none. */
-  while (n == 0 && trailer <= TRAILER_MAX
-         && (n = package->source.pull (package->source.data, &bytes, &cause)) > 0)
+  /* A compressed stream may be followed by what is none. */
+  while (n == 0 && trailer <= TRAILER_MAX && (n = pull (package, &bytes, &cause)) > 0)
     trailer += n;
   if (n < 0)
     return refuse (package, error, cause);

@@ -5,7 +5,8 @@
 #include "guest/guest.h"
 
 #include "archive-util.h"
-#include "gunzip.h"
+
+#include "codec/codec.h"
 
 #define BANGER_PACKAGE_STAGE "extracting"
 
@@ -19,12 +20,16 @@ struct _BangerPackage {
   BangerPackageForm form;
   BangerArchive *outer; /* the ar archive of a package, else NULL */
   BangerArchive *tar;
-  BangerGunzip source; /* of the tar */
-  int fd;              /* borrowed */
-  guint8 *chunk;       /* what was read last */
-  gsize ahead;         /* bytes of @chunk that nobody has taken */
-  guint64 file_size;   /* 0: a pipe */
-  guint64 taken;       /* bytes read */
+  BangerDecoder *decoder; /* of the tar, NULL: it is plain */
+  gboolean began;         /* whether that is known */
+  const guint8 *in;       /* what the decoder has not yet taken */
+  gsize in_length;
+  guint8 *out;       /* what it has given */
+  int fd;            /* borrowed */
+  guint8 *chunk;     /* what was read last */
+  gsize ahead;       /* bytes of @chunk that nobody has taken */
+  guint64 file_size; /* 0: a pipe */
+  guint64 taken;     /* bytes read */
   guint64 total;
   char *wanted;         /* of a tree: the release to take, or NULL */
   char *release;        /* of the modules; of a tree: that is taken */

@@ -256,6 +256,7 @@ finish_tree (KernelJob *job, GError **error)
 
   if (index == NULL)
     return FALSE;
+  banger_modules_compare_dep (job->modules, job->notes);
   for (guint i = 0; i < index->len; i++) {
     BangerTreeFile *file = index->pdata[i];
 

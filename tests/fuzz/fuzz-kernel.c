@@ -42,7 +42,8 @@ add_start (GPtrArray *starts, Target target, GBytes *input)
 static void
 add_kernels (GPtrArray *starts)
 {
-  static const char *const compressions[] = { "gzip", "xz", "zstd", "bzip2", "lzma", "lz4-legacy" };
+  static const char *const compressions[]
+      = { "gzip", "xz", "zstd", "bzip2", "lzma", "lz4-legacy", "lzop" };
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE });
 
   g_autoptr (GBytes) with_config
@@ -181,6 +182,7 @@ finish_modules (BangerModules *modules, GBytes *config)
 
   judge (files != NULL, error);
   g_clear_error (&error);
+  banger_modules_compare_dep (modules, notes);
   written = banger_modules_write_boot (modules, fd, notes, &error);
   judge (written, error);
   feed_facts (modules, config);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fixture.h"
 
+#include "packer.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <elf.h>
@@ -106,44 +108,23 @@ fixture_vmlinux (const FixtureKernel *kernel)
   return g_byte_array_free_to_bytes (g_steal_pointer (&file));
 }
 
-/* LZ4 as the kernel has it: a magic, then blocks with their lengths. One block of literals does. */
-static GBytes *
-compress_lz4_legacy (GBytes *data)
-{
-  g_autoptr (GByteArray) file = g_byte_array_new ();
-  g_autoptr (GByteArray) block = g_byte_array_new ();
-  gsize length, rest;
-  const guint8 *bytes = g_bytes_get_data (data, &length);
-  guint32 block_length;
-
-  g_assert_cmpuint (length, >, 15);
-  append (block, "\xf0", 1);
-  for (rest = length - 15; rest >= 255; rest -= 255)
-    append (block, "\xff", 1);
-  append (block, &(guint8){ rest }, 1);
-  append (block, bytes, length);
-  block_length = block->len;
-  append (file, "\x02\x21\x4c\x18", 4);
-  append (file, &block_length, 4);
-  append (file, block->data, block->len);
-  return g_byte_array_free_to_bytes (g_steal_pointer (&file));
-}
-
 GBytes *
 fixture_compress (GBytes *data, const char *compression)
 {
-  struct archive *archive = archive_write_new ();
-  struct archive_entry *entry = archive_entry_new ();
-  g_autofree guint8 *buffer = g_malloc (ROOM);
+  struct archive *archive;
+  struct archive_entry *entry;
+  g_autofree guint8 *buffer = NULL;
   size_t used = 0;
   gsize length;
   const void *bytes = g_bytes_get_data (data, &length);
 
-  if (g_str_equal (compression, "lz4-legacy")) {
-    archive_entry_free (entry);
-    archive_write_free (archive);
-    return compress_lz4_legacy (data);
-  }
+  if (g_str_equal (compression, "lz4-legacy"))
+    return codec_pack (BANGER_CODEC_LZ4_LEGACY, data);
+  if (g_str_equal (compression, "lzop"))
+    return codec_pack (BANGER_CODEC_LZO, data);
+  archive = archive_write_new ();
+  entry = archive_entry_new ();
+  buffer = g_malloc (ROOM);
   archive_write_set_format_raw (archive);
   g_assert_cmpint (archive_write_add_filter_by_name (archive, compression), ==, ARCHIVE_OK);
   archive_write_set_bytes_per_block (archive, 0);
@@ -263,6 +244,9 @@ fixture_kernel_files (void)
   static const char config[] = FIXTURE_CONFIG;
   static const char builtin[] = "kernel/fs/ext4/ext4.ko\nkernel/fs/jbd2/jbd2.ko\n";
   static const char order[] = MODULES "unused\nkernel/virtio.ko\n";
+  static const char dep[] = "kernel/virtio.ko:\nkernel/virtio_mmio.ko: kernel/virtio.ko\n"
+                            "kernel/virtio_blk.ko.xz: kernel/virtio.ko\n"
+                            "kernel/virtio_console.ko: kernel/virtio.ko\nkernel/overlay.ko:\n";
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE });
   g_autoptr (GBytes) blk = needing ("depends=virtio", "alias=virtio:d00000002v*");
   const FixtureFile files[] = {
@@ -278,7 +262,7 @@ fixture_kernel_files (void)
     { "./" MODULES "kernel/overlay.ko", needing ("depends=", "alias=fs-overlay") },
     { "./" MODULES "modules.order", g_bytes_new_static (order, strlen (order)) },
     { "./" MODULES "modules.builtin", g_bytes_new_static (builtin, strlen (builtin)) },
-    { "./" MODULES "modules.dep", g_bytes_new_static ("stale", 5) },
+    { "./" MODULES "modules.dep", g_bytes_new_static (dep, strlen (dep)) },
     { NULL },
   };
 

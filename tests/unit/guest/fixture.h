@@ -23,7 +23,8 @@ typedef struct {
 } FixtureKernel;
 
 GBytes *fixture_vmlinux (const FixtureKernel *kernel);
-/* A bzImage around @payload. @compression as libarchive names its filters, "lz4-legacy", or "none".
+/* A bzImage around @payload. @compression as libarchive names its filters, "lz4-legacy", "lzop", or
+ * "none".
  * @release (may be NULL) stands in its header. */
 GBytes *fixture_bzimage (GBytes *payload, const char *compression, const char *release);
 GBytes *fixture_compress (GBytes *data, const char *compression);

@@ -25,7 +25,7 @@ assert_file_is (int fd, GBytes *expected)
 }
 
 static void
-assert_extracts (GBytes *image, GBytes *vmlinux)
+assert_extracts (GBytes *image, GBytes *vmlinux, const char *compression)
 {
   g_autofree char *digest = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, vmlinux);
   g_autofree char *expected = g_strconcat ("sha256:", digest, NULL);
@@ -37,6 +37,7 @@ assert_extracts (GBytes *image, GBytes *vmlinux)
   g_assert_no_error (error);
   g_assert_cmpstr (info.release, ==, FIXTURE_RELEASE);
   g_assert_cmpstr (info.digest, ==, expected);
+  g_assert_cmpstr (info.compression, ==, compression);
   g_assert_cmpuint (info.size, ==, g_bytes_get_size (vmlinux));
   assert_file_is (fd, vmlinux);
 }
@@ -65,16 +66,20 @@ assert_refused (GBytes *image, const char *cause)
 static void
 test_compressions (void)
 {
-  const char *const compressions[] = { "gzip", "xz", "zstd", "bzip2", "lzma", "lz4-legacy" };
+  static const struct {
+    const char *filter, *said;
+  } compressions[]
+      = { { "gzip", "gzip" }, { "xz", "xz" },          { "zstd", "zstd" }, { "bzip2", "bzip2" },
+          { "lzma", "lzma" }, { "lz4-legacy", "lz4" }, { "lzop", "lzo" } };
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&good);
 
   for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
-    g_autoptr (GBytes) named = fixture_bzimage (vmlinux, compressions[i], FIXTURE_RELEASE);
-    g_autoptr (GBytes) unnamed = fixture_bzimage (vmlinux, compressions[i], NULL);
+    g_autoptr (GBytes) named = fixture_bzimage (vmlinux, compressions[i].filter, FIXTURE_RELEASE);
+    g_autoptr (GBytes) unnamed = fixture_bzimage (vmlinux, compressions[i].filter, NULL);
 
-    g_test_message ("%s", compressions[i]);
-    assert_extracts (named, vmlinux);
-    assert_extracts (unnamed, vmlinux);
+    g_test_message ("%s", compressions[i].filter);
+    assert_extracts (named, vmlinux, compressions[i].said);
+    assert_extracts (unnamed, vmlinux, compressions[i].said);
   }
 }
 
@@ -83,7 +88,7 @@ test_vmlinux (void)
 {
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&good);
 
-  assert_extracts (vmlinux, vmlinux);
+  assert_extracts (vmlinux, vmlinux, "none");
 }
 
 /* The vmlinux of @kernel with its ELF header changed by @change. */
@@ -260,7 +265,7 @@ test_size_lies (void)
 static void
 test_truncated (void)
 {
-  const char *const compressions[] = { "gzip", "xz", "zstd", "lz4-legacy" };
+  const char *const compressions[] = { "gzip", "xz", "zstd", "lz4-legacy", "lzop" };
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&good);
 
   for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
@@ -279,7 +284,7 @@ test_truncated (void)
 static void
 test_corrupt (void)
 {
-  const char *const compressions[] = { "gzip", "xz" };
+  const char *const compressions[] = { "gzip", "xz", "lzop" };
   g_autoptr (GBytes) vmlinux = fixture_vmlinux (&good);
 
   for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {

@@ -393,6 +393,38 @@ read_boot (int fd, GString *order)
 }
 
 static void
+assert_compared (const char *dep, const char *said)
+{
+  g_auto (Set) set = small_set ();
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+
+  if (dep != NULL)
+    add_text (&set, "modules.dep", dep);
+  banger_modules_compare_dep (set.modules, notes);
+  g_assert_cmpuint (notes->len, ==, said != NULL ? 1 : 0);
+  if (said != NULL)
+    g_assert_nonnull (strstr (notes->pdata[0], said));
+}
+
+/* In any order, be the modules compressed or not: what is needed counts. */
+static void
+test_given_dep (void)
+{
+  static const char same[]
+      = "kernel/soft.ko:\nkernel/b-top.ko.xz: kernel/a-base.ko kernel/c_mid.ko\n"
+        "kernel/a_base.ko:\nkernel/c_mid.ko: kernel/a_base.ko\n"
+        "kernel/gone.ko: kernel/a_base.ko\n";
+
+  assert_compared (NULL, NULL);
+  assert_compared (same, NULL);
+  assert_compared ("", "4 modules, of which soft");
+  assert_compared ("stale", "4 modules");
+  assert_compared ("kernel/soft.ko:\nkernel/b-top.ko: kernel/c_mid.ko\nkernel/a_base.ko:\n"
+                   "kernel/c_mid.ko: kernel/a_base.ko kernel/soft.ko\n",
+                   "2 modules, of which b_top");
+}
+
+static void
 test_boot (void)
 {
   g_auto (Set) set = boot_set (NULL);
@@ -449,6 +481,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/modules/refuses", test_refuses);
   g_test_add_func ("/guest/modules/injection", test_injection);
   g_test_add_func ("/guest/modules/circle-and-depth", test_circle_and_depth);
+  g_test_add_func ("/guest/modules/given-dep", test_given_dep);
   g_test_add_func ("/guest/modules/boot", test_boot);
   g_test_add_func ("/guest/modules/boot-refuses", test_boot_refuses);
   return g_test_run ();

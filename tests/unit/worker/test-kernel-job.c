@@ -383,6 +383,32 @@ test_embedded_config (void)
   fixture_files_free (files);
 }
 
+/* A list that is older than its modules is said to be so, and the tree has one that is right. */
+static void
+test_stale_dep (void)
+{
+  static const char dep[] = "kernel/virtio.ko: kernel/overlay.ko\n";
+  FixtureFile *files = fixture_kernel_files ();
+  guint last = 0;
+  g_autoptr (GBytes) package = NULL;
+  g_autofree const char **notes = NULL;
+  g_auto (Job) job = job_new ();
+
+  while (files[last + 1].path != NULL)
+    last++;
+  g_assert_true (g_str_has_suffix (files[last].path, "modules.dep"));
+  g_bytes_unref (files[last].content);
+  files[last].content = g_bytes_new_static (dep, strlen (dep));
+  package = package_of (files);
+  run_package (&job, package);
+  g_assert_no_error (job.failed);
+  g_assert_true (g_variant_lookup (job.done, "notes", "^a&s", &notes));
+  g_assert_nonnull (strstr (notes[0], "modules.dep"));
+  assert_in_image (job.modules_image, "cat /modules.dep",
+                   "kernel/virtio_blk.ko.xz: kernel/virtio.ko\n");
+  fixture_files_free (files);
+}
+
 static void
 test_wrong_release (void)
 {
@@ -501,6 +527,7 @@ main (int argc, char **argv)
   g_test_add_func ("/worker/import-kernel/tree", test_tree);
   g_test_add_func ("/worker/import-kernel/tree-release", test_tree_release);
   g_test_add_func ("/worker/import-kernel/embedded-config", test_embedded_config);
+  g_test_add_func ("/worker/import-kernel/stale-dep", test_stale_dep);
   g_test_add_func ("/worker/import-kernel/wrong-release", test_wrong_release);
   g_test_add_func ("/worker/import-kernel/no-kernel", test_no_kernel);
   g_test_add_func ("/worker/import-kernel/no-modules", test_no_modules);
