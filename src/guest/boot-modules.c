@@ -11,35 +11,36 @@
 #include <unistd.h>
 
 #define BOOT_MAX (64u * 1024 * 1024)
-#define HINT \
-  "give a kernel with virtio, ext4 and overlayfs, such as Debian's linux-image-cloud-amd64"
+/* The agent reads lines of /modules/late into 256 bytes. */
+#define LATE_PATH_MAX 250
 
-/* What a guest uses before its module tree is mounted, in the order to load it. Of an entry one
- * name is enough, but all that are there are taken. @lost says what is lost without it. */
+/* What a guest needs of its kernel, in the order to load it. Of an entry one name is enough, but
+ * all that are there are taken. Without what is not @late there is no guest: that must be in the
+ * initramfs. @lost says what is lost without it. */
 typedef struct {
   const char *names[3];
-  gboolean required;
+  gboolean late;
   const char *lost;
+  const char *hint;
 } Wanted;
 
-static const Wanted wanted[] = {
-  { { "virtio_mmio", "virtio_pci" }, TRUE, "no devices" },
-  { { "virtio_blk" }, TRUE, "no disks" },
-  { { "virtio_console", "vmw_vsock_virtio_transport" }, TRUE, "no way to reach the agent" },
-  { { "ext4" }, TRUE, "no file system for the disks" },
-  { { "overlay" }, TRUE, "no overlay root" },
-  { { "virtio_net" }, FALSE, "no network" },
-  { { "virtio_rng" }, FALSE, "no entropy from the host" },
-  { { "virtio_balloon" }, FALSE, "memory is not given back to the host" },
-  { { "button" }, FALSE, "no power button" },
-  { { "evdev" }, FALSE, "no power button" },
-};
+#define HINT(options) "build it with " options ", or take Debian's linux-image-cloud-amd64"
 
-static gboolean
-is_builtin (BangerModules *modules, const char *name)
-{
-  return g_hash_table_contains (modules->builtin, name);
-}
+static const Wanted wanted[] = {
+  { { "virtio_mmio" }, FALSE, "no devices", HINT ("CONFIG_VIRTIO_MMIO") },
+  { { "virtio_blk" }, FALSE, "no disks", HINT ("CONFIG_VIRTIO_BLK") },
+  { { "virtio_console", "vmw_vsock_virtio_transport" },
+    FALSE,
+    "no way to reach the agent",
+    HINT ("CONFIG_VIRTIO_CONSOLE or CONFIG_VIRTIO_VSOCKETS") },
+  { { "ext4" }, FALSE, "no file system for the disks", HINT ("CONFIG_EXT4_FS") },
+  { { "overlay" }, FALSE, "no overlay root", HINT ("CONFIG_OVERLAY_FS") },
+  { { "virtio_net" }, TRUE, "no network", NULL },
+  { { "virtio_rng" }, TRUE, "no entropy from the host", NULL },
+  { { "virtio_balloon" }, TRUE, "memory is not given back to the host", NULL },
+  { { "button" }, TRUE, "no power button", NULL },
+  { { "evdev" }, TRUE, "no power button", NULL },
+};
 
 static char *
 names_of (const Wanted *entry)
@@ -48,9 +49,9 @@ names_of (const Wanted *entry)
 }
 
 static gboolean
-refuse (GError **error, const char *cause)
+refuse (GError **error, const char *cause, const char *hint)
 {
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, "checking", cause, HINT,
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, "checking", cause, hint,
                     "kernel: a guest cannot boot from it");
   return FALSE;
 }
@@ -73,7 +74,7 @@ take_name (BangerModuleWalk *walk, const char *name, gboolean *found, GPtrArray 
   guint length = walk->order->len;
 
   if (module == NULL) {
-    *found |= is_builtin (walk->modules, name);
+    *found |= g_hash_table_contains (walk->modules->builtin, name);
     return TRUE;
   }
   g_ptr_array_set_size (walk->missing, 0);
@@ -102,9 +103,13 @@ take_wanted (BangerModuleWalk *walk, const Wanted *entry, GPtrArray *notes, GErr
   }
   if (found)
     return TRUE;
-  cause = g_strdup_printf ("%s is neither a module nor built in: %s", names, entry->lost);
-  if (entry->required)
-    return refuse (error, cause);
+  cause = g_strdup_printf ("%s is neither a module nor built in%s: %s", names,
+                           g_hash_table_size (walk->modules->builtin) > 0
+                               ? ""
+                               : " (modules.builtin, which says what is, is not there)",
+                           entry->lost);
+  if (!entry->late)
+    return refuse (error, cause, entry->hint);
   g_ptr_array_add (notes, g_steal_pointer (&cause));
   return TRUE;
 }
@@ -130,16 +135,28 @@ copy_module (BangerCpio *cpio, BangerModules *modules, BangerModule *module, GEr
   return banger_cpio_file (cpio, name, 0644, data, module->size, error);
 }
 
+static char *
+list_late (GPtrArray *order, guint begin)
+{
+  GString *list = g_string_new (NULL);
+
+  for (guint i = begin; i < order->len; i++)
+    g_string_append_printf (list, "%s\n", ((BangerModule *)order->pdata[i])->path);
+  return g_string_free (list, FALSE);
+}
+
+/* The modules of @order, of which those from @late on lie on the disk of modules. */
 static gboolean
-write_archive (BangerModules *modules, GPtrArray *order, int fd, GError **error)
+write_archive (BangerModules *modules, GPtrArray *order, guint late, int fd, GError **error)
 {
   g_autoptr (GString) list = g_string_new (NULL);
+  g_autofree char *late_list = list_late (order, late);
   BangerCpio cpio;
 
   banger_cpio_init (&cpio, fd);
   if (!banger_cpio_node (&cpio, "modules", S_IFDIR | 0755, 0, error))
     return FALSE;
-  for (guint i = 0; i < order->len; i++) {
+  for (guint i = 0; i < late; i++) {
     BangerModule *module = order->pdata[i];
 
     if (!copy_module (&cpio, modules, module, error))
@@ -147,18 +164,44 @@ write_archive (BangerModules *modules, GPtrArray *order, int fd, GError **error)
     g_string_append_printf (list, "%s.ko\n", module->name);
   }
   return banger_cpio_file (&cpio, "modules/order", 0644, list->str, list->len, error)
+         && banger_cpio_file (&cpio, "modules/late", 0644, late_list, strlen (late_list), error)
          && banger_cpio_finish (&cpio, error);
 }
 
 static gboolean
-check_size (GPtrArray *order, GError **error)
+check_size (GPtrArray *order, guint length, GError **error)
 {
   guint64 total = 0;
 
-  for (guint i = 0; i < order->len; i++)
+  for (guint i = 0; i < length; i++)
     total += ((BangerModule *)order->pdata[i])->size;
   return total <= BOOT_MAX
-         || refuse (error, "the modules that it boots with are larger than 64 MiB: strip them");
+         || refuse (error, "the modules that it boots with are larger than 64 MiB",
+                    "strip them: make INSTALL_MOD_STRIP=1 modules_install");
+}
+
+static gboolean
+take_all (BangerModuleWalk *walk, gboolean late, GPtrArray *notes, GError **error)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (wanted); i++) {
+    if (wanted[i].late == late && !take_wanted (walk, &wanted[i], notes, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Can those from @begin on be loaded from the tree as they are? The agent uncompresses nothing. */
+static gboolean
+can_wait (GPtrArray *order, guint begin)
+{
+  for (guint i = begin; i < order->len; i++) {
+    const char *path = ((BangerModule *)order->pdata[i])->path;
+
+    if (!g_str_has_suffix (path, ".ko") || strlen (path) > LATE_PATH_MAX
+        || strchr (path, '\n') != NULL)
+      return FALSE;
+  }
+  return TRUE;
 }
 
 gboolean
@@ -167,12 +210,16 @@ banger_modules_write_boot (BangerModules *modules, int fd, GPtrArray *notes, GEr
   g_autoptr (GPtrArray) order = g_ptr_array_new ();
   g_autoptr (GPtrArray) missing = g_ptr_array_new ();
   BangerModuleWalk walk = { modules, TRUE, order, missing };
+  guint late;
 
   banger_modules_sort (modules);
   banger_module_walk_start (&walk);
-  for (gsize i = 0; i < G_N_ELEMENTS (wanted); i++) {
-    if (!take_wanted (&walk, &wanted[i], notes, error))
-      return FALSE;
-  }
-  return check_size (order, error) && write_archive (modules, order, fd, error);
+  if (!take_all (&walk, FALSE, notes, error))
+    return FALSE;
+  late = order->len;
+  if (!take_all (&walk, TRUE, notes, error))
+    return FALSE;
+  if (!can_wait (order, late))
+    late = order->len;
+  return check_size (order, late, error) && write_archive (modules, order, late, fd, error);
 }

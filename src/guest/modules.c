@@ -219,6 +219,9 @@ add_module (BangerModules *modules, const char *path, char *name, GBytes *plain,
   file.data = g_bytes_get_data (plain, &file.length);
   if (!name_is_valid (module->name) || modules->all->len > BANGER_MODULES_MAX)
     return refuse (error, path, "its name, or how many there are, is beyond what Linux has");
+  /* modules.dep has a line for each: "path: path path". */
+  if (strchr (path, ':') != NULL || strchr (path, ' ') != NULL || !is_line (path))
+    return refuse (error, path, "its path holds what no list of modules can");
   if (!banger_elf_is (&file, ET_REL))
     return refuse (error, path, "it is not a module for x86-64");
   if (!banger_elf_section (&file, ".modinfo", &info))

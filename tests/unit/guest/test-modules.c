@@ -288,6 +288,8 @@ test_refuses (void)
   assert_refused (&set, "kernel.ko", kernel);
   assert_refused (&set, "plain.ko.xz", module);
   assert_refused (&set, "a b.ko", module);
+  assert_refused (&set, "a b/c.ko", module);
+  assert_refused (&set, "x:\nkernel/evil.ko: y/c.ko", module);
   assert_refused (&set, too_long, module);
   g_assert_true (add (&set, "x/twice.ko", module, NULL));
   assert_refused (&set, "x/twice.ko", module);
@@ -368,8 +370,9 @@ boot_set (const char *without)
   return set;
 }
 
+/* The names in the archive, one a line; @order and @late receive its lists. */
 static char *
-read_boot (int fd, GString *order)
+read_boot (int fd, GString *order, GString *late)
 {
   struct archive *reader = archive_read_new ();
   g_autoptr (GString) names = g_string_new (NULL);
@@ -379,17 +382,30 @@ read_boot (int fd, GString *order)
   archive_read_support_format_cpio (reader);
   g_assert_cmpint (archive_read_open_fd (reader, fd, 4096), ==, ARCHIVE_OK);
   while (archive_read_next_header (reader, &entry) == ARCHIVE_OK) {
-    g_string_append_printf (names, "%s\n", archive_entry_pathname (entry));
-    if (g_str_equal (archive_entry_pathname (entry), "modules/order")) {
-      char text[4096];
+    const char *name = archive_entry_pathname (entry);
+    char text[4096];
+
+    g_string_append_printf (names, "%s\n", name);
+    if (g_str_equal (name, "modules/order") || g_str_equal (name, "modules/late")) {
       la_ssize_t n = archive_read_data (reader, text, sizeof text);
 
-      g_assert_cmpint (n, >, 0);
-      g_string_append_len (order, text, n);
+      g_assert_cmpint (n, >=, 0);
+      g_string_append_len (g_str_has_suffix (name, "order") ? order : late, text, n);
     }
   }
   archive_read_free (reader);
   return g_string_free (g_steal_pointer (&names), FALSE);
+}
+
+static char *
+write_boot (Set *set, GPtrArray *notes, GString *order, GString *late)
+{
+  banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_modules_write_boot (set->modules, fd, notes, &error));
+  g_assert_no_error (error);
+  return read_boot (fd, order, late);
 }
 
 static void
@@ -429,14 +445,10 @@ test_boot (void)
 {
   g_auto (Set) set = boot_set (NULL);
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
-  banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
   g_autoptr (GString) order = g_string_new (NULL);
-  g_autoptr (GError) error = NULL;
-  g_autofree char *names = NULL;
+  g_autoptr (GString) late = g_string_new (NULL);
+  g_autofree char *names = write_boot (&set, notes, order, late);
 
-  g_assert_true (banger_modules_write_boot (set.modules, fd, notes, &error));
-  g_assert_no_error (error);
-  names = read_boot (fd, order);
   g_assert_cmpstr (order->str, ==,
                    "virtio.ko\nvirtio_mmio.ko\nvirtio_blk.ko\nvirtio_console.ko\n"
                    "crc32c_generic.ko\ncrc32c_intel.ko\njbd2.ko\next4.ko\noverlay.ko\n");
@@ -444,9 +456,53 @@ test_boot (void)
                    "modules\nmodules/virtio.ko\nmodules/virtio_mmio.ko\nmodules/virtio_blk.ko\n"
                    "modules/virtio_console.ko\nmodules/crc32c_generic.ko\nmodules/"
                    "crc32c_intel.ko\nmodules/jbd2.ko\n"
-                   "modules/ext4.ko\nmodules/overlay.ko\nmodules/order\n");
+                   "modules/ext4.ko\nmodules/overlay.ko\nmodules/order\nmodules/late\n");
+  g_assert_cmpstr (late->str, ==, "");
   g_assert_cmpuint (notes->len, ==, 3);
   g_assert_cmpstr (notes->pdata[0], ==, "module virtio_net needs net_failover, which is not there");
+}
+
+/* What can wait for the disk of modules is not carried in the initramfs, with what it needs. */
+static void
+test_boot_late (void)
+{
+  g_auto (Set) set = boot_set (NULL);
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GString) order = g_string_new (NULL);
+  g_autoptr (GString) late = g_string_new (NULL);
+  g_autofree char *names = NULL;
+
+  add_module (&set, "kernel/net/net_failover.ko", "depends=failover", NULL, NULL);
+  add_module (&set, "kernel/net/failover.ko", "depends=", NULL, NULL);
+  names = write_boot (&set, notes, order, late);
+  g_assert_cmpstr (late->str, ==,
+                   "kernel/net/failover.ko\nkernel/net/net_failover.ko\nkernel/virtio_net.ko\n");
+  g_assert_true (g_str_has_suffix (order->str, "ext4.ko\noverlay.ko\n"));
+  g_assert_null (strstr (names, "failover"));
+  g_assert_null (strstr (names, "virtio_net"));
+}
+
+/* The agent cannot uncompress: then nothing waits. */
+static void
+test_boot_compressed (void)
+{
+  const char *const info[] = { "depends=failover", NULL };
+  g_autoptr (GBytes) plain = fixture_module (info);
+  g_autoptr (GBytes) packed = fixture_compress (plain, "xz");
+  g_auto (Set) set = boot_set (NULL);
+  g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GString) order = g_string_new (NULL);
+  g_autoptr (GString) late = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *names = NULL;
+
+  add_module (&set, "kernel/failover.ko", "depends=", NULL, NULL);
+  g_assert_true (add (&set, "kernel/net_failover.ko.xz", packed, &error));
+  names = write_boot (&set, notes, order, late);
+  g_assert_cmpstr (late->str, ==, "");
+  g_assert_true (
+      g_str_has_suffix (order->str, "overlay.ko\nfailover.ko\nnet_failover.ko\nvirtio_net.ko\n"));
+  g_assert_nonnull (strstr (names, "modules/net_failover.ko\n"));
 }
 
 static void
@@ -483,6 +539,8 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/modules/circle-and-depth", test_circle_and_depth);
   g_test_add_func ("/guest/modules/given-dep", test_given_dep);
   g_test_add_func ("/guest/modules/boot", test_boot);
+  g_test_add_func ("/guest/modules/boot-late", test_boot_late);
+  g_test_add_func ("/guest/modules/boot-compressed", test_boot_compressed);
   g_test_add_func ("/guest/modules/boot-refuses", test_boot_refuses);
   return g_test_run ();
 }
