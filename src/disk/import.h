@@ -2,7 +2,7 @@
 /* Archives, made into an image. */
 #pragma once
 
-#include "common/common.h"
+#include "write.h"
 
 /* How far something is, 0 to 1, or negative where that is not known. */
 typedef void (*BangerDiskProgress) (const char *stage, double fraction, gpointer data);
@@ -18,6 +18,9 @@ void banger_disk_import_clear (BangerDiskImport *import);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerDiskImport, banger_disk_import_clear)
 
 /* Turns the tar archive @tar (file, pipe or socket; plain or compressed) into an ext4 image in the
- * empty file @image. Stages: receiving, mkfs, writing. The locale's characters must be UTF-8. */
-gboolean banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgress progress,
+ * empty file @image. Stages: receiving, mkfs, writing. The locale's characters must be UTF-8.
+ * @limits (NULL: those of the writer) bound what is decompressed, too: to a tenth more than the
+ * data that they allow, and 1 GiB for all that is no data. */
+gboolean banger_disk_import_tar (int tar, int image, const char *label,
+                                 const BangerDiskLimits *limits, BangerDiskProgress progress,
                                  gpointer data, BangerDiskImport *import, GError **error);

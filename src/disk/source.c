@@ -16,7 +16,7 @@ banger_source_init (BangerSource *source, int fd, GError **error)
 {
   struct stat st;
 
-  *source = (BangerSource){ .fd = fd, .chunk = g_malloc (CHUNK) };
+  *source = (BangerSource){ .fd = fd, .chunk = g_malloc (CHUNK), .before = g_malloc (CHUNK) };
   if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode))
     source->size = st.st_size;
   if (gnutls_hash_init (&source->hash, GNUTLS_DIG_SHA256) < 0) {
@@ -33,6 +33,8 @@ banger_source_clear (BangerSource *source)
     inflateEnd (&source->stream);
   g_clear_pointer (&source->inflated, g_free);
   g_clear_pointer (&source->chunk, g_free);
+  g_clear_pointer (&source->before, g_free);
+  g_clear_pointer (&source->recalled, g_byte_array_unref);
   if (source->hash != NULL)
     gnutls_hash_deinit (source->hash, NULL);
   source->hash = NULL;
@@ -126,8 +128,18 @@ read_gzip (BangerSource *source, const void **bytes)
   return CHUNK - source->stream.avail_out;
 }
 
-gssize
-banger_source_read (BangerSource *source, const void **bytes)
+/* What the last read gave stays for the next one. */
+static void
+keep (guint8 **room, guint8 **before)
+{
+  guint8 *kept = *room;
+
+  *room = *before;
+  *before = kept;
+}
+
+static gssize
+read_next (BangerSource *source, const void **bytes)
 {
   gssize n = 0;
 
@@ -136,13 +148,55 @@ banger_source_read (BangerSource *source, const void **bytes)
       return -1;
     n = source->length;
   } else if (!source->gzip) {
+    keep (&source->chunk, &source->before);
     source->length = 0;
     n = fill (source);
+  } else {
+    keep (&source->inflated, &source->before);
   }
   if (source->gzip)
     return read_gzip (source, bytes);
   *bytes = source->chunk;
   return n;
+}
+
+gssize
+banger_source_read (BangerSource *source, const void **bytes)
+{
+  gssize n = read_next (source, bytes);
+
+  if (n <= 0)
+    return n;
+  source->given[1] = source->given[0];
+  source->given[0].offset += source->given[0].length;
+  source->given[0].bytes = *bytes;
+  source->given[0].length = n;
+  return n;
+}
+
+const guint8 *
+banger_source_recall (BangerSource *source, guint64 offset, gsize length)
+{
+  const guint64 start = source->given[1].offset;
+  const guint64 end = source->given[0].offset + source->given[0].length;
+
+  if (offset < start || offset > end || length > end - offset)
+    return NULL;
+  if (source->recalled == NULL)
+    source->recalled = g_byte_array_new ();
+  g_byte_array_set_size (source->recalled, 0);
+  for (guint i = 2; i-- > 0 && length > 0;) {
+    guint64 skip = offset - source->given[i].offset;
+    gsize part = 0;
+
+    if (skip >= source->given[i].length)
+      continue;
+    part = MIN (length, source->given[i].length - skip);
+    g_byte_array_append (source->recalled, source->given[i].bytes + skip, part);
+    offset += part;
+    length -= part;
+  }
+  return source->recalled->data;
 }
 
 int

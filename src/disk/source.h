@@ -17,6 +17,13 @@ typedef struct {
   gnutls_hash_hd_t hash;
   guint8 *chunk;
   gsize length; /* of what is in the chunk */
+  struct {
+    const guint8 *bytes;
+    guint64 offset;
+    gsize length;
+  } given[2];     /* by the last read and by the one before it */
+  guint8 *before; /* room of the one before */
+  GByteArray *recalled;
   gboolean gzip;
   gboolean between; /* gzip: no member is open */
   z_stream stream;
@@ -28,6 +35,9 @@ void banger_source_clear (BangerSource *source);
 /* The next bytes of the archive, valid until the next call. 0 at the end; -1 with errnum or cause.
  */
 gssize banger_source_read (BangerSource *source, const void **bytes);
+/* The @length bytes at @offset of what was given, until the next call; NULL if they are not those
+ * of the last two reads. */
+const guint8 *banger_source_recall (BangerSource *source, guint64 offset, gsize length);
 /* Reads and sums what is left. 1 if that is more than @limit; -1 as above. */
 int banger_source_drain (BangerSource *source, guint64 limit);
 /* SHA-256 of all that was read from the descriptor, hexadecimal. */

@@ -3,12 +3,16 @@
  */
 #include "acl.h"
 #include "ext4.h"
+#include "pax.h"
 #include "source.h"
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <string.h>
 
+/* Of what is decompressed, for headers and padding. */
+#define OVERHEAD_MAX (G_GUINT64_CONSTANT (1) << 30)
 /* What may follow the end of an archive: padding to the end of a tape's record. */
 #define TRAILER_MAX (64u << 20)
 #define NOTES_MAX 19 /* and a last one: how many more */
@@ -20,6 +24,8 @@ typedef struct {
   BangerDiskWriter *writer;
   GPtrArray *notes;
   guint dropped_notes;
+  guint64 decoded, decoded_max; /* bytes of the archive, decompressed */
+  gboolean too_large;
   BangerDiskProgress progress;
   gpointer data;
 } Import;
@@ -34,7 +40,11 @@ read_chunk (struct archive *archive, void *data, const void **buffer)
   if (n < 0)
     archive_set_error (archive, source->errnum, "%s",
                        source->cause != NULL ? source->cause : g_strerror (source->errnum));
-  else if (import->progress != NULL)
+  else if ((import->decoded += n) > import->decoded_max) {
+    import->too_large = TRUE;
+    archive_set_error (archive, EFBIG, "%s", g_strerror (EFBIG));
+    return -1;
+  } else if (import->progress != NULL)
     import->progress ("receiving",
                       source->size > 0 ? MIN (1.0, (double)source->taken / source->size) : -1,
                       import->data);
@@ -73,6 +83,16 @@ import_clear (Import *import)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Import, import_clear)
 
+static void
+set_too_large (Import *import, GError **error)
+{
+  g_autofree char *cause = g_strdup_printf (
+      "it is larger than %" G_GUINT64_FORMAT " bytes when it is decompressed", import->decoded_max);
+
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                    "allow more with --max-bytes, up to 256G", "the archive is too large");
+}
+
 /* Why libarchive stopped, as our error; @name (may be NULL) is the entry it was at. */
 static void
 set_archive_error (Import *import, const char *name, GError **error)
@@ -82,7 +102,9 @@ set_archive_error (Import *import, const char *name, GError **error)
   g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
   g_autofree char *escaped = name != NULL ? banger_disk_escape (name) : NULL;
 
-  if (import->source.errnum != 0)
+  if (import->too_large)
+    set_too_large (import, error);
+  else if (import->source.errnum != 0)
     banger_set_error_errno (error, import->source.errnum, NULL, "the archive cannot be read");
   else if (import->source.taken == 0)
     banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it is empty", HINT,
@@ -112,18 +134,6 @@ add_note (Import *import, const char *name, const char *text)
 }
 
 static gboolean
-add_acl (Import *import, struct archive_entry *entry, int type, const char *name, GError **error)
-{
-  g_autoptr (GByteArray) value = NULL;
-
-  if (archive_entry_acl_count (entry, type) == 0)
-    return TRUE;
-  value = banger_acl_from_archive (entry, type);
-  return value == NULL
-         || banger_disk_writer_xattr (import->writer, name, value->data, value->len, error);
-}
-
-static gboolean
 is_kept_xattr (const char *name)
 {
   return g_str_has_prefix (name, "user.") || g_str_has_prefix (name, "trusted.")
@@ -131,25 +141,64 @@ is_kept_xattr (const char *name)
          || g_str_equal (name, "system.posix_acl_default");
 }
 
+/* As GNU tar encodes it: a record's key ends at its first "=". */
+static char *
+decode_xattr_name (const char *name)
+{
+  g_autoptr (GString) decoded = g_string_new (name);
+
+  g_string_replace (decoded, "%3D", "=", 0);
+  g_string_replace (decoded, "%25", "%", 0);
+  return g_string_free (g_steal_pointer (&decoded), FALSE);
+}
+
+/* Of attributes that come twice, as libarchive writes each in two forms, the last one counts, which
+ * it gives first. */
+static gboolean
+add_xattr (Import *import, GHashTable *seen, const char *name, const void *value, gsize length,
+           GError **error)
+{
+  return !g_hash_table_add (seen, g_strdup (name))
+         || banger_disk_writer_xattr (import->writer, name, value, length, error);
+}
+
+static gboolean
+add_acl (Import *import, struct archive_entry *entry, int type, GHashTable *seen, const char *name,
+         GError **error)
+{
+  g_autoptr (GByteArray) value = NULL;
+
+  if (archive_entry_acl_count (entry, type) == 0)
+    return TRUE;
+  value = banger_acl_from_archive (entry, type);
+  return value == NULL || add_xattr (import, seen, name, value->data, value->len, error);
+}
+
 static gboolean
 add_xattrs (Import *import, struct archive_entry *entry, const char *path, GError **error)
 {
-  const char *name = NULL;
+  const int access = ARCHIVE_ENTRY_ACL_TYPE_ACCESS, defaults = ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+  g_autoptr (GHashTable) seen = NULL;
+  const char *given = NULL;
   const void *value = NULL;
   size_t length = 0;
 
-  archive_entry_xattr_reset (entry);
-  while (archive_entry_xattr_next (entry, &name, &value, &length) == ARCHIVE_OK) {
+  if (archive_entry_xattr_reset (entry) == 0 && archive_entry_acl_count (entry, access) == 0
+      && archive_entry_acl_count (entry, defaults) == 0)
+    return TRUE;
+  seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  while (archive_entry_xattr_next (entry, &given, &value, &length) == ARCHIVE_OK) {
+    g_autofree char *name = given != NULL ? decode_xattr_name (given) : NULL;
+
     if (name == NULL || strlen (name) > 255 || length > 65536 || !is_kept_xattr (name)) {
       add_note (import, path, "an extended attribute that Linux does not know was left out");
       continue;
     }
-    if (!banger_disk_writer_xattr (import->writer, name, value, length, error))
+    if (!add_xattr (import, seen, name, value, length, error))
       return FALSE;
   }
-  return add_acl (import, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access", error)
-         && add_acl (import, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default",
-                     error);
+  return add_acl (import, entry, access, seen, "system.posix_acl_access", error)
+         && add_acl (import, entry, defaults, seen, "system.posix_acl_default", error);
 }
 
 /* The data of a regular file, with holes where the archive has them. */
@@ -186,6 +235,30 @@ copy_data (Import *import, struct archive_entry *entry, const char *path, GError
   return TRUE;
 }
 
+static const guint8 *
+recall (guint64 offset, gsize length, gpointer data)
+{
+  Import *import = data;
+
+  /* What libarchive decompresses itself is not at hand. */
+  if (archive_filter_count (import->archive) > 1)
+    return NULL;
+  return banger_source_recall (&import->source, offset, length);
+}
+
+/* libarchive drops the sign of a fraction: -0.5 is 0.5 to it, and -1.25 is -0.75. */
+static void
+mend_time (Import *import, const char *path, BangerDiskMeta *meta)
+{
+  gint64 position = archive_read_header_position (import->archive);
+
+  if (meta->mtime_nsec == 0 || meta->mtime > 0)
+    return;
+  if (banger_pax_find_mtime (position, recall, import, &meta->mtime, &meta->mtime_nsec)
+      == BANGER_PAX_UNSEEN)
+    add_note (import, path, "its time is before 1971 and may be wrong by up to two seconds");
+}
+
 static gboolean
 add_entry (Import *import, struct archive_entry *entry, GError **error)
 {
@@ -215,6 +288,7 @@ add_entry (Import *import, struct archive_entry *entry, GError **error)
   }
   if (target != NULL)
     return banger_disk_writer_link (import->writer, path, target, error);
+  mend_time (import, path, &meta);
   if (!banger_disk_writer_add (import->writer, path, &meta, error)
       || !add_xattrs (import, entry, path, error))
     return FALSE;
@@ -310,14 +384,19 @@ banger_disk_import_clear (BangerDiskImport *result)
 }
 
 gboolean
-banger_disk_import_tar (int tar, int image, const char *label, BangerDiskProgress progress,
-                        gpointer data, BangerDiskImport *result, GError **error)
+banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskLimits *limits,
+                        BangerDiskProgress progress, gpointer data, BangerDiskImport *result,
+                        GError **error)
 {
-  g_auto (Import) import = { .progress = progress, .data = data };
+  g_auto (Import) import = { .progress = progress, .data = data, .decoded_max = G_MAXUINT64 };
   const BangerDiskLayout layout = { .label = label };
 
   import.notes = g_ptr_array_new_with_free_func (g_free);
   import.writer = banger_disk_writer_new (image);
+  if (limits != NULL) {
+    banger_disk_writer_set_limits (import.writer, limits);
+    import.decoded_max = limits->bytes + limits->bytes / 10 + OVERHEAD_MAX;
+  }
   if (progress != NULL)
     progress ("receiving", 0, data);
   if (!open_archive (&import, tar, error)) {

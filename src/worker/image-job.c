@@ -4,6 +4,8 @@
 
 #include "disk/disk.h"
 
+#define BYTES_MAX (G_GUINT64_CONSTANT (256) << 30) /* where bangerd says nothing */
+
 static void
 on_progress (const char *stage, double fraction, gpointer data)
 {
@@ -30,6 +32,17 @@ check (int rootfs, int seed, BangerReport *report, GError **error)
   return FALSE;
 }
 
+static BangerDiskLimits
+take_limits (BangerMessage *message)
+{
+  BangerDiskLimits limits = { .bytes = BYTES_MAX, .entries = BANGER_DISK_ENTRIES_MAX };
+
+  g_variant_lookup (message->args, "max-bytes", "t", &limits.bytes);
+  g_variant_lookup (message->args, "max-entries", "t", &limits.entries);
+  g_variant_lookup (message->args, "reserve-bytes", "t", &limits.reserve_bytes);
+  return limits;
+}
+
 GVariant *
 banger_job_import_image (BangerMessage *message, BangerReport *report, GError **error)
 {
@@ -38,13 +51,15 @@ banger_job_import_image (BangerMessage *message, BangerReport *report, GError **
   banger_autofd int seed = rootfs >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
   g_auto (BangerDiskImport) import = { 0 };
   g_autofree char *digest = NULL;
+  BangerDiskLimits limits = { 0 };
   const char *label = "";
   GVariantDict done;
 
   if (seed < 0)
     return NULL;
   g_variant_lookup (message->args, "label", "&s", &label);
-  if (!banger_disk_import_tar (tar, rootfs, label, on_progress, report, &import, error)
+  limits = take_limits (message);
+  if (!banger_disk_import_tar (tar, rootfs, label, &limits, on_progress, report, &import, error)
       || !make_seed (rootfs, seed, report, error) || !check (rootfs, seed, report, error))
     return NULL;
   g_variant_dict_init (&done, NULL);

@@ -58,7 +58,7 @@ run (const guint8 *bytes, gsize length)
   banger_autofd int image = banger_memfd_new ("image", "", 0, NULL);
   FuzzChoice choice = fuzz_choice (bytes, length);
 
-  if (!banger_disk_import_tar (tar, image, "fuzz", NULL, NULL, &import, &error)) {
+  if (!banger_disk_import_tar (tar, image, "fuzz", NULL, NULL, NULL, &import, &error)) {
     check_refusal (error);
     return FALSE;
   }
@@ -92,6 +92,9 @@ add_specials (TarMaker *maker)
   archive_entry_acl_add_entry (entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 6, ARCHIVE_ENTRY_ACL_USER,
                                1000, "u");
   tar_maker_put (maker, entry, "data", 4);
+  entry = tar_maker_entry ("early", S_IFREG | 0600);
+  archive_entry_set_mtime (entry, -2, 500);
+  tar_maker_put (maker, entry, "data", 4);
   entry = tar_maker_entry ("sparse", S_IFREG | 0600);
   archive_entry_set_size (entry, 100000);
   for (guint i = 0; i < 6; i++)
@@ -116,7 +119,7 @@ make_seed (int filter, guint files)
   tar_maker_symlink (maker, "link", "dir");
   tar_maker_symlink (maker, "slow", target);
   tar_maker_hardlink (maker, "hard", "dir/file");
-  tar_maker_hardlink (maker, "early", "late");
+  tar_maker_hardlink (maker, "before", "late");
   tar_maker_file (maker, "late", "late");
   add_specials (maker);
   for (guint i = 0; i < files; i++) {

@@ -22,7 +22,7 @@ main (int argc, char **argv)
     return 2;
   image = open (argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   seed = open (argv[2], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (!banger_disk_import_tar (STDIN_FILENO, image, "test", NULL, NULL, &import, &error)
+  if (!banger_disk_import_tar (STDIN_FILENO, image, "test", NULL, NULL, NULL, &import, &error)
       || !banger_disk_copy_tree (image, "/root", seed, "seed", &error)
       || !banger_disk_check (image, &error) || !banger_disk_check (seed, &error)) {
     g_printerr ("%s: %s\n", error->message, banger_error_cause (error));

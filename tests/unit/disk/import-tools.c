@@ -22,7 +22,7 @@ import_tar (int tar, int image, GError **error)
 {
   g_auto (BangerDiskImport) result = { 0 };
 
-  return banger_disk_import_tar (tar, image, "test", NULL, NULL, &result, error);
+  return banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, error);
 }
 
 int

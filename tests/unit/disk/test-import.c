@@ -115,6 +115,24 @@ test_devices (void)
   assert_says (image, "stat /big", "259:70000");
 }
 
+/* libarchive writes each attribute in two forms. */
+static void
+test_xattrs_once (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("file", S_IFREG | 0600);
+  banger_autofd int image = -1;
+  g_autofree char *listed = NULL;
+  g_auto (GStrv) parts = NULL;
+
+  archive_entry_xattr_add_entry (entry, "user.some", "value", 5);
+  tar_maker_put (maker, entry, "x", 1);
+  image = import_good (maker);
+  listed = debugfs (image, FALSE, "ea_list /file");
+  parts = g_strsplit (listed, "user.some", -1);
+  g_assert_cmpuint (g_strv_length (parts), ==, 2);
+}
+
 /* Enough entries for an index of two levels at 250 bytes a name. */
 static void
 test_large_directory (void)
@@ -229,6 +247,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/replacement", test_replacement);
   g_test_add_func ("/import/hard-links", test_hard_links);
   g_test_add_func ("/import/devices", test_devices);
+  g_test_add_func ("/import/xattrs-once", test_xattrs_once);
   g_test_add_func ("/import/large-directory", test_large_directory);
   g_test_add_func ("/import/many-subdirectories", test_many_subdirectories);
   g_test_add_func ("/import/sparse", test_sparse);
