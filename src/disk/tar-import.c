@@ -3,8 +3,8 @@
  */
 #include "acl.h"
 #include "ext4.h"
+#include "feed.h"
 #include "pax.h"
-#include "source.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -16,10 +16,10 @@
 /* What may follow the end of an archive: padding to the end of a tape's record. */
 #define TRAILER_MAX (64u << 20)
 #define NOTES_MAX 19 /* and a last one: how many more */
-#define HINT "give a tar archive, plain or compressed with gzip, bzip2, xz, zstd, lzip, lz4 or lzma"
+#define DAMAGED "the archive is damaged or cut off: make or fetch it again"
 
 typedef struct {
-  BangerSource source;
+  BangerFeed *feed;
   struct archive *archive;
   BangerDiskWriter *writer;
   GPtrArray *notes;
@@ -34,38 +34,30 @@ static ssize_t
 read_chunk (struct archive *archive, void *data, const void **buffer)
 {
   Import *import = data;
-  BangerSource *source = &import->source;
-  ssize_t n = banger_source_read (source, buffer);
+  ssize_t n = banger_feed_read (import->feed, buffer);
 
-  if (n < 0)
-    archive_set_error (archive, source->errnum, "%s",
-                       source->cause != NULL ? source->cause : g_strerror (source->errnum));
-  else if ((import->decoded += n) > import->decoded_max) {
-    import->too_large = TRUE;
-    archive_set_error (archive, EFBIG, "%s", g_strerror (EFBIG));
+  if (n > 0)
+    import->decoded += n;
+  import->too_large = import->decoded > import->decoded_max;
+  if (n < 0 || import->too_large) {
+    archive_set_error (archive, EIO, "the import stops here"); /* our own error says why */
     return -1;
-  } else if (import->progress != NULL)
-    import->progress ("receiving",
-                      source->size > 0 ? MIN (1.0, (double)source->taken / source->size) : -1,
-                      import->data);
+  }
+  if (import->progress != NULL)
+    import->progress ("receiving", banger_feed_fraction (import->feed), import->data);
   return n;
 }
 
+/* What it is compressed with is the feed's concern: libarchive is given plain tar, without the
+ * filters of which some would start programs. */
 static gboolean
 open_archive (Import *import, int fd, GError **error)
 {
   struct archive *a = import->archive = archive_read_new ();
 
-  if (!banger_source_init (&import->source, fd, error))
+  import->feed = banger_feed_new (fd, error);
+  if (import->feed == NULL)
     return FALSE;
-  /* Only filters that libarchive does itself, as some others would start programs; gzip is ours. */
-  archive_read_support_filter_bzip2 (a);
-  archive_read_support_filter_xz (a);
-  archive_read_support_filter_lzma (a);
-  archive_read_support_filter_lzip (a);
-  archive_read_support_filter_lz4 (a);
-  archive_read_support_filter_zstd (a);
-  archive_read_support_filter_compress (a);
   archive_read_support_format_tar (a);
   return archive_read_open (a, import, NULL, read_chunk, NULL) == ARCHIVE_OK;
 }
@@ -75,7 +67,7 @@ import_clear (Import *import)
 {
   if (import->archive != NULL)
     archive_read_free (import->archive);
-  banger_source_clear (&import->source);
+  g_clear_pointer (&import->feed, banger_feed_free);
   if (import->writer != NULL)
     banger_disk_writer_free (import->writer);
   if (import->notes != NULL)
@@ -93,32 +85,29 @@ set_too_large (Import *import, GError **error)
                     "allow more with --max-bytes, up to 256G", "the archive is too large");
 }
 
-/* Why libarchive stopped, as our error; @name (may be NULL) is the entry it was at. */
+/* Why the feed or libarchive stopped, as our error; @name (may be NULL) is the entry it was at. */
 static void
 set_archive_error (Import *import, const char *name, GError **error)
 {
-  const char *said = import->source.cause != NULL ? import->source.cause
-                                                  : archive_error_string (import->archive);
+  g_autoptr (GError) fault = banger_feed_take_error (import->feed);
+  const char *said
+      = fault != NULL ? banger_error_cause (fault) : archive_error_string (import->archive);
+  const char *hint = fault != NULL ? banger_error_hint (fault) : DAMAGED;
   g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
   g_autofree char *escaped = name != NULL ? banger_disk_escape (name) : NULL;
 
   if (import->too_large)
     set_too_large (import, error);
-  else if (import->source.errnum != 0)
-    banger_set_error_errno (error, import->source.errnum, NULL, "the archive cannot be read");
-  else if (import->source.taken == 0)
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it is empty", HINT,
-                      "the source is not an archive");
+  else if (fault != NULL && (escaped == NULL || fault->code != BANGER_ERROR_BAD_IMAGE))
+    g_propagate_error (error, g_steal_pointer (&fault));
   else if (escaped != NULL)
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
-                      "the archive is damaged or cut off: make or fetch it again",
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
                       "the archive cannot be read at entry '%s'", escaped);
   else if (archive_file_count (import->archive) == 0)
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, HINT,
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, BANGER_FEED_HINT,
                       "the source is not a tar archive that banger can read");
   else
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
-                      "the archive is damaged or cut off: make or fetch it again",
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
                       "the archive cannot be read");
 }
 
@@ -240,10 +229,7 @@ recall (guint64 offset, gsize length, gpointer data)
 {
   Import *import = data;
 
-  /* What libarchive decompresses itself is not at hand. */
-  if (archive_filter_count (import->archive) > 1)
-    return NULL;
-  return banger_source_recall (&import->source, offset, length);
+  return banger_feed_recall (import->feed, offset, length);
 }
 
 /* libarchive drops the sign of a fraction: -0.5 is 0.5 to it, and -1.25 is -0.75. */
@@ -335,15 +321,15 @@ read_entries (Import *import, GError **error)
 static gboolean
 drain (Import *import, GError **error)
 {
-  int result = banger_source_drain (&import->source, TRAILER_MAX);
+  int result = banger_feed_drain (import->feed, TRAILER_MAX);
 
   if (result < 0) {
     set_archive_error (import, NULL, error);
     return FALSE;
   }
   if (result > 0) {
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "more than 64 MiB follow its end", HINT,
-                      "the source goes on after the archive");
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "more than 64 MiB follow its end",
+                      BANGER_FEED_HINT, "the source goes on after the archive");
     return FALSE;
   }
   return TRUE;
@@ -412,7 +398,7 @@ banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskL
   result->entries = banger_disk_writer_entries (import.writer);
   if (!make_image (&import, &layout, &result->size_bytes, error))
     return FALSE;
-  result->digest = banger_source_digest (&import.source);
+  result->digest = banger_feed_digest (import.feed);
   result->notes = take_notes (&import);
   return TRUE;
 }
