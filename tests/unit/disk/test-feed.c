@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LARGE (21u << 20) /* more than all rings hold */
+#define LARGE (17u << 20) /* more than all rings hold */
 
 /* ── What feeds are made of ──────────────────────────────────────────────────────────────────── */
 
@@ -115,6 +115,19 @@ packed (BangerCodec codec, GBytes *data)
   return codec == BANGER_CODEC_NONE ? g_bytes_ref (data) : codec_pack (codec, data);
 }
 
+static GBytes *
+large_gzip (void)
+{
+  static GBytes *kept;
+
+  if (kept == NULL) {
+    g_autoptr (GBytes) data = codec_sample (LARGE);
+
+    kept = codec_pack (BANGER_CODEC_GZIP, data);
+  }
+  return g_bytes_ref (kept);
+}
+
 static void
 test_file (void)
 {
@@ -123,7 +136,8 @@ test_file (void)
   g_autoptr (GBytes) data = codec_sample (LARGE);
 
   for (guint i = 0; i < G_N_ELEMENTS (codecs); i++) {
-    g_autoptr (GBytes) archive = packed (codecs[i], data);
+    g_autoptr (GBytes) archive
+        = codecs[i] == BANGER_CODEC_GZIP ? large_gzip () : packed (codecs[i], data);
     banger_autofd int fd = file_of (archive);
     g_autoptr (BangerFeed) feed = feed_new (fd);
 
@@ -138,7 +152,7 @@ test_file (void)
 static void
 test_pipe (void)
 {
-  static const gsize pieces[] = { 100, 4099, 300000 };
+  static const gsize pieces[] = { 1000, 4099, 300000 };
   static const BangerCodec codecs[] = { BANGER_CODEC_NONE, BANGER_CODEC_GZIP };
   g_autoptr (GBytes) data = codec_sample (LARGE / 8);
 
@@ -186,12 +200,11 @@ test_position (void)
 static void
 test_recall (void)
 {
-  static const BangerCodec codecs[] = { BANGER_CODEC_NONE, BANGER_CODEC_GZIP };
   g_autoptr (GBytes) data = codec_sample (LARGE);
   const guint8 *expected = g_bytes_get_data (data, NULL);
 
-  for (guint i = 0; i < G_N_ELEMENTS (codecs); i++) {
-    g_autoptr (GBytes) archive = packed (codecs[i], data);
+  for (guint i = 0; i < 2; i++) {
+    g_autoptr (GBytes) archive = i == 0 ? g_bytes_ref (data) : large_gzip ();
     banger_autofd int fd = file_of (archive);
     g_autoptr (BangerFeed) feed = feed_new (fd);
     const void *bytes = NULL;
@@ -343,8 +356,7 @@ test_drain_limit (void)
 static void
 test_freed (void)
 {
-  g_autoptr (GBytes) data = codec_sample (LARGE);
-  g_autoptr (GBytes) gzip = codec_pack (BANGER_CODEC_GZIP, data);
+  g_autoptr (GBytes) gzip = large_gzip ();
   const void *bytes = NULL;
 
   for (guint i = 0; i < 3; i++) {
