@@ -12,26 +12,6 @@ on_progress (const char *stage, double fraction, gpointer data)
   banger_report_progress (data, stage, fraction);
 }
 
-static gboolean
-make_seed (int rootfs, int seed, BangerReport *report, GError **error)
-{
-  banger_report_progress (report, "seed", -1);
-  if (banger_disk_copy_tree (rootfs, "/root", seed, "banger-work", error))
-    return TRUE;
-  banger_error_set_stage (error, "seed");
-  return FALSE;
-}
-
-static gboolean
-check (int rootfs, int seed, BangerReport *report, GError **error)
-{
-  banger_report_progress (report, "checking", -1);
-  if (banger_disk_check (rootfs, error) && banger_disk_check (seed, error))
-    return TRUE;
-  banger_error_set_stage (error, "checking");
-  return FALSE;
-}
-
 static BangerDiskLimits
 take_limits (BangerMessage *message)
 {
@@ -60,7 +40,7 @@ banger_job_import_image (BangerMessage *message, BangerReport *report, GError **
   g_variant_lookup (message->args, "label", "&s", &label);
   limits = take_limits (message);
   if (!banger_disk_import_tar (tar, rootfs, label, &limits, on_progress, report, &import, error)
-      || !make_seed (rootfs, seed, report, error) || !check (rootfs, seed, report, error))
+      || !banger_job_end_image (rootfs, seed, report, error))
     return NULL;
   g_variant_dict_init (&done, NULL);
   digest = g_strconcat ("sha256:", import.digest, NULL);

@@ -22,3 +22,7 @@ GVariant *banger_job_read_files (BangerMessage *message, BangerReport *report, G
 GVariant *banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error);
+
+/* Ends an image that was just written to @rootfs, unsynced: makes its seed in the empty file @seed,
+ * has both checked and synced. Stages: seed, checking. */
+gboolean banger_job_end_image (int rootfs, int seed, BangerReport *report, GError **error);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -220,6 +221,25 @@ probe_abort (void)
   abort ();
 }
 
+static void *
+answer (void *data)
+{
+  return data;
+}
+
+/* Threads are no new processes: an import has some. */
+static int
+probe_thread (void)
+{
+  pthread_t thread;
+  void *answered = NULL;
+  int errnum = pthread_create (&thread, NULL, answer, outside);
+
+  if (errnum == 0)
+    errnum = pthread_join (thread, &answered);
+  return errnum == 0 && answered != outside ? EINVAL : errnum;
+}
+
 static int
 probe_mount (void)
 {
@@ -276,6 +296,12 @@ test_other_processes (void)
 }
 
 static void
+test_threads (void)
+{
+  assert_denied (probe_thread, 0);
+}
+
+static void
 test_signals (void)
 {
   int status = 0;
@@ -327,6 +353,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sandbox/files", test_files);
   g_test_add_func ("/sandbox/given-files", test_given_files);
   g_test_add_func ("/sandbox/other-processes", test_other_processes);
+  g_test_add_func ("/sandbox/threads", test_threads);
   g_test_add_func ("/sandbox/signals", test_signals);
   g_test_add_func ("/sandbox/kernel", test_kernel);
   result = g_test_run ();

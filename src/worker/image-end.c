@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How an image ends, however it was made: with its seed, checked and on the disk. */
+#include "job.h"
+
+#include "disk/disk.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+typedef struct {
+  int rootfs, seed;
+  int errnum;
+} Sync;
+
+static void *
+sync_main (void *data)
+{
+  Sync *work = data;
+
+  if (fsync (work->rootfs) < 0 || fsync (work->seed) < 0)
+    work->errnum = errno;
+  return NULL;
+}
+
+static gboolean
+check (const Sync *work, BangerReport *report, GError **error)
+{
+  banger_report_progress (report, "checking", -1);
+  return banger_disk_check (work->rootfs, error) && banger_disk_check (work->seed, error);
+}
+
+/* The programs are this thread's children, as they die with who started them. */
+static gboolean
+check_and_sync (Sync *work, BangerReport *report, GError **error)
+{
+  pthread_t thread;
+  int errnum = pthread_create (&thread, NULL, sync_main, work);
+  gboolean good = FALSE;
+
+  if (errnum != 0) {
+    banger_set_error_errno (error, errnum, NULL, "cannot start a thread");
+    return FALSE;
+  }
+  good = check (work, report, error);
+  pthread_join (thread, NULL);
+  if (good && work->errnum != 0) {
+    banger_set_error_errno (error, work->errnum, NULL, "the image cannot be written");
+    return FALSE;
+  }
+  return good;
+}
+
+gboolean
+banger_job_end_image (int rootfs, int seed, BangerReport *report, GError **error)
+{
+  Sync work = { .rootfs = rootfs, .seed = seed };
+
+  banger_report_progress (report, "seed", -1);
+  if (!banger_disk_copy_tree (rootfs, "/root", seed, "banger-work", error)) {
+    banger_error_set_stage (error, "seed");
+    return FALSE;
+  }
+  if (check_and_sync (&work, report, error))
+    return TRUE;
+  banger_error_set_stage (error, "checking");
+  return FALSE;
+}
