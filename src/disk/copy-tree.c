@@ -63,7 +63,7 @@ gboolean
 banger_disk_copy_tree (int image, const char *path, int target, const char *label, GError **error)
 {
   const BangerDiskMeta empty = { .mode = S_IFDIR | 0700 };
-  const BangerDiskLayout layout = { .label = label };
+  const BangerDiskLayout layout = { .label = label, .unsynced = TRUE };
   g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (target);
   const BangerReadVisitor visitor = { .item = copy_item, .data = writer };
   ext2_filsys fs = open_clean (image, error);

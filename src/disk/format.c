@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The file system itself. It is made last, around data that already lie in their blocks, so that
  * its size is known and nothing has to be moved: the tables come behind the data. */
+#include "block-io.h"
 #include "ext4.h"
 
 #include <fcntl.h>
@@ -43,16 +44,17 @@ duplicate_name (int fd, char *name, gsize size, int *copy)
   return 0;
 }
 
+/* The library syncs what it opens: of a file system that is changed in place the order of what is
+ * written matters, else it would only wait. */
 static errcode_t
 open_fs (int fd, int flags, ext2_filsys *fs)
 {
+  io_manager manager = (flags & EXT2_FLAG_RW) != 0 ? unixfd_io_manager : banger_block_io;
   char name[16];
   int copy = -1;
   errcode_t code = duplicate_name (fd, name, sizeof name, &copy);
 
-  return code != 0
-             ? code
-             : ext2fs_open2 (name, NULL, flags | EXT2_FLAG_64BITS, 0, 0, unixfd_io_manager, fs);
+  return code != 0 ? code : ext2fs_open2 (name, NULL, flags | EXT2_FLAG_64BITS, 0, 0, manager, fs);
 }
 
 /* Without what it was before, the library writes it at once, and not in pieces between which a kill
@@ -386,7 +388,7 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   set_parameters (&parameters, &geometry);
   code = duplicate_name (ext4->space.fd, name, sizeof name, &copy);
   if (code == 0)
-    code = ext2fs_initialize (name, EXT2_FLAG_64BITS, &parameters, unixfd_io_manager, &ext4->fs);
+    code = ext2fs_initialize (name, EXT2_FLAG_64BITS, &parameters, banger_block_io, &ext4->fs);
   if (code != 0) {
     banger_ext4_set_error (error, code, "the file system cannot be made");
     return FALSE;

@@ -4,8 +4,8 @@
 
 #include "common/common.h"
 
-/* Copies the tree at @path of @image into a fresh ext4 in the empty file @copy; an empty one of
- * mode 0700 if there is no such directory. */
+/* Copies the tree at @path of @image into a fresh ext4 in the empty file @copy, which the
+ * caller syncs; an empty one of mode 0700 if there is no such directory. */
 gboolean
 banger_disk_copy_tree (int image, const char *path, int copy, const char *label, GError **error);
 /* Reads it all (e2fsck -fn): BadImage with what is wrong, if anything is. */

@@ -18,7 +18,8 @@ void banger_disk_import_clear (BangerDiskImport *import);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerDiskImport, banger_disk_import_clear)
 
 /* Turns the tar archive @tar (file, pipe or socket; plain or compressed) into an ext4 image in the
- * empty file @image. Stages: receiving, mkfs, writing. The locale's characters must be UTF-8.
+ * empty file @image, which the caller syncs. Stages: receiving, mkfs, writing. The locale's
+ * characters must be UTF-8.
  * @limits (NULL: those of the writer) bound what is decompressed, too: to a tenth more than the
  * data that they allow, and 1 GiB for all that is no data. */
 gboolean banger_disk_import_tar (int tar, int image, const char *label,

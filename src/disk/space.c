@@ -4,6 +4,7 @@
 #include "common/common.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,6 +64,50 @@ banger_space_take (BangerSpace *space, guint32 count)
   return block;
 }
 
+guint64
+banger_space_take_run (BangerSpace *space, guint32 want, guint32 *got)
+{
+  guint64 block = skip_reserved (space->next);
+  guint64 end = MIN (block + want, BANGER_BLOCKS_MAX);
+  guint64 boundary = (block / BANGER_GROUP_BLOCKS + 1) * BANGER_GROUP_BLOCKS;
+
+  while (boundary < end && skip_reserved (boundary) == boundary)
+    boundary += BANGER_GROUP_BLOCKS;
+  end = MIN (end, boundary);
+  if (block >= end)
+    return 0;
+  *got = (guint32)(end - block);
+  space->next = end;
+  return block;
+}
+
+/* It is seen at the first byte of most that it is not. */
+static gboolean
+is_zero (const guint8 *block)
+{
+  return block[0] == 0 && memcmp (block, block + 1, BANGER_BLOCK_SIZE - 1) == 0;
+}
+
+guint32
+banger_space_count_zeros (const guint8 *data, guint32 count)
+{
+  guint32 n = 0;
+
+  while (n < count && is_zero (data + (gsize)n * BANGER_BLOCK_SIZE))
+    n++;
+  return n;
+}
+
+guint32
+banger_space_count_data (const guint8 *data, guint32 count)
+{
+  guint32 n = 0;
+
+  while (n < count && !is_zero (data + (gsize)n * BANGER_BLOCK_SIZE))
+    n++;
+  return n;
+}
+
 void
 banger_space_set_full (GError **error)
 {
@@ -90,10 +135,16 @@ write_at (int fd, const guint8 *data, gsize length, guint64 offset, GError **err
 gboolean
 banger_space_flush (BangerSpace *space, GError **error)
 {
+  const guint64 offset = space->start * BANGER_BLOCK_SIZE;
   gsize fill = space->fill;
 
   space->fill = 0;
-  return write_at (space->fd, space->buffer, fill, space->start * BANGER_BLOCK_SIZE, error);
+  if (!write_at (space->fd, space->buffer, fill, offset, error))
+    return FALSE;
+  /* It only helps: what cannot be written shows when the image is synced. */
+  if (fill == BUFFER_SIZE)
+    sync_file_range (space->fd, (off_t)offset, BUFFER_SIZE, SYNC_FILE_RANGE_WRITE);
+  return TRUE;
 }
 
 gboolean

@@ -28,11 +28,18 @@ void banger_space_clear (BangerSpace *space);
 
 /* The first of @count free blocks in a row, which are then taken. 0 if the image is full. */
 guint64 banger_space_take (BangerSpace *space, guint32 count);
+/* As many blocks in a row as are free, up to @want: the first of them, and how many. They go on
+ * where the last ones ended, but for what is left out. 0 if the image is full. */
+guint64 banger_space_take_run (BangerSpace *space, guint32 want, guint32 *got);
+/* How many of the @count blocks at @data are zero, or are not, before the first that is the other.
+ */
+guint32 banger_space_count_zeros (const guint8 *data, guint32 count);
+guint32 banger_space_count_data (const guint8 *data, guint32 count);
 /* Writes @length bytes at the start of @block; what is left of the last block is zero. Cheapest
  * where @block follows the one before. */
 gboolean banger_space_write (BangerSpace *space, guint64 block, const void *data, gsize length,
                              GError **error);
-/* Writes what waits in the buffer. */
+/* Writes what waits in the buffer. The disk begins with it at once: the last sync is short then. */
 gboolean banger_space_flush (BangerSpace *space, GError **error);
 /* Sets the error for an image that is full. */
 void banger_space_set_full (GError **error);

@@ -375,7 +375,7 @@ banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskL
                         GError **error)
 {
   g_auto (Import) import = { .progress = progress, .data = data, .decoded_max = G_MAXUINT64 };
-  const BangerDiskLayout layout = { .label = label };
+  const BangerDiskLayout layout = { .label = label, .unsynced = TRUE };
 
   import.notes = g_ptr_array_new_with_free_func (g_free);
   import.writer = banger_disk_writer_new (image);

@@ -19,6 +19,7 @@ typedef struct {
   const char *label;  /* at most 16 bytes */
   guint64 size_bytes; /* of the whole disk; 0: what the tree takes and a margin */
   gboolean journal;   /* for a disk that will be written */
+  gboolean unsynced;  /* it is the caller who syncs the file at last */
 } BangerDiskLayout;
 
 /* What a tree may take: past one of these it is BadImage, which says how to raise it. */
@@ -53,7 +54,7 @@ gboolean banger_disk_writer_add (BangerDiskWriter *writer, const char *path,
 /* A hard link at @path to @target, which may come later. */
 gboolean banger_disk_writer_link (BangerDiskWriter *writer, const char *path, const char *target,
                                   GError **error);
-/* More data for the regular file that was added last. */
+/* More data for the regular file that was added last. Of zeros, 64 KiB or more become a hole. */
 gboolean
 banger_disk_writer_data (BangerDiskWriter *writer, const void *data, gsize length, GError **error);
 /* @length bytes of nothing, which take no room. */
@@ -66,7 +67,7 @@ gboolean banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, c
 gboolean banger_disk_keeps_xattr (const char *name);
 /* How many names the tree holds, less the root. */
 guint64 banger_disk_writer_entries (BangerDiskWriter *writer);
-/* Makes the file system around what was added and syncs it. @size_bytes (may be NULL): of the disk.
- * The writer is then of no more use. */
+/* Makes the file system around what was added and syncs the file. @size_bytes (may be NULL): of the
+ * disk. The writer is then of no more use. */
 gboolean banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout,
                                     guint64 *size_bytes, GError **error);

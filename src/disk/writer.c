@@ -11,6 +11,10 @@
 #define MINOR_MAX 0xfffff
 /* How much is written before the host is asked again for its room. */
 #define ROOM_STEP_BYTES (64u << 20)
+/* A hole takes an extent, and costs a seek to read around: less than this is not worth it. */
+#define HOLE_BLOCKS_MIN 16
+/* What is left of the tree's extents is for holes that the archive itself has. */
+#define FOUND_EXTENTS_MAX (BANGER_TREE_EXTENTS_MAX / 2)
 #define TARGET_MAX 4095 /* ext4 keeps a slow link in one block, with a NUL */
 
 struct _BangerDiskWriter {
@@ -18,6 +22,7 @@ struct _BangerDiskWriter {
   BangerEntry *entry; /* added last; NULL after a hard link */
   guint8 partial[BANGER_BLOCK_SIZE];
   gsize partial_length; /* of its last block, not yet written */
+  guint32 zeros;        /* blocks of zeros at its end, neither written nor a hole yet */
   guint64 bytes_max;
   guint64 reserve_bytes;
   guint64 bytes;   /* of data so far */
@@ -96,38 +101,74 @@ check_bytes (BangerDiskWriter *writer, gsize length, GError **error)
   return FALSE;
 }
 
-/* Writes @count whole blocks of @inode from @logical on, in runs that are as long as can be. */
+/* Writes @count blocks from block @logical of the file on, in runs that are as long as can be. */
+static gboolean
+write_run (BangerDiskWriter *writer, guint64 logical, const guint8 *data, guint32 count,
+           GError **error)
+{
+  while (count > 0) {
+    guint32 run = 0;
+    guint64 first = banger_space_take_run (&writer->ext4.space, count, &run);
+
+    if (first == 0) {
+      banger_space_set_full (error);
+      return FALSE;
+    }
+    if (!banger_tree_add_blocks (writer->ext4.tree, writer->entry->inode, logical, first, run))
+      return banger_tree_refuse (writer->entry, "the archive's files have too many holes", error);
+    if (!banger_space_write (&writer->ext4.space, first, data, (gsize)run * BANGER_BLOCK_SIZE,
+                             error))
+      return FALSE;
+    data += (gsize)run * BANGER_BLOCK_SIZE;
+    logical += run;
+    count -= run;
+  }
+  return TRUE;
+}
+
+/* Decides on the blocks of zeros that end before block @end: enough of them are a hole. It waits
+ * for all of them, so that the image does not depend on the pieces that the file comes in. */
+static gboolean
+settle_zeros (BangerDiskWriter *writer, guint64 end, GError **error)
+{
+  static const guint8 zeros[HOLE_BLOCKS_MIN * BANGER_BLOCK_SIZE];
+  guint32 left = writer->zeros;
+
+  writer->zeros = 0;
+  if (left >= HOLE_BLOCKS_MIN && writer->ext4.tree->n_extents < FOUND_EXTENTS_MAX)
+    return TRUE;
+  while (left > 0) {
+    guint32 n = MIN (left, HOLE_BLOCKS_MIN);
+
+    if (!write_run (writer, end - left, zeros, n, error))
+      return FALSE;
+    left -= n;
+  }
+  return TRUE;
+}
+
+/* Adds @count whole blocks to the file, whose size does not count them yet. */
 static gboolean
 write_blocks (BangerDiskWriter *writer, const guint8 *data, guint32 count, GError **error)
 {
-  BangerInode *inode = writer->entry->inode;
-  guint64 logical = inode->size / BANGER_BLOCK_SIZE;
-  guint32 done = 0;
+  guint64 logical = writer->entry->inode->size / BANGER_BLOCK_SIZE;
 
   if (logical + count > FILE_BLOCKS_MAX)
     return banger_tree_refuse (writer->entry, "it is larger than a file of ext4 can be", error);
-  while (done < count) {
-    guint64 first = banger_space_take (&writer->ext4.space, 1);
-    guint64 block = first;
-    guint32 run = 0;
+  while (count > 0) {
+    guint32 zeros = banger_space_count_zeros (data, count), run = 0;
 
-    do {
-      if (block == 0) {
-        banger_space_set_full (error);
-        return FALSE;
-      }
-      if (!banger_tree_add_blocks (writer->ext4.tree, inode, logical + done + run, block, 1))
-        return banger_tree_refuse (writer->entry, "the archive's files have too many holes", error);
-      run++;
-      if (done + run < count && writer->ext4.space.next % BANGER_GROUP_BLOCKS != 0)
-        block = banger_space_take (&writer->ext4.space, 1);
-      else
-        break;
-    } while (TRUE);
-    if (!banger_space_write (&writer->ext4.space, first, data + (gsize)done * BANGER_BLOCK_SIZE,
-                             (gsize)run * BANGER_BLOCK_SIZE, error))
+    writer->zeros += zeros;
+    data += (gsize)zeros * BANGER_BLOCK_SIZE;
+    logical += zeros;
+    run = banger_space_count_data (data, count - zeros);
+    if (run > 0
+        && (!settle_zeros (writer, logical, error)
+            || !write_run (writer, logical, data, run, error)))
       return FALSE;
-    done += run;
+    data += (gsize)run * BANGER_BLOCK_SIZE;
+    logical += run;
+    count -= zeros + run;
   }
   return TRUE;
 }
@@ -167,17 +208,22 @@ static gboolean
 finish_entry (BangerDiskWriter *writer, GError **error)
 {
   gsize length = writer->partial_length;
+  guint64 blocks = 0;
 
-  if (writer->entry != NULL && !banger_xattrs_end (writer->ext4.xattrs, writer->entry, error))
-    return FALSE;
-  if (length == 0)
+  if (writer->entry == NULL)
     return TRUE;
-  memset (writer->partial + length, 0, BANGER_BLOCK_SIZE - length);
-  if (!write_blocks (writer, writer->partial, 1, error))
+  if (!banger_xattrs_end (writer->ext4.xattrs, writer->entry, error))
     return FALSE;
-  writer->entry->inode->size += length;
-  writer->partial_length = 0;
-  return TRUE;
+  blocks = writer->entry->inode->size / BANGER_BLOCK_SIZE;
+  if (length > 0) {
+    memset (writer->partial + length, 0, BANGER_BLOCK_SIZE - length);
+    if (!write_blocks (writer, writer->partial, 1, error))
+      return FALSE;
+    writer->entry->inode->size += length;
+    writer->partial_length = 0;
+    blocks++;
+  }
+  return settle_zeros (writer, blocks, error);
 }
 
 static gboolean
@@ -262,6 +308,8 @@ banger_disk_writer_hole (BangerDiskWriter *writer, guint64 length, GError **erro
   }
   if (length == 0)
     return TRUE;
+  if (!settle_zeros (writer, inode->size / BANGER_BLOCK_SIZE, error))
+    return FALSE;
   inode->size += length / BANGER_BLOCK_SIZE * BANGER_BLOCK_SIZE;
   return append (writer, zeros, length % BANGER_BLOCK_SIZE, error);
 }
@@ -311,7 +359,7 @@ write_dirs (BangerExt4 *ext4, GError **error)
 
 /* Sums, counts and the last bytes. */
 static gboolean
-close_file_system (BangerExt4 *ext4, GError **error)
+close_file_system (BangerExt4 *ext4, gboolean sync, GError **error)
 {
   errcode_t code = ext2fs_calculate_summary_stats (ext4->fs, 0);
 
@@ -325,7 +373,7 @@ close_file_system (BangerExt4 *ext4, GError **error)
     banger_ext4_set_error (error, code, "the file system cannot be written");
     return FALSE;
   }
-  if (fsync (ext4->space.fd) < 0) {
+  if (sync && fsync (ext4->space.fd) < 0) {
     banger_set_error_errno (error, errno, NULL, "the image cannot be written");
     return FALSE;
   }
@@ -360,5 +408,5 @@ banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *lay
     return FALSE;
   if (size_bytes != NULL)
     *size_bytes = ext2fs_blocks_count (ext4->fs->super) * BANGER_BLOCK_SIZE;
-  return close_file_system (ext4, error);
+  return close_file_system (ext4, !layout->unsynced, error);
 }
