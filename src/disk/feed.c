@@ -46,6 +46,9 @@ struct _BangerFeed {
   gboolean failed; /* the caller was told */
   guint64 given;   /* of the input, or of the output, to the caller */
   GByteArray *recalled;
+  BangerFeedFunc watch;
+  gpointer watch_data;
+  guint64 watched; /* so much of the input was told of */
   gnutls_hash_hd_t hash;
   BangerCodec codec;
   BangerDecoder *decoder;
@@ -351,6 +354,25 @@ begin (BangerFeed *feed)
   return feed->decodes;
 }
 
+void
+banger_feed_watch (BangerFeed *feed, BangerFeedFunc func, gpointer data)
+{
+  feed->watch = func;
+  feed->watch_data = data;
+}
+
+/* Under the lock, which it gives up meanwhile: nothing is untold when it returns. */
+static void
+tell_watch (BangerFeed *feed)
+{
+  while (feed->watch != NULL && feed->watched != feed->input.written) {
+    feed->watched = feed->input.written;
+    pthread_mutex_unlock (&feed->lock);
+    feed->watch (feed->watch_data);
+    pthread_mutex_lock (&feed->lock);
+  }
+}
+
 /* Waits for what is decoded. */
 static gssize
 read_output (BangerFeed *feed, const void **bytes)
@@ -361,8 +383,11 @@ read_output (BangerFeed *feed, const void **bytes)
   pthread_mutex_lock (&feed->lock);
   feed->released = feed->given - MIN (feed->given, OUTPUT_KEPT);
   pthread_cond_broadcast (&feed->changed);
-  while (feed->output.written == feed->given && !feed->output_whole)
+  tell_watch (feed);
+  while (feed->output.written == feed->given && !feed->output_whole) {
     pthread_cond_wait (&feed->changed, &feed->lock);
+    tell_watch (feed);
+  }
   length = ring_row (&feed->output, feed->given, feed->output.written - feed->given);
   fault = feed->errnum != 0 || feed->cause != NULL || feed->cut_off;
   pthread_mutex_unlock (&feed->lock);
@@ -380,6 +405,9 @@ read_plain (BangerFeed *feed, const void **bytes)
   *bytes = ring_at (&feed->input, feed->given);
   if (n == 0)
     n = fill (feed);
+  pthread_mutex_lock (&feed->lock);
+  tell_watch (feed);
+  pthread_mutex_unlock (&feed->lock);
   return n;
 }
 
@@ -445,6 +473,9 @@ banger_feed_drain (BangerFeed *feed, guint64 limit)
     n = fill (feed);
     feed->failed |= n < 0;
     n = MIN (n, 0);
+    pthread_mutex_lock (&feed->lock);
+    tell_watch (feed);
+    pthread_mutex_unlock (&feed->lock);
   }
   if (n < 0)
     return -1;

@@ -20,6 +20,11 @@ BangerFeed *banger_feed_new (int fd, GError **error);
 void banger_feed_free (BangerFeed *feed);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerFeed, banger_feed_free)
 
+/* Has @func called in the caller's thread, by the calls below, when more of the descriptor was
+ * read: also while nothing of it is decoded yet. */
+typedef void (*BangerFeedFunc) (gpointer data);
+void banger_feed_watch (BangerFeed *feed, BangerFeedFunc func, gpointer data);
+
 /* The next bytes, decoded, the feed's own until the next call: their number, 0 at the end, -1 with
  * the error of banger_feed_take_error(). */
 gssize banger_feed_read (BangerFeed *feed, const void **bytes);

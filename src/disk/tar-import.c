@@ -43,9 +43,16 @@ read_chunk (struct archive *archive, void *data, const void **buffer)
     archive_set_error (archive, EIO, "the import stops here"); /* our own error says why */
     return -1;
   }
+  return n;
+}
+
+static void
+on_received (gpointer data)
+{
+  Import *import = data;
+
   if (import->progress != NULL)
     import->progress ("receiving", banger_feed_fraction (import->feed), import->data);
-  return n;
 }
 
 /* What it is compressed with is the feed's concern: libarchive is given plain tar, without the
@@ -58,6 +65,7 @@ open_archive (Import *import, int fd, GError **error)
   import->feed = banger_feed_new (fd, error);
   if (import->feed == NULL)
     return FALSE;
+  banger_feed_watch (import->feed, on_received, import);
   archive_read_support_format_tar (a);
   return archive_read_open (a, import, NULL, read_chunk, NULL) == ARCHIVE_OK;
 }

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define LARGE (17u << 20) /* more than all rings hold */
@@ -385,6 +387,71 @@ test_freed (void)
   }
 }
 
+/* ── What is told ────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  int fd;
+  int told; /* an eventfd that counts */
+  GBytes *data;
+} Trickle;
+
+static void
+on_told (gpointer data)
+{
+  g_assert_cmpint (eventfd_write (((Trickle *)data)->told, 1), ==, 0);
+}
+
+/* Writes the next piece when the last one was told of. */
+static void *
+write_trickle (void *data)
+{
+  Trickle *trickle = data;
+  struct pollfd told = { .fd = trickle->told, .events = POLLIN };
+  const guint8 *bytes = g_bytes_get_data (trickle->data, NULL);
+  eventfd_t count;
+
+  for (gsize at = 0; at < 1000; at += 100) {
+    g_assert_cmpint (write (trickle->fd, bytes + at, 100), ==, 100);
+    g_assert_cmpint (poll (&told, 1, 10000), ==, 1);
+    eventfd_read (trickle->told, &count);
+  }
+  close (trickle->fd);
+  return NULL;
+}
+
+/* What comes is told of, even where much of it must come before any of it is decoded. */
+static void
+test_watch (void)
+{
+  static const BangerCodec codecs[] = { BANGER_CODEC_NONE, BANGER_CODEC_BZIP2 };
+  g_autoptr (GBytes) data = codec_sample (200000);
+
+  for (guint i = 0; i < G_N_ELEMENTS (codecs); i++) {
+    g_autoptr (GBytes) archive = packed (codecs[i], data);
+    Trickle trickle = { -1, eventfd (0, EFD_CLOEXEC), archive };
+    g_autoptr (BangerFeed) feed = NULL;
+    banger_autofd int read_end = -1;
+    const void *bytes = NULL;
+    guint64 given = 0;
+    pthread_t thread;
+    int ends[2];
+    gssize n;
+
+    g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+    read_end = ends[0];
+    trickle.fd = ends[1];
+    feed = feed_new (read_end);
+    banger_feed_watch (feed, on_told, &trickle);
+    g_assert_cmpint (pthread_create (&thread, NULL, write_trickle, &trickle), ==, 0);
+    while ((n = banger_feed_read (feed, &bytes)) > 0)
+      given += n;
+    g_assert_cmpint (n, ==, i == 0 ? 0 : -1); /* it is cut off */
+    g_assert_cmpuint (given, ==, i == 0 ? 1000 : 0);
+    pthread_join (thread, NULL);
+    close (trickle.told);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -401,5 +468,6 @@ main (int argc, char **argv)
   g_test_add_func ("/feed/trailer", test_trailer);
   g_test_add_func ("/feed/drain-limit", test_drain_limit);
   g_test_add_func ("/feed/freed", test_freed);
+  g_test_add_func ("/feed/watch", test_watch);
   return g_test_run ();
 }
