@@ -174,6 +174,7 @@ run_words (const char *const *words, BangerFormat *format, char **note, GError *
   command = banger_command_find (words, &used, error);
   if (command == NULL)
     return 0;
+  command = banger_command_meant (command, words + used);
   if (command->hidden) {
     /* Its words are someone else's command line: nothing in them is an option of ours. */
     static const char *const guard[] = { "--", NULL };

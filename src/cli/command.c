@@ -175,7 +175,8 @@ banger_command_short_verbs (const char *noun)
   g_autoptr (GStrvBuilder) words = g_strv_builder_new ();
 
   for (guint i = 0; i < G_N_ELEMENTS (short_verbs); i++) {
-    if (find_pair (noun, short_verbs[i].verb) != NULL)
+    if (find_pair (noun, short_verbs[i].verb) != NULL
+        && find_pair (noun, short_verbs[i].word) == NULL)
       g_strv_builder_add (words, short_verbs[i].word);
   }
   return g_strv_builder_end (words);
@@ -192,6 +193,22 @@ find_verb (const char *noun, const char *word)
       command = find_pair (noun, short_verbs[i].verb);
   }
   return command;
+}
+
+const BangerCommand *
+banger_command_meant (const BangerCommand *command, const char *const *words)
+{
+  const BangerCommand *other = NULL;
+
+  for (guint i = 0; command->noun != NULL && i < G_N_ELEMENTS (short_verbs); i++) {
+    if (strcmp (short_verbs[i].word, command->verb) == 0)
+      other = find_pair (command->noun, short_verbs[i].verb);
+  }
+  for (guint i = 0; other != NULL && words[i] != NULL; i++) {
+    if (strchr (words[i], ':') != NULL)
+      other = NULL;
+  }
+  return other != NULL ? other : command;
 }
 
 const BangerCommand *

@@ -35,7 +35,8 @@ typedef enum {
   BANGER_COMPLETE_KERNEL,
   BANGER_COMPLETE_JOB,
   BANGER_COMPLETE_FILE,
-  BANGER_COMPLETE_CP, /* a file, or VM: of "vm cp" */
+  BANGER_COMPLETE_CP,    /* a file, or VM: of "vm cp" */
+  BANGER_COMPLETE_FILES, /* IMAGE: of "image ls" and its like */
   BANGER_COMPLETE_COMMAND,
   BANGER_COMPLETE_PROGRESS,
   BANGER_COMPLETE_FORMAT,      /* of a list */
@@ -109,6 +110,10 @@ const BangerOption *banger_global_options (void);
 /* The command that @words begins with; @used is the number of words its name takes. NULL with
  * InvalidArgument and the nearest names as its hint. */
 const BangerCommand *banger_command_find (const char *const *words, guint *used, GError **error);
+/* A command whose verb is also a shell's word for another one of its noun is that one, unless one
+ * of
+ * @words, which follow it, names a file by a colon: "image rm NAME", and "image rm NAME:PATH". */
+const BangerCommand *banger_command_meant (const BangerCommand *command, const char *const *words);
 /* "vm create". */
 char *banger_command_name (const BangerCommand *command);
 /* Its words after the options, for people. */

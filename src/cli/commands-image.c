@@ -17,6 +17,54 @@ static const BangerOption import_options[] = {
   END,
 };
 
+#define BUSY N_ ("All of one image. It must not be shared, and no VM's overlay may lie over it.")
+#define OF_VM FLAG ("vm", 0, N_ ("NAME is that of a stopped VM, not of an image"))
+#define QUIET FLAG ("quiet", 'q', N_ ("say nothing if all goes well"))
+#define RECURSIVE(letter, summary) FLAG ("recursive", letter, summary)
+
+static const BangerOption ls_options[] = {
+  FLAG ("long", 'l', N_ ("type, mode, links, owner, group, size and time before each name")),
+  FLAG ("all", 'a', N_ ("names that begin with a dot, too")),
+  RECURSIVE ('R', N_ ("and what is below")),
+  OF_VM,
+  FORMS,
+  END,
+};
+
+static const BangerOption cat_options[] = { OF_VM, END };
+
+static const BangerOption stat_options[] = {
+  FLAG ("follow", 'L', N_ ("of a link what it leads to")),
+  OF_VM,
+  FORMS,
+  END,
+};
+
+static const BangerOption mkdir_options[] = {
+  FLAG ("parents", 'p', N_ ("those above it, too; it may be there")),
+  VALUE ("mode", 'm', TEXT, NOTHING, N_ ("MODE"), N_ ("its permissions (default: 755)")),
+  VALUE ("owner", 0, TEXT, NOTHING, N_ ("USER[:GROUP]"), N_ ("whose it is (default: root's)")),
+  OF_VM,
+  QUIET,
+  FORMS,
+  END,
+};
+
+static const BangerOption rm_options[] = {
+  RECURSIVE ('r', N_ ("directories with all that is in them")),
+  FLAG ("force", 'f', N_ ("what is not there is no error")),
+  OF_VM,
+  QUIET,
+  FORMS,
+  END,
+};
+
+static const BangerOption change_options[] = {
+  RECURSIVE ('R', N_ ("and of all that is below")), OF_VM, QUIET, FORMS, END,
+};
+
+static const BangerOption edit_options[] = { OF_VM, QUIET, FORMS, END };
+
 static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, FORMS, END };
 
 const BangerCommand banger_commands_image[] = {
@@ -51,5 +99,64 @@ const BangerCommand banger_commands_image[] = {
     N_ ("make an image the default for new VMs"),
     N_ ("On the system's service it is everybody's default, so it must be shared."),
     .run = banger_asset_promote },
+  { "image", "ls", N_ ("NAME:[PATH]"), 1, 1, ONE (FILES), ls_options,
+    N_ ("list what is in a directory of an image"),
+    N_ ("Nothing is mounted and nothing of the image is run. Without a colon it is short for "
+        "'image "
+        "list'."),
+    .run = banger_image_ls },
+  { "image", "cat", N_ ("NAME:PATH..."), 1, ANY, NAMES (FILES), cat_options,
+    N_ ("print files of an image"), N_ ("All of one image."), .run = banger_image_cat },
+  { "image", "stat", N_ ("NAME:PATH..."), 1, ANY, NAMES (FILES), stat_options,
+    N_ ("show all that is known of files of an image"), N_ ("All of one image."),
+    .run = banger_image_stat },
+  { "image", "mkdir", N_ ("NAME:PATH..."), 1, ANY, NAMES (FILES), mkdir_options,
+    N_ ("make directories in an image"), BUSY, .run = banger_image_mkdir },
+  { "image", "rm", N_ ("NAME:PATH..."), 1, ANY, NAMES (FILES), rm_options,
+    N_ ("remove files of an image"),
+    N_ ("All of one image. It must not be shared, and no VM's overlay may lie over it. Without a "
+        "colon it is short for 'image delete'."),
+    .run = banger_image_rm },
+  { "image",
+    "chown",
+    N_ ("USER[:GROUP] NAME:PATH..."),
+    2,
+    ANY,
+    { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILES },
+    change_options,
+    N_ ("give files of an image to another user"),
+    N_ ("USER and GROUP are numbers, or names that the image's own /etc/passwd and /etc/group "
+        "have. "
+        "Files lose setuid, setgid and capabilities."),
+    .run = banger_image_chown },
+  { "image",
+    "chmod",
+    N_ ("MODE NAME:PATH..."),
+    2,
+    ANY,
+    { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILES },
+    change_options,
+    N_ ("change the permissions of files of an image"),
+    N_ ("MODE is octal, such as 644."),
+    .run = banger_image_chmod },
+  { "image",
+    "edit",
+    N_ ("NAME [FILE|-]"),
+    1,
+    2,
+    { BANGER_COMPLETE_IMAGE, BANGER_COMPLETE_FILE },
+    edit_options,
+    N_ ("change an image by many steps at once"),
+    N_ ("Each line of FILE, or of standard input, is a step: a verb and what it takes, in the "
+        "quotes "
+        "of a shell; # begins a comment. It is faster than as many commands. A step that fails "
+        "ends "
+        "it, and those before it stay.\n\n"
+        "write path=PATH [content=TEXT|file=FILE] [parents] [mode=] [uid=] [gid=] [mtime=]\n\n"
+        "mkdir path=PATH [parents] [mode=] [uid=] [gid=]; symlink path=PATH target=TARGET; link "
+        "path=PATH target=PATH; rename path=PATH to=PATH\n\n"
+        "remove path=PATH [recursive] [missing-ok]; set path=PATH [mode=] [uid=] [gid=] [mtime=] "
+        "[recursive]"),
+    .run = banger_image_edit },
   { .verb = NULL },
 };

@@ -89,6 +89,14 @@ offer_for_cp (const BangerOffer *offer)
     offer_objects (offer, BANGER_OBJECT_VM, ":");
 }
 
+/* What is in an image is not asked. */
+static void
+offer_for_files (const BangerOffer *offer)
+{
+  if (strchr (offer->begun, ':') == NULL)
+    offer_objects (offer, offer->of_vm ? BANGER_OBJECT_VM : BANGER_OBJECT_IMAGE, ":");
+}
+
 /* The labels that VMs have, each once; @format as for g_strdup_printf with key and value. */
 static void
 offer_labels (const BangerOffer *offer, gboolean values)
@@ -257,6 +265,9 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
     break;
   case BANGER_COMPLETE_CP:
     offer_for_cp (offer);
+    break;
+  case BANGER_COMPLETE_FILES:
+    offer_for_files (offer);
     break;
   case BANGER_COMPLETE_COMMAND:
     offer_commands (offer);

@@ -114,6 +114,7 @@ complete_arguments (BangerOffer *offer, const char *const *words, guint n)
   }
   if (plain >= command->max_words)
     return;
+  offer->of_vm = g_strv_contains (words, "--vm");
   offer->before
       = plain > 0 && command->complete[1] == BANGER_COMPLETE_COMMAND ? words[n - 2] : NULL;
   banger_offer_kind (offer, command->complete[plain > 0 ? 1 : 0]);

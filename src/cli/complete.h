@@ -8,6 +8,7 @@ typedef struct {
   BangerClient *client;
   const BangerCommand *command; /* may be NULL */
   const char *before;           /* the word before; for what completes commands */
+  gboolean of_vm;               /* --vm stands before: names are those of VMs */
   const char *begun;            /* of the word, without @prefix */
   const char *prefix;           /* of the word, that every line repeats: "--format=" */
 } BangerOffer;

@@ -43,6 +43,13 @@ static const BangerManJson objects[] = {
     "defaults (an object with user, cwd, env), size_bytes, allocated_bytes, entries (names that it "
     "held when it was imported; 0: not known), digest, edited_at (null: as it was imported), "
     "created_at." },
+  { "image ls, image stat",
+    "files: an array of objects, each with step, name (of image ls relative to the directory) or "
+    "name_base64 where it is no UTF-8, type (file, directory, symlink, block, character, fifo, "
+    "socket), mode (four octal digits), uid, gid, size, mtime, mtime_nsec, links, target or "
+    "target_base64 of a link, rdev of a device, xattrs (an object, values in base64)." },
+  { "image mkdir, image rm, image chown, image chmod, image edit",
+    "object_kind (image or vm), id, name, steps_done." },
   { "kernel list, kernel show, kernel import, kernel rename, kernel share, kernel unshare, "
     "kernel promote",
     "kernels: an array of kernels, or one: id, name, owner_uid, shared, default, state, release, "

@@ -35,6 +35,14 @@ int banger_vm_cp (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error);
 
 int banger_image_import (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_ls (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_cat (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_stat (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_mkdir (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_rm (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_chmod (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_chown (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_edit (BangerClient *client, BangerArgs *args, GError **error);
 int banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error);
 /* Of images and kernels alike: the command's noun says which. */
 int banger_asset_list (BangerClient *client, BangerArgs *args, GError **error);

@@ -116,6 +116,12 @@ class Completion(CompletionTest):
         self.assertEqual(self.offered("image", "show", "debian", ""), [])
         self.assertEqual(self.offered("image", "rename", "d"), ["debian"])
         self.assertEqual(self.offered("image", "rename", "debian", ""), [])
+        self.assertEqual(self.offered("image", "cat", "d"), ["debian:"])
+        self.assertEqual(self.offered("image", "rm", "debian:/etc", "a"), ["alpine:"])
+        self.assertEqual(self.offered("image", "chmod", "644", ""), ["alpine:", "debian:"])
+        self.assertEqual(self.offered("image", "ls", "debian:/e"), [])
+        self.assertEqual(self.offered("image", "edit", "d"), ["debian"])
+        self.assertEqual(self.offered("image", "cat", "--vm", "d"), [])
         self.assertEqual(self.offered("image", "sha"), ["share"])
 
     def test_many(self):

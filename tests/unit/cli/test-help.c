@@ -87,8 +87,25 @@ test_short_verbs (void)
 
     g_assert_no_error (error);
     g_assert_cmpuint (used, ==, 2);
+    command = banger_command_meant (command, words + used);
     g_assert_cmpstr (command->noun, ==, short_verbs[i].noun);
     g_assert_cmpstr (command->verb, ==, short_verbs[i].verb);
+  }
+}
+
+/* With a file they are what they are in a shell. */
+static void
+test_short_verbs_of_files (void)
+{
+  static const char *const verbs[] = { "ls", "rm" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
+    const char *words[] = { "image", verbs[i], "-f", "box:/etc", NULL };
+    guint used = 0;
+    const BangerCommand *command = banger_command_find (words, &used, NULL);
+
+    g_assert_nonnull (command);
+    g_assert_cmpstr (banger_command_meant (command, words + used)->verb, ==, verbs[i]);
   }
 }
 
@@ -293,6 +310,7 @@ main (int argc, char **argv)
   g_test_add_func ("/help/table", test_table);
   g_test_add_func ("/help/shorthands", test_shorthands);
   g_test_add_func ("/help/short-verbs", test_short_verbs);
+  g_test_add_func ("/help/short-verbs-of-files", test_short_verbs_of_files);
   g_test_add_func ("/help/help", test_help);
   g_test_add_func ("/help/width", test_help_width);
   g_test_add_func ("/help/man", test_man);

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "image mkdir", "rm", "chmod", "chown" and "edit": changes to an image, or to a stopped VM. */
+#include "files-client.h"
+#include "verbs.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Lines of "edit" that name more files than a call takes descriptors send the small ones as they
+ * are. */
+#define INLINE_BYTES (32u << 10)
+
+/* ── Numbers and names ───────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+parse_mode (const char *word, guint32 *mode, GError **error)
+{
+  gsize length = strlen (word);
+
+  if (length > 0 && length <= 4 && strspn (word, "01234567") == length) {
+    *mode = (guint32)g_ascii_strtoull (word, NULL, 8);
+    return TRUE;
+  }
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    _ ("a mode is one to four octal digits, such as 644 or 1777"));
+  return FALSE;
+}
+
+static gboolean
+parse_id (const char *word, guint32 *id)
+{
+  guint64 value = 0;
+
+  if (!g_ascii_string_to_unsigned (word, 10, 0, G_MAXUINT32, &value, NULL))
+    return FALSE;
+  *id = (guint32)value;
+  return TRUE;
+}
+
+/* A file of the object, as text; one that is not there is empty. */
+static char *
+read_text (BangerFilesTarget *target, const char *path)
+{
+  g_auto (BangerFilesSteps) steps;
+  g_autoptr (GBytes) bytes = NULL;
+
+  banger_files_steps_init (&steps);
+  banger_files_steps_add (&steps, "read", path, NULL);
+  bytes = banger_files_read_bytes (target, &steps, NULL);
+  return g_strdup (bytes != NULL ? g_bytes_get_data (bytes, NULL) : "");
+}
+
+/* What /etc/passwd or /etc/group of the object says of @name: the id in its third field, and the
+ * one in its fourth (may be NULL). */
+static gboolean
+look_up (BangerFilesTarget *target, const char *file, const char *name, guint32 *id, guint32 *group,
+         GError **error)
+{
+  g_autofree char *text = read_text (target, file);
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+  g_autofree char *shown = banger_text_escape (name, -1);
+
+  for (guint i = 0; lines[i] != NULL; i++) {
+    g_auto (GStrv) fields = g_strsplit (lines[i], ":", 5);
+
+    if (g_strv_length (fields) >= 4 && strcmp (fields[0], name) == 0 && parse_id (fields[2], id)
+        && (group == NULL || parse_id (fields[3], group)))
+      return TRUE;
+  }
+  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, _ ("give its number"),
+                    _ ("'%s' is not in %s of %s"), shown, file, target->name);
+  return FALSE;
+}
+
+/* "USER", "USER:GROUP", "USER:" with the user's own group, or ":GROUP", into @args. */
+static gboolean
+add_owner (BangerFilesTarget *target, const char *word, GVariantDict *args, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (word, ":", 2);
+  const char *user = parts[0] != NULL ? parts[0] : "", *group = user[0] != '\0' ? parts[1] : NULL;
+  guint32 uid = 0, gid = 0, own = 0;
+  gboolean wants_own = group != NULL && *group == '\0';
+
+  if (parts[0] != NULL && *user == '\0')
+    group = parts[1];
+  if (*user == '\0' && (group == NULL || *group == '\0')) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("an owner is USER, USER:GROUP or :GROUP"));
+    return FALSE;
+  }
+  if (*user != '\0') {
+    if ((wants_own || !parse_id (user, &uid))
+        && !look_up (target, "/etc/passwd", user, &uid, &own, error))
+      return FALSE;
+    g_variant_dict_insert (args, "uid", "u", uid);
+  }
+  if (wants_own)
+    g_variant_dict_insert (args, "gid", "u", own);
+  if (group == NULL || *group == '\0')
+    return TRUE;
+  if (!parse_id (group, &gid) && !look_up (target, "/etc/group", group, &gid, NULL, error))
+    return FALSE;
+  g_variant_dict_insert (args, "gid", "u", gid);
+  return TRUE;
+}
+
+/* ── The commands ────────────────────────────────────────────────────────────────────────────── */
+
+/* Carries the steps out and says so. */
+static int
+finish (BangerFilesTarget *target, BangerFilesSteps *steps, GError **error)
+{
+  g_autofree char *label = banger_label (target->kind, target->name), *text = NULL;
+  guint done = 0;
+
+  if (!banger_files_edit (target, steps, &done, error))
+    return 0;
+  text = g_strdup_printf (ngettext ("%s was edited: %u step", "%s was edited: %u steps", done),
+                          label, done);
+  banger_files_say (target, done, text, error);
+  return 0;
+}
+
+/* One step of the sort @verb for each path, with what @args say besides; frees @args. */
+static int
+change_paths (BangerFilesTarget *target, const char *verb, GVariantDict *args, GError **error)
+{
+  g_autoptr (GVariant) more = g_variant_ref_sink (g_variant_dict_end (args));
+  g_auto (BangerFilesSteps) steps;
+
+  banger_files_steps_init (&steps);
+  for (guint i = 0; i < target->paths->len; i++) {
+    GVariantDict each;
+
+    g_variant_dict_init (&each, more);
+    banger_files_steps_add (&steps, verb, target->paths->pdata[i], &each);
+  }
+  return finish (target, &steps, error);
+}
+
+int
+banger_image_mkdir (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, banger_args_words (args), FALSE, error);
+  g_auto (GVariantDict) more = G_VARIANT_DICT_INIT (NULL);
+  const char *mode = banger_args_text (args, "mode"), *owner = banger_args_text (args, "owner");
+  guint32 bits = 0;
+
+  if (target == NULL || (mode != NULL && !parse_mode (mode, &bits, error))
+      || (owner != NULL && !add_owner (target, owner, &more, error)))
+    return 0;
+  if (mode != NULL)
+    g_variant_dict_insert (&more, "mode", "u", bits);
+  g_variant_dict_insert (&more, "parents", "b", banger_args_flag (args, "parents"));
+  return change_paths (target, "mkdir", &more, error);
+}
+
+int
+banger_image_rm (BangerClient *client, BangerArgs *args, GError **error)
+{
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, banger_args_words (args), FALSE, error);
+  GVariantDict more;
+
+  if (target == NULL)
+    return 0;
+  g_variant_dict_init (&more, NULL);
+  g_variant_dict_insert (&more, "recursive", "b", banger_args_flag (args, "recursive"));
+  g_variant_dict_insert (&more, "missing-ok", "b", banger_args_flag (args, "force"));
+  return change_paths (target, "remove", &more, error);
+}
+
+int
+banger_image_chmod (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  g_autoptr (BangerFilesTarget) target = NULL;
+  GVariantDict more;
+  guint32 mode = 0;
+
+  if (!parse_mode (words[0], &mode, error))
+    return 0;
+  target = banger_files_target_new (client, args, words + 1, FALSE, error);
+  if (target == NULL)
+    return 0;
+  g_variant_dict_init (&more, NULL);
+  g_variant_dict_insert (&more, "mode", "u", mode);
+  g_variant_dict_insert (&more, "recursive", "b", banger_args_flag (args, "recursive"));
+  return change_paths (target, "set", &more, error);
+}
+
+int
+banger_image_chown (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, words + 1, FALSE, error);
+  g_auto (GVariantDict) more = G_VARIANT_DICT_INIT (NULL);
+
+  if (target == NULL || !add_owner (target, words[0], &more, error))
+    return 0;
+  g_variant_dict_insert (&more, "recursive", "b", banger_args_flag (args, "recursive"));
+  return change_paths (target, "set", &more, error);
+}
+
+/* ── edit ────────────────────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+refuse_value (const char *key, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image edit",
+                    _ ("'%s' cannot be that"), key);
+  return FALSE;
+}
+
+/* The file @path, opened here, or what it holds where that is little and descriptors are scarce. */
+static gboolean
+add_file (BangerFilesSteps *steps, const char *path, GVariantDict *args, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (path, -1), *content = NULL;
+  banger_autofd int fd = open (path, O_RDONLY | O_CLOEXEC);
+  gint n = g_unix_fd_list_get_length (steps->fds);
+  struct stat info;
+
+  if (fd < 0 || fstat (fd, &info) < 0) {
+    banger_set_error_errno (error, errno, NULL, _ ("cannot open '%s'"), shown);
+    return FALSE;
+  }
+  if (n < BANGER_FILE_STEPS_FDS && (n < BANGER_FILE_STEPS_FDS / 2 || info.st_size > INLINE_BYTES)) {
+    int index = g_unix_fd_list_append (steps->fds, fd, error);
+
+    if (index >= 0)
+      g_variant_dict_insert (args, "file", "h", index);
+    return index >= 0;
+  }
+  if (!S_ISREG (info.st_mode) || info.st_size > INLINE_BYTES) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger image cp",
+                      _ ("'%s': too many large files for one call"), shown);
+    return FALSE;
+  }
+  content = g_malloc (info.st_size + 1);
+  if (pread (fd, content, info.st_size, 0) != info.st_size) {
+    banger_set_error_errno (error, errno, NULL, _ ("cannot read '%s'"), shown);
+    return FALSE;
+  }
+  g_variant_dict_insert_value (
+      args, "content", g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, content, info.st_size, 1));
+  return TRUE;
+}
+
+static gboolean
+add_flag (GVariantDict *args, const char *key, const char *value, GError **error)
+{
+  if (value != NULL && strcmp (value, "true") != 0 && strcmp (value, "false") != 0)
+    return refuse_value (key, error);
+  g_variant_dict_insert (args, key, "b", value == NULL || strcmp (value, "true") == 0);
+  return TRUE;
+}
+
+static gboolean
+add_number (GVariantDict *args, const char *key, const char *value, GError **error)
+{
+  gint64 seconds = 0;
+  guint32 id = 0;
+
+  if (strcmp (key, "mtime") == 0) {
+    if (!g_ascii_string_to_signed (value, 10, G_MININT64, G_MAXINT64, &seconds, NULL))
+      return refuse_value (key, error);
+    g_variant_dict_insert (args, key, "x", seconds);
+    return TRUE;
+  }
+  if (strcmp (key, "mode") == 0 ? !parse_mode (value, &id, error) : !parse_id (value, &id))
+    return *error == NULL ? refuse_value (key, error) : FALSE;
+  g_variant_dict_insert (args, key, "u", id);
+  return TRUE;
+}
+
+/* One "KEY=VALUE" or flag of a line; @path gets that of the step. */
+static gboolean
+add_word (BangerFilesSteps *steps, const char *word, char **path, GVariantDict *args,
+          GError **error)
+{
+  static const char *const flags[] = { "parents", "recursive", "missing-ok", NULL };
+  static const char *const texts[] = { "to", "target", NULL };
+  static const char *const numbers[] = { "mode", "uid", "gid", "mtime", "mtime-nsec", NULL };
+  const char *equals = strchr (word, '='), *value = equals != NULL ? equals + 1 : NULL;
+  g_autofree char *key = g_strndup (word, equals != NULL ? (gsize)(equals - word) : strlen (word));
+  g_autofree char *shown = banger_text_escape (key, -1);
+
+  if (g_strv_contains (flags, key))
+    return add_flag (args, key, value, error);
+  if (value != NULL && strcmp (key, "path") == 0) {
+    g_free (*path);
+    *path = g_strdup (value);
+    return TRUE;
+  }
+  if (value != NULL && g_strv_contains (texts, key)) {
+    g_variant_dict_insert_value (args, key, banger_files_path (value));
+    return TRUE;
+  }
+  if (value != NULL && g_strv_contains (numbers, key))
+    return add_number (args, key, value, error);
+  if (value != NULL && strcmp (key, "content") == 0) {
+    g_variant_dict_insert_value (
+        args, key, g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, value, strlen (value), 1));
+    return TRUE;
+  }
+  if (value != NULL && strcmp (key, "file") == 0)
+    return add_file (steps, value, args, error);
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image edit",
+                    _ ("'%s' is no KEY=VALUE of a step"), shown);
+  return FALSE;
+}
+
+static gboolean
+add_line (BangerFilesSteps *steps, const char *line, GError **error)
+{
+  g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
+  g_auto (GStrv) words = NULL;
+  g_autofree char *path = NULL;
+
+  if (!g_shell_parse_argv (line, NULL, &words, error))
+    return FALSE;
+  for (guint i = 1; words[i] != NULL; i++) {
+    if (!add_word (steps, words[i], &path, &args, error))
+      return FALSE;
+  }
+  if (path == NULL) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image edit",
+                      _ ("path= is missing"));
+    return FALSE;
+  }
+  banger_files_steps_add (steps, words[0], path, &args);
+  return TRUE;
+}
+
+static gboolean
+is_step (const char *line)
+{
+  line += strspn (line, " \t\r");
+  return *line != '\0' && *line != '#';
+}
+
+static gboolean
+read_script (const char *path, char **text, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  g_autofree char *shown = banger_text_escape (path, -1);
+  gboolean from_input = strcmp (path, "-") == 0;
+
+  if (g_file_get_contents (from_input ? "/dev/stdin" : path, text, NULL, &cause))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, cause->message, NULL,
+                    _ ("cannot read '%s'"), shown);
+  return FALSE;
+}
+
+static gboolean
+add_script (BangerFilesSteps *steps, const char *text, GError **error)
+{
+  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
+
+  for (guint i = 0; lines[i] != NULL; i++) {
+    g_autoptr (GError) cause = NULL;
+
+    if (!is_step (lines[i]) || add_line (steps, lines[i], &cause))
+      continue;
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, banger_error_cause (cause),
+                      banger_error_hint (cause), _ ("line %u: %s"), i + 1, cause->message);
+    return FALSE;
+  }
+  if (steps->n > 0)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image edit",
+                    _ ("there is no step to do"));
+  return FALSE;
+}
+
+int
+banger_image_edit (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  const char *name[] = { words[0], NULL };
+  g_auto (BangerFilesSteps) steps;
+  g_autoptr (BangerFilesTarget) target = NULL;
+  g_autofree char *text = NULL;
+
+  banger_files_steps_init (&steps);
+  if (strchr (name[0], ':') != NULL) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                      _ ("image edit: the lines have the paths; here stands a name alone"));
+    return 0;
+  }
+  if (!read_script (words[1] != NULL ? words[1] : "-", &text, error)
+      || !add_script (&steps, text, error))
+    return 0;
+  target = banger_files_target_new (client, args, name, TRUE, error);
+  return target != NULL ? finish (target, &steps, error) : 0;
+}

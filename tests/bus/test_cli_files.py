@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""banger image ls, cat, stat, mkdir, rm, chown, chmod and edit, on images and on VMs that stand still."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bus")]
+
+from cli_case import CliTest
+
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\napp:x:1000:100:App:/srv:/bin/sh\n"
+GROUP = b"root:x:0:\nusers:x:100:\nwww:x:33:app\n"
+
+
+def root_tar(path):
+    files = {"etc/hostname": b"box\n", "etc/passwd": PASSWD, "etc/group": GROUP,
+             "srv/.hidden": b"", "srv/run": b"#!/bin/sh\n",
+             "srv/evil\x1b[2J": b"\x1b]0;owned\x07text\n", b"srv/caf\xe9".decode("latin-1"): b"x"}
+    with tarfile.open(path, "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(content), 0o644, 1700000000
+            tar.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("bin")
+        link.type, link.linkname = tarfile.SYMTYPE, "usr/bin"
+        tar.addfile(link)
+
+
+class Files(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.tar = self.session.base / "files.tar"
+        root_tar(self.tar)
+        self.session.import_image("box", self.tar)
+
+    def image(self, *argv):
+        """What it prints, which need not be UTF-8."""
+        result = subprocess.run(["banger", "image", *map(str, argv)], env=self.session.env,
+                                stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout.decode(errors="backslashreplace")
+
+    def terminal(self, *argv):
+        """What a terminal gets."""
+        words = " ".join("'%s'" % word for word in ("banger", "image", *argv))
+        return subprocess.run(["script", "-qec", words, "/dev/null"], env=self.session.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, check=True).stdout
+
+    def test_ls(self):
+        self.assertEqual(self.image("ls", "box:").split(), ["bin", "etc", "lost+found", "srv"])
+        self.assertEqual(self.image("ls", "box:etc"), self.image("ls", "box:/etc"))
+        self.assertEqual(self.image("ls", "box:/etc").split(), ["group", "hostname", "passwd"])
+        self.assertNotIn(".hidden", self.image("ls", "-R", "box:"))
+        self.assertIn("srv/.hidden", self.image("ls", "-R", "-a", "box:"))
+        lines = self.image("ls", "-l", "box:/").splitlines()
+        self.assertRegex(lines[0], r"^lrwxrwxrwx +1 +0 +0 +7 +\S+Z +bin -> usr/bin$")
+        self.assertRegex(self.image("ls", "-l", "box:/etc/hostname"),
+                         r"^-rw-r--r-- +1 +0 +0 +4 +2023-11-14T22:13:20Z +/etc/hostname$")
+        found = json.loads(self.image("ls", "--json", "box:/srv"))["files"]
+        self.assertEqual(sorted(f.get("name", f.get("name_base64")) for f in found),
+                         ["Y2Fm6Q==", "evil\x1b[2J", "run"])
+        self.assertIn("caf\\xe9\n", self.image("ls", "box:/srv"))
+        self.assertEqual(self.session.banger("image", "ls", "box:/none", status=3).stdout, "")
+
+    def test_words_of_a_shell(self):
+        """Without a file ls and rm are what they are for all nouns."""
+        self.assertIn("NAME", self.image("ls"))
+        self.assertEqual(self.image("ls", "-q"), "box\n")
+        self.session.import_image("other", self.tar)
+        self.image("rm", "--yes", "other")
+        self.assertEqual(self.image("ls", "-q"), "box\n")
+
+    def test_names_on_a_terminal(self):
+        """They do nothing to it; a program gets them as they are."""
+        self.assertIn("evil\x1b[2J\n", self.image("ls", "box:/srv"))
+        for argv in (("ls", "box:/srv"), ("ls", "-l", "box:/srv"), ("stat", "box:/srv/evil\x1b[2J"),
+                     ("cat", "box:/srv/evil\x1b[2J")):
+            with self.subTest(argv=argv):
+                self.assertNotIn(b"\x1b[2J", self.terminal(*argv))
+                self.assertNotIn(b"\x1b]", self.terminal(*argv))
+        self.assertIn(b"text", self.terminal("cat", "box:/srv/evil\x1b[2J"))
+
+    def test_cat_and_stat(self):
+        self.assertEqual(self.image("cat", "box:/etc/hostname", "box:/etc/group"),
+                         "box\n" + GROUP.decode())
+        text = self.image("stat", "box:/bin", "box:/etc")
+        self.assertRegex(text, r"(?s)file: +box:/bin\n.*leads to: +usr/bin\n.*\n\nfile: +box:/etc\n")
+        files = json.loads(self.image("stat", "--json", "box:/bin", "box:/etc"))["files"]
+        self.assertEqual([(f["name"], f["type"]) for f in files],
+                         [("/bin", "symlink"), ("/etc", "directory")])
+        self.assertIn("names no file", self.session.banger("image", "cat", "box", status=2).stderr)
+        self.assertIn("names no file", self.session.banger("image", "cat", "box", status=2).stderr)
+        self.assertIn("for two commands",
+                      self.session.banger("image", "cat", "box:/a", "other:/b", status=2).stderr)
+
+    def test_changes(self):
+        self.image("mkdir", "-p", "--mode", "700", "--owner", "app", "box:/srv/a/b")
+        self.image("chown", "-R", "app:www", "box:/srv/a")
+        self.image("chown", "app:", "box:/srv/run")
+        self.image("chmod", "4755", "box:/srv/run")
+        found = {f["name"]: (f["mode"], f["uid"], f["gid"]) for f in
+                 json.loads(self.image("ls", "-R", "--json", "box:/srv"))["files"] if "name" in f}
+        self.assertEqual(found["a"], ("0755", 1000, 33))
+        self.assertEqual(found["a/b"], ("0700", 1000, 33))
+        self.assertEqual(found["run"], ("4755", 1000, 100))
+        said = json.loads(self.image("rm", "-r", "--json", "box:/srv/a", "box:/srv/run"))
+        self.assertEqual((said["name"], said["steps_done"]), ("box", 2))
+        self.assertEqual(self.image("rm", "-f", "-q", "box:/srv/none"), "")
+        self.assertNotIn("run", self.image("ls", "box:/srv"))
+        self.session.banger("image", "rm", "box:/srv/none", status=3)
+        self.assertIn("'nobody' is not in /etc/passwd of box",
+                      self.session.banger("image", "chown", "nobody", "box:/srv", status=3).stderr)
+        self.assertIn("octal", self.session.banger("image", "chmod", "u+x", "box:/srv", status=2).stderr)
+        self.assertIsNotNone(self.session.json("image", "show", "box")["edited_at"])
+        self.assertIn("edited:", self.session.banger("image", "show", "box").stdout)
+
+    def test_edit(self):
+        """A batch of steps, from a file and from standard input; what is wrong names its line."""
+        many = self.session.base / "many"
+        many.mkdir(exist_ok=True)
+        for i in range(20):
+            (many / str(i)).write_text("file %d\n" % i, encoding="utf-8")
+        script = self.session.base / "script"
+        script.write_text("# what is so\n\nmkdir path=/opt/app parents mode=750 uid=1000\n"
+                          "write path=/opt/app/motd content='two words' mode=600\n"
+                          "symlink path=/opt/link target=app\n" + "".join(
+                              "write path=/many/%d file=%s parents\n" % (i, many / str(i))
+                              for i in range(20)), encoding="utf-8")
+        self.assertIn("23 steps", self.image("edit", "box", script))
+        self.assertEqual(self.image("cat", "box:/opt/link/motd"), "two words")
+        self.assertEqual(self.image("cat", *("box:/many/%d" % i for i in range(20))),
+                         "".join("file %d\n" % i for i in range(20)))
+        result = subprocess.run(["banger", "image", "edit", "box"], env=self.session.env, text=True,
+                                input="remove path=/many recursive\n", capture_output=True, check=True)
+        self.assertIn("1 step", result.stdout)
+        for text, words in (("", "no step"), ("write path=/a mode=9", "line 1: a mode is"),
+                            ("\nwrite content=x", "line 2: path= is missing"),
+                            ("write path=/a colour=red", "line 1: 'colour' is no"),
+                            ("write path=/a file=/none", "line 1: cannot open '/none'"),
+                            ("write path='/a", "line 1: "), ("burn path=/a", "step 1 is none of")):
+            with self.subTest(text=text):
+                script.write_text(text, encoding="utf-8")
+                result = self.session.banger("image", "edit", "box", script, status=None)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(words, result.stderr)
+        self.assertEqual(self.session.banger("image", "edit", "box:/etc", script, status=2).stdout, "")
+
+    def test_vm(self):
+        """--vm: what its guest would see, the image stays."""
+        self.session.import_kernel()
+        self.addCleanup(self.session.banger, "kernel", "delete", "cloud")
+        self.session.banger("vm", "create", "web", "--image", "box", "--no-start", "--no-ssh-key",
+                            "--disk", "64M", "--work", "16M")
+        self.addCleanup(self.session.banger, "vm", "delete", "web")
+        self.image("mkdir", "--vm", "web:/srv/new", "web:/root/new")
+        self.assertIn("new", self.image("ls", "--vm", "web:/srv"))
+        self.assertIn("new", self.image("ls", "--vm", "web:/root"))
+        self.assertNotIn("new", self.image("ls", "box:/srv"))
+        self.assertEqual(self.image("cat", "--vm", "web:/etc/hostname"), "box\n")
+        result = self.session.banger("image", "rm", "box:/srv/run", status=4)
+        self.assertIn("image 'box' is used by vm 'web'", result.stderr)
+        self.assertIn("banger vm delete web", result.stderr)
