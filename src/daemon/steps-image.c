@@ -82,35 +82,38 @@ end_change (Change *change, GError *error)
   g_free (change);
 }
 
+/* What is damaged for good is written down; else the next start finds the mark and tries again. */
 static void
-set_damaged (Change *change, const GError *why)
+set_damaged (Change *change, const GError *why, gboolean for_good)
 {
-  BangerAssetRecord *record = banger_asset_copy_record (change->image);
+  BangerAssetRecord *record = NULL;
   g_autoptr (GError) error = NULL;
 
-  g_warning ("image '%s' cannot be recovered: %s", record->name, why->message);
-  record->state = BANGER_ASSET_DAMAGED;
-  if (banger_asset_change (change->image, record, &error))
-    return;
-  /* It is what it is; the next start finds its mark again. */
-  g_warning ("image '%s': %s", change->image->record->name, error->message);
+  g_warning ("image '%s' cannot be recovered: %s", change->image->record->name, why->message);
+  if (for_good) {
+    record = banger_asset_copy_record (change->image);
+    record->state = BANGER_ASSET_DAMAGED;
+    if (banger_asset_change (change->image, record, &error))
+      return;
+    g_warning ("image '%s': %s", change->image->record->name, error->message);
+  }
   change->image->record->state = BANGER_ASSET_DAMAGED;
   banger_asset_announce (change->image);
 }
 
+/* An edit that failed is followed by a recovery, and one that fails by no other. */
 static void
-fail_change (Change *change, GError *error)
+fail_change (Change *change, GError *error, gboolean for_good)
 {
+  g_autoptr (GError) why = error;
+
   if (change->settle == NULL) {
     if (change->steps->failure == NULL)
-      change->steps->failure = error;
-    else
-      g_error_free (error);
+      change->steps->failure = g_steal_pointer (&why);
     settle (change);
     return;
   }
-  set_damaged (change, error);
-  g_error_free (error);
+  set_damaged (change, why, for_good);
   end_change (change, NULL);
 }
 
@@ -137,7 +140,7 @@ on_seed_synced (GObject *source, GAsyncResult *result, gpointer data)
   if (banger_files_finish (result, &allocated, &error) && store_change (change, allocated, &error))
     end_change (change, NULL);
   else
-    fail_change (change, error);
+    fail_change (change, error, FALSE);
 }
 
 /* The new seed takes the place of the former one, once all of it is on the disk. */
@@ -166,7 +169,17 @@ on_files_synced (GObject *source, GAsyncResult *result, gpointer data)
     banger_files_sync_async (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
                              on_seed_synced, change);
   else
-    fail_change (change, error);
+    fail_change (change, error, FALSE);
+}
+
+/* What a worker found wrong with the image itself; that it was killed, or the host is full, passes.
+ */
+static gboolean
+is_for_good (GAsyncResult *result, const GError *error)
+{
+  return !banger_worker_run_was_cut (result)
+         && (g_error_matches (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE)
+             || g_error_matches (error, BANGER_ERROR, BANGER_ERROR_FAILED));
 }
 
 static void
@@ -177,7 +190,7 @@ on_changed (GObject *source, GAsyncResult *result, gpointer data)
   g_autoptr (GVariant) done = banger_worker_run_finish (result, &error);
 
   if (done == NULL) {
-    fail_change (change, error);
+    fail_change (change, error, is_for_good (result, error));
     return;
   }
   change->new_seed = change->settle != NULL;
@@ -237,7 +250,7 @@ settle (Change *change)
   g_variant_dict_init (&args, NULL);
   if (!open_for_settling (change, fds, &args, &error)) {
     g_variant_dict_clear (&args);
-    fail_change (change, error);
+    fail_change (change, error, FALSE);
     return;
   }
   banger_worker_run_async (change->image->service, change->settle, "settle-image",

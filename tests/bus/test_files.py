@@ -387,6 +387,29 @@ class FilesTest(VmCase):
         self.restart()
         self.assertEqual(self.property(self.image, "State", "Image"), "'damaged'")
 
+    def test_recovery_that_fails_for_a_while(self):
+        """A worker that cannot run says nothing of the image: the next start tries again."""
+        self.restart()
+        mark = self.files_of(self.image) / "changing"
+        mark.touch()
+        os.chown(mark, UIDS["bangerd"], UIDS["bangerd"])
+        worker = self.base / "libexec/banger-worker"
+        kept = self.base / "libexec/banger-worker.real"
+        shutil.copy2(worker, kept)
+        self.addCleanup(os.replace, kept, worker)
+        worker.unlink()
+        shutil.copy2("/bin/false", worker)
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: self.property(self.image, "State", "Image") == "'damaged'",
+                        "it is used as it is")
+        self.restart()
+        worker.unlink()
+        shutil.copy2(kept, worker)
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: not mark.exists(), "it is not recovered")
+        self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
+        self.assert_settled(self.image)
+
     def test_refused(self):
         """Before there is a job, and with the step that is wrong."""
         for steps, words in (
