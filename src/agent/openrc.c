@@ -3,7 +3,6 @@
 
 #include "buffer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,15 +14,17 @@
 #define BEGIN_MS 60000
 #define FAILED_MAX 1024
 
-/* OpenRC's src/rc/rc.c: while a runlevel's services are started the folder "rc.starting" is there,
- * the file "softlevel" names it, and "failed" has a link for each that could not be, until the next
- * runlevel. */
+/* OpenRC's rc.c: while a runlevel's services are started the folder "rc.starting" is there and the
+ * file "softlevel" names it. A service that could not be gets a link in "failed", which is emptied
+ * at once when the level is complete; before "rc.starting" is there, what must not be stopped has
+ * one, too. */
 struct AgentOpenrc {
   AgentLoop *loop;
   AgentSource *source;
   AgentTimer timer;
   int events;
-  int outer, inner; /* what is watched: the run folder, OpenRC's in it */
+  int outer, inner, failing; /* what is watched: the run folder, OpenRC's in it, its "failed" */
+  bool starting;
   char folder[128];
   char text[FAILED_MAX];
   AgentText failed;
@@ -41,32 +42,13 @@ open_in (const AgentOpenrc *self, const char *name, int flags)
 }
 
 static bool
-is_taken (const AgentOpenrc *self, const char *name)
+is_starting (const AgentOpenrc *self)
 {
-  size_t length = strlen (name);
+  int fd = open_in (self, "rc.starting", O_PATH);
 
-  for (const char *line = self->text; *line != '\0'; line += strcspn (line, "\n") + 1) {
-    if (strncmp (line, name, length) == 0 && line[length] == '\n')
-      return true;
-  }
-  return false;
-}
-
-static void
-take_failed (AgentOpenrc *self)
-{
-  int fd = open_in (self, "failed", O_RDONLY | O_DIRECTORY);
-  DIR *dir = fd >= 0 ? fdopendir (fd) : NULL;
-  struct dirent *entry;
-
-  while (dir != NULL && (entry = readdir (dir)) != NULL) {
-    if (entry->d_name[0] != '.' && !is_taken (self, entry->d_name))
-      agent_text_add (&self->failed, "%s\n", entry->d_name);
-  }
-  if (dir != NULL)
-    closedir (dir);
-  else if (fd >= 0)
+  if (fd >= 0)
     close (fd);
+  return fd >= 0;
 }
 
 static bool
@@ -91,29 +73,45 @@ finish (AgentOpenrc *self)
   self->up (self->data, self->text);
 }
 
-/* Whether OpenRC has begun and is, for now, at rest: it may have been faster than we are. */
-static bool
-is_at_rest (AgentOpenrc *self)
+static void
+watch_failing (AgentOpenrc *self)
 {
-  int starting;
+  char path[160];
 
-  if (self->inner < 0)
-    self->inner = inotify_add_watch (self->events, self->folder, IN_DELETE | IN_ONLYDIR);
-  if (self->inner < 0)
-    return false;
-  starting = open_in (self, "rc.starting", O_PATH);
-  if (starting >= 0)
-    close (starting);
-  return starting < 0;
+  snprintf (path, sizeof path, "%s/failed", self->folder);
+  self->failing = inotify_add_watch (self->events, path, IN_CREATE | IN_ONLYDIR);
 }
 
-/* A runlevel is complete; the next may have begun by now. */
-static void
-look (AgentOpenrc *self)
+/* False as long as OpenRC has not begun. */
+static bool
+watch_inner (AgentOpenrc *self)
 {
-  take_failed (self);
-  if (is_at_rest (self) && is_past_boot (self))
-    finish (self);
+  self->inner = inotify_add_watch (self->events, self->folder, IN_CREATE | IN_DELETE | IN_ONLYDIR);
+  if (self->inner < 0)
+    return false;
+  watch_failing (self);
+  self->starting = is_starting (self);
+  return true;
+}
+
+/* True if a runlevel is complete now. */
+static bool
+take_event (AgentOpenrc *self, const struct inotify_event *event)
+{
+  const char *name = event->len > 0 ? event->name : "";
+
+  if (event->wd == self->outer && strcmp (name, "openrc") == 0) {
+    agent_timer_clear (self->loop, &self->timer);
+    return watch_inner (self) && !self->starting;
+  }
+  if (event->wd == self->inner && strcmp (name, "failed") == 0)
+    watch_failing (self);
+  else if (event->wd == self->inner && strcmp (name, "rc.starting") == 0) {
+    self->starting = (event->mask & IN_CREATE) != 0;
+    return !self->starting;
+  } else if (event->wd == self->failing && self->starting && name[0] != '\0')
+    agent_text_add (&self->failed, "%s\n", name);
+  return false;
 }
 
 static void
@@ -127,27 +125,21 @@ on_events (void *data, uint32_t events)
   for (ssize_t at = 0; at < length;) {
     const struct inotify_event *event = (const void *)(buffer + at);
 
-    if (event->wd == self->outer && event->len > 0 && strcmp (event->name, "openrc") == 0) {
-      agent_timer_clear (self->loop, &self->timer);
-      complete = is_at_rest (self) || complete;
-    } else if (event->wd == self->inner && event->len > 0
-               && strcmp (event->name, "rc.starting") == 0)
-      complete = true;
+    complete = take_event (self, event) || complete;
     at += (ssize_t)(sizeof *event + event->len);
   }
-  if (complete)
-    look (self);
+  if (complete && !is_starting (self) && is_past_boot (self))
+    finish (self);
 }
 
+/* It has not begun, or was faster than we are. */
 static void
 on_first (void *data)
 {
   AgentOpenrc *self = data;
 
-  if (self->inner < 0)
+  if (self->inner < 0 || (!is_starting (self) && is_past_boot (self)))
     finish (self);
-  else
-    look (self);
 }
 
 AgentOpenrc *
@@ -157,7 +149,7 @@ agent_openrc_new (AgentLoop *loop, const char *run, AgentOpenrcFunc up, void *da
 
   if (self == NULL)
     return NULL;
-  *self = (AgentOpenrc){ .loop = loop, .up = up, .data = data, .inner = -1 };
+  *self = (AgentOpenrc){ .loop = loop, .up = up, .data = data, .inner = -1, .failing = -1 };
   self->failed = (AgentText){ .text = self->text, .size = sizeof self->text };
   snprintf (self->folder, sizeof self->folder, "%s/openrc", run);
   self->events = inotify_init1 (IN_CLOEXEC | IN_NONBLOCK);
@@ -168,8 +160,7 @@ agent_openrc_new (AgentLoop *loop, const char *run, AgentOpenrcFunc up, void *da
     agent_openrc_free (self);
     return NULL;
   }
-  if (is_at_rest (self) || self->inner < 0)
-    agent_timer_set (loop, &self->timer, self->inner >= 0 ? 0 : BEGIN_MS, on_first, self);
+  agent_timer_set (loop, &self->timer, watch_inner (self) ? 0 : BEGIN_MS, on_first, self);
   return self;
 }
 
