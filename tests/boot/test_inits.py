@@ -5,6 +5,7 @@ import struct
 import unittest
 from pathlib import Path
 
+from agent import Stream
 from fixtures import guests, layouts
 from harness import ROOT_PATH, SECONDS, PropertyWatch
 from life import VmTest
@@ -16,6 +17,10 @@ KEPT = "echo kept > /root/kept && echo kept > /etc/kept && sync"
 UNTIL = "until %s; do sleep 1; done"
 RUNLEVEL_2 = UNTIL % "runlevel | grep -q ' 2$'"
 OPENRC_DEFAULT = "test \"$(rc-status -r)\" = default && test -z \"$(rc-status --crashed)\""
+BROKEN = """
+printf '#!/sbin/openrc-run\\nstart() { return 1; }\\n' > /etc/init.d/broken
+chmod 755 /etc/init.d/broken && rc-update -q add broken default
+"""
 RUNSVDIR = UNTIL % "grep -qx runsvdir /proc/[0-9]*/comm"
 INCOMPAT_RECOVER = 4
 
@@ -42,7 +47,7 @@ class InitsTest(VmTest):
         super().tearDown()
 
     def boot(self, name, memory):
-        """Healthy: its init was started, or is up where it says so."""
+        """Healthy: its init was started, or its services are up where it says so."""
         with PropertyWatch(self.session, SECONDS["debian"]) as watch:
             path, _ = self.session.call(
                 ROOT_PATH, "Manager.CreateVM", "soa{sv}", name, self.find("Image", name), "2",
@@ -68,6 +73,18 @@ class InitsTest(VmTest):
 
     def check(self, name, image, init, up, memory=256):
         """From its first start to its second; @up succeeds in the guest once its init is up."""
+        path = self.check_first(name, image, init, up, memory)
+        self.start(path, "healthy")
+        self.assert_healthy(name, init)
+        kept = self.session.guest(name, "cat", "/root/kept", "/etc/kept")
+        self.assertEqual(kept.stdout, "kept\nkept\n")
+
+    def start(self, path, health):
+        with PropertyWatch(self.session, SECONDS["debian"]) as watch:
+            self.begin(path, "Start")
+            self.assertEqual(watch.wait_for("Health", health, path), path)
+
+    def check_first(self, name, image, init, up, memory=256):
         self.session.import_image(name, image)
         path = self.boot(name, memory)
         self.assert_healthy(name, init)
@@ -77,19 +94,22 @@ class InitsTest(VmTest):
         self.session.guest(name, "sh", "-c", up, seconds=SECONDS["debian"])
         self.session.guest(name, "sh", "-c", KEPT)
         self.assert_stops(path)
-        with PropertyWatch(self.session, SECONDS["debian"]) as watch:
-            self.begin(path, "Start")
-            self.assertEqual(watch.wait_for("Health", "healthy", path), path)
-        self.assert_healthy(name, init)
-        kept = self.session.guest(name, "cat", "/root/kept", "/etc/kept")
-        self.assertEqual(kept.stdout, "kept\nkept\n")
+        return path
 
     def test_systemd(self):
         self.check("systemd", guests.guest_tar("systemd"), "systemd",
                    "systemctl is-system-running --wait")
 
     def test_openrc(self):
-        self.check("openrc", guests.guest_tar("openrc"), "openrc", OPENRC_DEFAULT)
+        """A service that cannot be started at the second start is told, and nothing else."""
+        path = self.check_first("openrc", guests.guest_tar("openrc"), "openrc",
+                                OPENRC_DEFAULT + BROKEN)
+        self.start(path, "degraded")
+        with Stream(self.session, "openrc") as stream:
+            health = stream.get("/healthz")
+        self.assertEqual((health["problems"], health["failed_units"]), (["units"], ["broken"]))
+        kept = self.session.guest("openrc", "cat", "/root/kept", "/etc/kept")
+        self.assertEqual(kept.stdout, "kept\nkept\n")
 
     def test_runit(self):
         self.check("runit", guests.guest_tar("runit"), "runit", RUNSVDIR)
