@@ -11,6 +11,7 @@ from gates import BaselineMissing, spread
 from measure import Bench, median, timed
 
 PAIRS = 10
+INITRAMFS_MAX = 1.5  # MB, of 10^6 bytes
 COMMANDS = 5  # in each of the guests, after one that is not measured
 # What banger does before the guest's CPUs run.
 OWN_STAGES = ("admitted", "disks", "kernel", "monitor", "vmm")
@@ -22,6 +23,7 @@ class Pairs:
         self.recipe, self.fresh = None, {}
         self.stages, self.through, self.by_hand, self.cpus, self.kills = [], [], [], [], []
         self.kill_jobs, self.hand_ends, self.commands, self.hand_commands = [], [], [], []
+        self.initramfs, self.guest_seconds = 0, []
 
     def prepare(self):
         """Takes the recipe from a VM that runs, and fresh disks from one that never did."""
@@ -30,6 +32,7 @@ class Pairs:
         if vmm is None:
             raise BaselineMissing("no VMM runs to start one like it by hand")
         self.recipe = hand.Recipe(vmm)
+        self.initramfs = next(len(m) for m in self.recipe.memory.values() if b"\nkey=" in m) / 1e6
         own = {n: path for n, path in self.recipe.files.items()
                if path.startswith(str(self.session.state / "vms") + "/")}
         self.session.banger("vm", "delete", "--force", "recipe")
@@ -56,6 +59,9 @@ class Pairs:
         path = self.session.vm_path(name)
         timings = self.session.last_job("create", path)
         self.stages.append({stage: timings.get(stage, 0) for stage in OWN_STAGES})
+        reached = {stage["stage"]: stage["at_us"] / 1e6
+                   for stage in self.session.json("vm", "health", name)["stages"]}
+        self.guest_seconds.append(reached["healthy"] - reached["kernel"])
         taken = [1000 * timed(self.session.guest, name, "/bin/true") for _ in range(COMMANDS + 1)]
         self.commands += taken[1:]
         self.kill(name, path)
@@ -105,6 +111,9 @@ def measure(report):
                 note="%s; through banger: the whole command line, disks and all; by hand: QEMU's "
                 "start with the same arguments, initramfs and ready-made disks to the agent's "
                 "answer 'healthy'" % spread(ratios))
+    report.gate("the initramfs as the VMM gets it", pairs.initramfs, "MB", most=INITRAMFS_MAX)
+    report.gate("in the guest: from the kernel's hand-over to a healthy agent",
+                median(pairs.guest_seconds), "s", most=0.5, note=spread(pairs.guest_seconds))
     report.note("exec true by hand, ms", pairs.hand_commands, spread(pairs.hand_commands))
     report.note("exec true through banger, ms", pairs.commands, spread(pairs.commands))
     report.gate("exec true beyond what the guest takes",
