@@ -46,6 +46,13 @@ class BusyboxTest(BangerTest):
         print("# the agent holds %d kB" % resident)
         self.assertIn("the image has no init", self.session.banger("vm", "logs", "plain").stdout)
 
+    def test_modules(self):
+        """Also those that no disk needs are loaded, though nobody but the agent is there for it."""
+        self.create("modules")
+        lines = self.session.guest("modules", "/bin/cat", "/proc/modules").stdout.splitlines()
+        self.assertLessEqual({"virtio_blk", "virtio_net", "virtio_balloon", "virtio_rng", "evdev"},
+                             {line.split()[0] for line in lines})
+
     def test_what_is_bound(self):
         """What the image has is seen where folders come from the upper disk, files most of all."""
         self.create("bound")
