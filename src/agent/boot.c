@@ -273,6 +273,8 @@ hand_over (Boot *boot, AgentDaemonConfig *config)
   agent_cgroup_make (&config->cgroup);
   if (boot->state.init == AGENT_INIT_SYSTEMD)
     config->notify = agent_daemon_open_notify ();
+  if (boot->state.init == AGENT_INIT_RUNIT)
+    config->notify = agent_daemon_watch_stage ();
   /* The first line of the guest's log, which a quiet boot would leave empty. */
   dprintf (STDERR_FILENO, "banger-agent: the root is mounted (%s); %s%s\n",
            boot->conf.overlay ? "overlay" : "plain",

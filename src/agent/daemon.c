@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -42,6 +43,7 @@ typedef struct {
   int doorbell;
   AgentSource *doorbell_source;
   AgentOpenrc *openrc;
+  bool asked; /* to power off, once that can be */
   pid_t systemctl;
   int units;
   AgentSource *units_source;
@@ -64,6 +66,18 @@ agent_daemon_open_notify (void)
           || bind (fd, (struct sockaddr *)&address,
                    (socklen_t)(offsetof (struct sockaddr_un, sun_path) + length))
                  != 0)) {
+    close (fd);
+    return -1;
+  }
+  return fd;
+}
+
+int
+agent_daemon_watch_stage (void)
+{
+  int fd = inotify_init1 (IN_CLOEXEC | IN_NONBLOCK);
+
+  if (fd >= 0 && inotify_add_watch (fd, "/etc/runit/2", IN_OPEN) < 0) {
     close (fd);
     return -1;
   }
@@ -118,10 +132,13 @@ on_poweroff (void *data)
 {
   Daemon *daemon = data;
 
-  if (!daemon->is_init)
-    return agent_init_poweroff (daemon->config->state->init);
-  begin_down (daemon, RB_POWER_OFF);
-  return true;
+  if (daemon->is_init) {
+    begin_down (daemon, RB_POWER_OFF);
+    return true;
+  }
+  /* runit hears nobody before its second stage. */
+  daemon->asked = daemon->config->state->init == AGENT_INIT_RUNIT && daemon->notify_source != NULL;
+  return daemon->asked || agent_init_poweroff (daemon->config->state->init);
 }
 
 static bool
@@ -195,6 +212,26 @@ ask_for_units (Daemon *daemon)
 }
 
 static void
+stop_notify (Daemon *daemon)
+{
+  agent_source_clear (&daemon->notify_source);
+  close (daemon->config->notify);
+  daemon->config->notify = -1;
+}
+
+/* runit's second stage runs: the tasks of the first are done. */
+static void
+on_stage (void *data, uint32_t events)
+{
+  Daemon *daemon = data;
+
+  stop_notify (daemon);
+  agent_state_finish (daemon->config->state);
+  if (daemon->asked)
+    agent_init_poweroff (AGENT_INIT_RUNIT);
+}
+
+static void
 on_notify (void *data, uint32_t events)
 {
   Daemon *daemon = data;
@@ -213,9 +250,7 @@ on_notify (void *data, uint32_t events)
   text[n] = '\0';
   if (peer.pid != 1 || (strncmp (text, "READY=1", 7) != 0 && strstr (text, "\nREADY=1") == NULL))
     return;
-  agent_source_clear (&daemon->notify_source);
-  close (daemon->config->notify);
-  daemon->config->notify = -1;
+  stop_notify (daemon);
   ask_for_units (daemon);
 }
 
@@ -238,7 +273,8 @@ await_init (Daemon *daemon)
 
   if (config->notify >= 0)
     daemon->notify_source
-        = agent_source_new (daemon->loop, config->notify, EPOLLIN, on_notify, daemon);
+        = agent_source_new (daemon->loop, config->notify, EPOLLIN,
+                            config->state->init == AGENT_INIT_RUNIT ? on_stage : on_notify, daemon);
   else if (config->state->init == AGENT_INIT_OPENRC)
     daemon->openrc = agent_openrc_new (daemon->loop, "/run", on_openrc, daemon);
   if (daemon->notify_source == NULL && daemon->openrc == NULL)
