@@ -61,6 +61,45 @@ find_modules (const char *root, const char *release)
   return NULL;
 }
 
+/* Linux, Documentation/arch/x86/boot.rst: where a bzImage says its release, and a word to know one
+ * by. */
+#define HEADER_MAGIC 0x202
+#define HEADER_VERSION 0x20e
+#define HEADER_BASE 0x200
+
+/* Whether the header of the kernel at @path says @release. */
+static gboolean
+says_release (const char *path, const char *release)
+{
+  banger_autofd int fd = open (path, O_RDONLY | O_CLOEXEC);
+  guint8 magic[4], at[2];
+  char said[128] = "";
+  gsize length = strlen (release);
+
+  if (fd < 0 || length >= sizeof said || pread (fd, magic, 4, HEADER_MAGIC) != 4
+      || memcmp (magic, "HdrS", 4) != 0 || pread (fd, at, 2, HEADER_VERSION) != 2
+      || pread (fd, said, length + 1, HEADER_BASE + at[0] + 256 * at[1]) != (ssize_t)length + 1)
+    return FALSE;
+  return strncmp (said, release, length) == 0 && (said[length] == ' ' || said[length] == '\0');
+}
+
+/* Alpine, Arch and others name a kernel by its flavour ("vmlinuz-virt"). */
+static char *
+find_flavour (const char *root, const char *release)
+{
+  g_autofree char *boot = g_build_filename (root, "boot", NULL);
+  g_autoptr (GDir) dir = g_dir_open (boot, 0, NULL);
+  const char *name = NULL;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *path = g_build_filename (boot, name, NULL);
+
+    if (g_str_has_prefix (name, "vmlinuz-") && says_release (path, release))
+      return g_steal_pointer (&path);
+  }
+  return NULL;
+}
+
 /* In /boot, or where Fedora and Arch have it, beside its modules @modules. */
 static char *
 find_vmlinuz (const char *root, const char *release, const char *modules)
@@ -71,7 +110,8 @@ find_vmlinuz (const char *root, const char *release, const char *modules)
 
   if (g_file_test (path, G_FILE_TEST_EXISTS))
     return g_steal_pointer (&path);
-  return g_file_test (other, G_FILE_TEST_EXISTS) ? g_steal_pointer (&other) : NULL;
+  return g_file_test (other, G_FILE_TEST_EXISTS) ? g_steal_pointer (&other)
+                                                 : find_flavour (root, release);
 }
 
 static void

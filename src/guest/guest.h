@@ -54,6 +54,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerKernelInfo, banger_kernel_info_clear)
  * that boots by PVH on x86-64. */
 gboolean
 banger_kernel_extract (GBytes *image, int vmlinux_fd, BangerKernelInfo *info, GError **error);
+/* The release that a bzImage's header says, NULL if it says none. */
+char *banger_kernel_header_release (GBytes *image);
 /* The build configuration inside the vmlinux in @vmlinux_fd (CONFIG_IKCONFIG=y); NULL without one.
  */
 GBytes *banger_kernel_embedded_config (int vmlinux_fd);
@@ -65,7 +67,8 @@ typedef enum {
   BANGER_PACKAGE_KERNEL, /* /boot/vmlinuz-RELEASE; of a tree also /lib/modules/RELEASE/vmlinuz */
   BANGER_PACKAGE_CONFIG, /* /boot/config-RELEASE, /lib/modules/RELEASE/config */
   BANGER_PACKAGE_MODULE_FILE, /* below /lib/modules/RELEASE */
-  BANGER_PACKAGE_OTHER,       /* never given to callers */
+  BANGER_PACKAGE_UNNAMED,     /* these are never given to callers */
+  BANGER_PACKAGE_OTHER,
 } BangerPackageKind;
 
 typedef struct {

@@ -243,12 +243,40 @@ check_output (int fd, BangerKernelInfo *info, GError **error)
   return good;
 }
 
+char *
+banger_kernel_header_release (GBytes *image)
+{
+  BangerSpan span;
+
+  span.data = g_bytes_get_data (image, &span.length);
+  return is_bzimage (&span) ? header_release (&span) : NULL;
+}
+
+/* Damage, too, is said with what would mend it. */
+static void
+add_hint (GError **error)
+{
+  g_autofree char *message = NULL;
+  g_autofree char *cause = NULL;
+
+  if (error == NULL || !g_error_matches (*error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE)
+      || banger_error_hint (*error) != NULL)
+    return;
+  message = g_strdup ((*error)->message);
+  cause = g_strdup (banger_error_cause (*error));
+  g_clear_error (error);
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, STAGE, cause,
+                    banger_refusal_hint (BANGER_REFUSAL_CUT), "%s", message);
+}
+
 static gboolean
 write_vmlinux (const BangerSpan *image, Output *output, BangerKernelInfo *info, GError **error)
 {
   if (is_bzimage (image)) {
-    if (!extract_bzimage (image, output, &info->compression, error))
+    if (!extract_bzimage (image, output, &info->compression, error)) {
+      add_hint (error);
       return FALSE;
+    }
     info->release = header_release (image);
     return TRUE;
   }

@@ -87,7 +87,8 @@ banger_modules_count (BangerModules *modules)
 static gboolean
 refuse (GError **error, const char *path, const char *cause)
 {
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, STAGE, cause, NULL,
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, STAGE, cause,
+                    "take the modules anew from the kernel's package or build",
                     "module file '%s': not usable", path);
   return FALSE;
 }

@@ -11,7 +11,7 @@
 #define DEPTH_MAX 24
 #define RELEASES_MAX 64
 
-#define KERNEL "boot/vmlinuz-"
+#define KERNEL "boot/vmlinuz-" /* RELEASE, or any word */
 #define CONFIG "boot/config-"
 
 /* What a tree has of a release. */
@@ -72,16 +72,24 @@ note_release (BangerPackage *package, const char *release, GError **error)
   return TRUE;
 }
 
-/* Takes down what a tree has of @release; *@chosen: whether that is the one to take. Names such as
- * "0-rescue-…" or "linux" are no releases. */
+/* What distributions call "virt" or "linux" is no release. */
+static gboolean
+looks_like_release (const char *text)
+{
+  guint major, minor;
+
+  return banger_release_is_valid (text) && sscanf (text, "%u.%u", &major, &minor) == 2;
+}
+
+/* Takes down what a tree has of @release; *@chosen: whether that is the one to take. */
 static gboolean
 note_in_tree (BangerPackage *package, const char *release, guint has, gboolean *chosen,
               GError **error)
 {
-  guint major, minor, before;
+  guint before;
 
   *chosen = FALSE;
-  if (!banger_release_is_valid (release) || sscanf (release, "%u.%u", &major, &minor) != 2)
+  if (!looks_like_release (release))
     return TRUE;
   before = GPOINTER_TO_UINT (g_hash_table_lookup (package->releases, release));
   g_hash_table_insert (package->releases, g_strdup (release), GUINT_TO_POINTER (before | has));
@@ -115,6 +123,10 @@ static gboolean
 take_boot_kernel (BangerPackage *package, const char *release, BangerPackageEntry *entry,
                   GError **error)
 {
+  if (package->form == BANGER_PACKAGE_TREE && !looks_like_release (release)) {
+    entry->kind = BANGER_PACKAGE_UNNAMED;
+    return TRUE;
+  }
   if (package->form == BANGER_PACKAGE_TREE)
     return take_tree_kernel (package, release, entry, error);
   if (package->form == BANGER_PACKAGE_DEB) {
@@ -185,6 +197,19 @@ banger_package_classify (BangerPackage *package, const char *raw, gboolean is_fi
     return TRUE;
   release = g_strndup (part, slash - part);
   return take_module_file (package, release, slash + 1, entry, error);
+}
+
+gboolean
+banger_package_name_kernel (BangerPackage *package, BangerPackageEntry *entry, GError **error)
+{
+  g_autofree char *release = banger_kernel_header_release (entry->content);
+
+  entry->kind = BANGER_PACKAGE_OTHER;
+  if (release != NULL && !take_tree_kernel (package, release, entry, error))
+    return FALSE;
+  if (entry->kind == BANGER_PACKAGE_OTHER)
+    g_clear_pointer (&entry->content, g_bytes_unref);
+  return TRUE;
 }
 
 static int

@@ -355,7 +355,11 @@ take (BangerPackage *package, struct archive_entry *header, BangerPackageEntry *
 
   if (!banger_package_classify (package, archive_entry_pathname (header), is_file, entry, error))
     return FALSE;
-  return entry->kind == BANGER_PACKAGE_OTHER || read_content (package, header, entry, error);
+  if (entry->kind == BANGER_PACKAGE_OTHER)
+    return TRUE;
+  return read_content (package, header, entry, error)
+         && (entry->kind != BANGER_PACKAGE_UNNAMED
+             || banger_package_name_kernel (package, entry, error));
 }
 
 /* The tar ends before its source does: what follows holds checksums, and a package that lacks it

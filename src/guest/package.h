@@ -43,5 +43,9 @@ banger_package_refuse (BangerPackage *package, const char *cause, const char *hi
 /* Says what the file at @path is. FALSE with an error if it cannot be taken. */
 gboolean banger_package_classify (BangerPackage *package, const char *path, gboolean is_file,
                                   BangerPackageEntry *entry, GError **error);
+/* Says of @entry, a kernel whose name does not tell, by its header whether it is the one to take.
+ */
+gboolean
+banger_package_name_kernel (BangerPackage *package, BangerPackageEntry *entry, GError **error);
 /* At the end: whether a tree has the one kernel that was taken of it. */
 gboolean banger_package_settle (BangerPackage *package, GError **error);

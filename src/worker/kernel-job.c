@@ -67,7 +67,8 @@ static gboolean
 take_kernel (KernelJob *job, GBytes *image, GError **error)
 {
   if (job->info.release != NULL)
-    return refuse (job, error, "it holds more than one kernel", NULL);
+    return refuse (job, error, "it holds more than one kernel",
+                   "give the package of one kernel, or take one from a tree");
   return banger_kernel_extract (image, job->vmlinux, &job->info, error);
 }
 
@@ -116,6 +117,7 @@ take_entry (KernelJob *job, const BangerPackageEntry *entry, double fraction, GE
     report (job, MODULES, fraction);
     return take_module_file (job, entry, error);
   case BANGER_PACKAGE_END:
+  case BANGER_PACKAGE_UNNAMED:
   case BANGER_PACKAGE_OTHER:
     break;
   }
@@ -166,7 +168,8 @@ read_all (KernelJob *job, int fd, GError **error)
     report (job, job->stage, -1);
     g_byte_array_append (bytes, chunk, n);
     if (bytes->len > BANGER_KERNEL_MAX) {
-      refuse (job, error, "it is larger than 512 MiB", NULL);
+      refuse (job, error, "it is larger than 512 MiB",
+              "strip it of its debug information: strip --strip-debug vmlinux");
       return NULL;
     }
   }

@@ -120,6 +120,30 @@ test_choice (void)
   remove_root (root);
 }
 
+/* The header of a bzImage says the release where its name does not. */
+static void
+test_flavour (void)
+{
+  g_autofree char *root = make_root ();
+  g_autofree char *path = g_build_filename (root, "boot/vmlinuz-virt", NULL);
+  guint8 image[0x280 + 16] = { 0 };
+  const guint16 at = 0x80;
+  int fd = -1;
+
+  memcpy (image + 0x202, "HdrS", 4);
+  memcpy (image + 0x20e, &at, 2);
+  memcpy (image + 0x280, "6.6.2 (a@b)", 11);
+  g_assert_true (g_file_set_contents (path, (char *)image, sizeof image, NULL));
+  put (root, "lib/modules/6.6.2/a.ko", "a");
+  put (root, "lib/modules/6.6/b.ko", "b");
+  assert_refused (root, "6.6", BANGER_ERROR_NOT_FOUND, "boot/vmlinuz-6.6");
+  assert_refused (root, NULL, BANGER_ERROR_INVALID_ARGUMENT, "6.1, 6.6.2");
+  put (root, "boot/config-6.6.2", "config");
+  assert_packs (banger_kernel_tree_pack (root, "6.6.2", "k", &fd, NULL), &fd,
+                "boot/vmlinuz-6.6.2= boot/config-6.6.2=config lib/modules/6.6.2/a.ko=a ");
+  remove_root (root);
+}
+
 /* As Ubuntu has it: what root would do for it is said. */
 static void
 test_unreadable (void)
@@ -166,6 +190,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/cli/kernel-tree/tree", test_tree);
   g_test_add_func ("/cli/kernel-tree/choice", test_choice);
+  g_test_add_func ("/cli/kernel-tree/flavour", test_flavour);
   g_test_add_func ("/cli/kernel-tree/unreadable", test_unreadable);
   g_test_add_func ("/cli/kernel-tree/modules", test_modules);
   return g_test_run ();

@@ -276,6 +276,7 @@ test_truncated (void)
 
       g_assert_false (extract (g_bytes_get_data (image, NULL), length, &error));
       g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+      g_assert_nonnull (banger_error_hint (error));
     }
   }
 }
@@ -299,6 +300,7 @@ test_corrupt (void)
       g_test_message ("%s at %" G_GSIZE_FORMAT, compressions[i], at);
       g_assert_false (extract (data, length, &error));
       g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+      g_assert_nonnull (banger_error_hint (error));
     }
   }
 }

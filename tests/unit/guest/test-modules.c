@@ -267,6 +267,7 @@ assert_refused (Set *set, const char *path, GBytes *content)
   g_assert_false (add (set, path, content, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   g_assert_cmpstr (banger_error_stage (error), ==, "modules");
+  g_assert_true (banger_error_hint (error) != NULL || g_str_has_suffix (path, ".xz"));
 }
 
 static void

@@ -371,6 +371,25 @@ test_tree_kernel_in_modules (void)
   assert_tree (files, NULL, "M:kernel/a.ko\nK:6.1\n");
 }
 
+/* Alpine, Arch and others name a kernel by its flavour: its header says the release. */
+static void
+test_tree_unnamed (void)
+{
+  g_autoptr (GBytes) payload = g_bytes_new_static ("x", 1);
+  g_autoptr (GBytes) kernel = fixture_bzimage (payload, "gzip", "6.1");
+  g_autoptr (GBytes) other = fixture_bzimage (payload, "gzip", "5.10");
+  g_autoptr (GBytes) silent = fixture_bzimage (payload, "gzip", NULL);
+  const FixtureFile files[] = { { "boot/vmlinuz-lts", other },
+                                { "boot/vmlinuz-odd", silent },
+                                { "boot/vmlinuz-text", payload },
+                                { "boot/vmlinuz-virt", kernel },
+                                { "lib/modules/6.1/kernel/a.ko", payload },
+                                { NULL } };
+
+  assert_tree (files + 1, NULL, "K:6.1\nM:kernel/a.ko\n");
+  assert_tree (files, "6.1", "K:6.1\nM:kernel/a.ko\n");
+}
+
 static void
 test_tree_several (void)
 {
@@ -467,6 +486,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/package/modules-deb", test_modules_deb);
   g_test_add_func ("/guest/package/tree", test_tree);
   g_test_add_func ("/guest/package/tree-kernel-in-modules", test_tree_kernel_in_modules);
+  g_test_add_func ("/guest/package/tree-unnamed", test_tree_unnamed);
   g_test_add_func ("/guest/package/tree-several", test_tree_several);
   g_test_add_func ("/guest/package/tree-incomplete", test_tree_incomplete);
   g_test_add_func ("/guest/package/pipe", test_pipe);
