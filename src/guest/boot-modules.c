@@ -13,6 +13,7 @@
 #define BOOT_MAX (64u * 1024 * 1024)
 /* The agent reads lines of /modules/late into 256 bytes. */
 #define LATE_PATH_MAX 250
+#define COPIES ".banger"
 
 /* What a guest needs of its kernel, in the order to load it. Of an entry one name is enough, but
  * all that are there are taken. Without what is not @late there is no guest: that must be in the
@@ -114,10 +115,10 @@ take_wanted (BangerModuleWalk *walk, const Wanted *entry, GPtrArray *notes, GErr
   return TRUE;
 }
 
-static gboolean
-copy_module (BangerCpio *cpio, BangerModules *modules, BangerModule *module, GError **error)
+/* The module as it is uncompressed. */
+static GBytes *
+read_module (BangerModules *modules, BangerModule *module, GError **error)
 {
-  g_autofree char *name = g_strdup_printf ("modules/%s.ko", module->name);
   g_autofree guint8 *data = g_malloc (module->size);
   gsize done = 0;
 
@@ -128,53 +129,80 @@ copy_module (BangerCpio *cpio, BangerModules *modules, BangerModule *module, GEr
     if (n <= 0) {
       banger_set_error_errno (error, n < 0 ? errno : EIO, "checking",
                               "module '%s': cannot read it back", module->name);
-      return FALSE;
+      return NULL;
     }
     done += n;
   }
-  return banger_cpio_file (cpio, name, 0644, data, module->size, error);
+  return g_bytes_new_take (g_steal_pointer (&data), module->size);
+}
+
+/* Can it be loaded from the tree as it lies there? The agent uncompresses nothing. */
+static gboolean
+is_plain (BangerModule *module)
+{
+  return g_str_has_suffix (module->path, ".ko") && strlen (module->path) <= LATE_PATH_MAX;
 }
 
 static char *
-list_late (GPtrArray *order, guint begin)
+late_path (BangerModule *module)
+{
+  return is_plain (module) ? g_strdup (module->path)
+                           : g_strdup_printf (COPIES "/%s.ko", module->name);
+}
+
+static char *
+list_late (BangerModules *modules)
 {
   GString *list = g_string_new (NULL);
 
-  for (guint i = begin; i < order->len; i++)
-    g_string_append_printf (list, "%s\n", ((BangerModule *)order->pdata[i])->path);
+  for (guint i = modules->late; i < modules->boot->len; i++) {
+    g_autofree char *path = late_path (modules->boot->pdata[i]);
+
+    g_string_append_printf (list, "%s\n", path);
+  }
   return g_string_free (list, FALSE);
 }
 
-/* The modules of @order, of which those from @late on lie on the disk of modules. */
 static gboolean
-write_archive (BangerModules *modules, GPtrArray *order, guint late, int fd, GError **error)
+copy_module (BangerCpio *cpio, BangerModules *modules, BangerModule *module, GError **error)
+{
+  g_autofree char *name = g_strdup_printf ("modules/%s.ko", module->name);
+  g_autoptr (GBytes) content = read_module (modules, module, error);
+
+  return content != NULL
+         && banger_cpio_file (cpio, name, 0644, g_bytes_get_data (content, NULL),
+                              g_bytes_get_size (content), error);
+}
+
+static gboolean
+write_archive (BangerModules *modules, int fd, GError **error)
 {
   g_autoptr (GString) list = g_string_new (NULL);
-  g_autofree char *late_list = list_late (order, late);
+  g_autofree char *late = list_late (modules);
   BangerCpio cpio;
 
   banger_cpio_init (&cpio, fd);
   if (!banger_cpio_node (&cpio, "modules", S_IFDIR | 0755, 0, error))
     return FALSE;
-  for (guint i = 0; i < late; i++) {
-    BangerModule *module = order->pdata[i];
+  for (guint i = 0; i < modules->late; i++) {
+    BangerModule *module = modules->boot->pdata[i];
 
     if (!copy_module (&cpio, modules, module, error))
       return FALSE;
     g_string_append_printf (list, "%s.ko\n", module->name);
   }
   return banger_cpio_file (&cpio, "modules/order", 0644, list->str, list->len, error)
-         && banger_cpio_file (&cpio, "modules/late", 0644, late_list, strlen (late_list), error)
+         && banger_cpio_file (&cpio, "modules/late", 0644, late, strlen (late), error)
          && banger_cpio_finish (&cpio, error);
 }
 
 static gboolean
-check_size (GPtrArray *order, guint length, GError **error)
+check_size (BangerModules *modules, GError **error)
 {
   guint64 total = 0;
 
-  for (guint i = 0; i < length; i++)
-    total += ((BangerModule *)order->pdata[i])->size;
+  for (guint i = 0; i < modules->boot->len; i++)
+    total += ((BangerModule *)modules->boot->pdata[i])->size;
   return total <= BOOT_MAX
          || refuse (error, "the modules that it boots with are larger than 64 MiB",
                     "strip them: make INSTALL_MOD_STRIP=1 modules_install");
@@ -190,36 +218,47 @@ take_all (BangerModuleWalk *walk, gboolean late, GPtrArray *notes, GError **erro
   return TRUE;
 }
 
-/* Can those from @begin on be loaded from the tree as they are? The agent uncompresses nothing. */
-static gboolean
-can_wait (GPtrArray *order, guint begin)
-{
-  for (guint i = begin; i < order->len; i++) {
-    const char *path = ((BangerModule *)order->pdata[i])->path;
-
-    if (!g_str_has_suffix (path, ".ko") || strlen (path) > LATE_PATH_MAX
-        || strchr (path, '\n') != NULL)
-      return FALSE;
-  }
-  return TRUE;
-}
-
 gboolean
-banger_modules_write_boot (BangerModules *modules, int fd, GPtrArray *notes, GError **error)
+banger_modules_choose_boot (BangerModules *modules, GPtrArray *notes, GError **error)
 {
   g_autoptr (GPtrArray) order = g_ptr_array_new ();
   g_autoptr (GPtrArray) missing = g_ptr_array_new ();
   BangerModuleWalk walk = { modules, TRUE, order, missing };
-  guint late;
 
   banger_modules_sort (modules);
   banger_module_walk_start (&walk);
   if (!take_all (&walk, FALSE, notes, error))
     return FALSE;
-  late = order->len;
+  modules->late = order->len;
   if (!take_all (&walk, TRUE, notes, error))
     return FALSE;
-  if (!can_wait (order, late))
-    late = order->len;
-  return check_size (order, late, error) && write_archive (modules, order, late, fd, error);
+  modules->boot = g_steal_pointer (&order);
+  return check_size (modules, error);
+}
+
+GPtrArray *
+banger_modules_copies (BangerModules *modules, GError **error)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (banger_tree_file_free);
+
+  for (guint i = modules->late; i < modules->boot->len; i++) {
+    BangerModule *module = modules->boot->pdata[i];
+    BangerTreeFile *file;
+
+    if (is_plain (module))
+      continue;
+    file = g_new0 (BangerTreeFile, 1);
+    g_ptr_array_add (files, file);
+    file->path = late_path (module);
+    file->content = read_module (modules, module, error);
+    if (file->content == NULL)
+      return NULL;
+  }
+  return g_steal_pointer (&files);
+}
+
+gboolean
+banger_modules_write_boot (BangerModules *modules, int fd, GError **error)
+{
+  return write_archive (modules, fd, error);
 }

@@ -129,11 +129,15 @@ GPtrArray *banger_modules_index (BangerModules *modules, GError **error);
 /* Compares a modules.dep that was added with what the modules say: @notes receives (char *) whether
  * they differ. */
 void banger_modules_compare_dep (BangerModules *modules, GPtrArray *notes);
+/* Chooses what a boot loads, before the two below. @notes receives (char *) what is missing that a
+ * guest can do without. BadImage if the kernel lacks what it cannot do without. */
+gboolean banger_modules_choose_boot (BangerModules *modules, GPtrArray *notes, GError **error);
+/* What of that the tree must have beside what it has, because the agent uncompresses nothing:
+ * BangerTreeFile, freed with the array. */
+GPtrArray *banger_modules_copies (BangerModules *modules, GError **error);
 /* Writes boot-modules.cpio (docs/internals.md) to @fd, at its position: what a guest needs before
- * its disks are mounted. @notes receives (char *) what is missing that a guest can do without.
- * BadImage if the kernel lacks what it cannot do without. */
-gboolean
-banger_modules_write_boot (BangerModules *modules, int fd, GPtrArray *notes, GError **error);
+ * its disks are mounted, and the list of what it loads then. */
+gboolean banger_modules_write_boot (BangerModules *modules, int fd, GError **error);
 
 /* ── What a kernel can do ────────────────────────────────────────────────────────────────────── */
 

@@ -28,13 +28,13 @@ add_text (GPtrArray *files, const char *path, GString *text)
   add_file (files, path, g_string_free_to_bytes (text));
 }
 
-static void
-tree_file_free (gpointer data)
+void
+banger_tree_file_free (gpointer data)
 {
   BangerTreeFile *file = data;
 
   g_free (file->path);
-  g_bytes_unref (file->content);
+  g_clear_pointer (&file->content, g_bytes_unref);
   g_free (file);
 }
 
@@ -179,7 +179,7 @@ add_devices (BangerModules *modules, GPtrArray *files)
 GPtrArray *
 banger_modules_index (BangerModules *modules, GError **error)
 {
-  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (tree_file_free);
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (banger_tree_file_free);
 
   banger_modules_sort (modules);
   if (!add_dependencies (modules, files, error))

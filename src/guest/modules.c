@@ -72,6 +72,7 @@ banger_modules_free (BangerModules *modules)
   g_hash_table_unref (modules->files);
   g_hash_table_unref (modules->builtin);
   g_hash_table_unref (modules->orders);
+  g_clear_pointer (&modules->boot, g_ptr_array_unref);
   g_clear_pointer (&modules->given_dep, g_bytes_unref);
   g_array_unref (modules->builtin_aliases);
   g_ptr_array_unref (modules->all);

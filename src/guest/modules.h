@@ -36,9 +36,13 @@ struct _BangerModules {
   GHashTable *builtin;     /* names */
   GArray *builtin_aliases; /* BangerBuiltinAlias */
   GBytes *given_dep;       /* the modules.dep that was there, or NULL */
+  GPtrArray *boot;         /* BangerModule *, borrowed: what a boot loads, once it is chosen */
+  guint late;              /* the first of those that are loaded from the tree */
   GHashTable *orders;      /* path of the uncompressed module, to its line and one */
   guint walk;
 };
+
+void banger_tree_file_free (gpointer data);
 
 /* The module's name for the file at @path, NULL if it is not a module's. */
 char *banger_module_name (const char *path);

@@ -251,22 +251,35 @@ import_inputs (KernelJob *job, BangerMessage *message, GError **error)
   return banger_modules_count (job->modules) > 0 || check_release (job, NULL, error);
 }
 
+/* BangerTreeFile. */
+static gboolean
+add_files (KernelJob *job, GPtrArray *files, GError **error)
+{
+  for (guint i = 0; i < files->len; i++) {
+    BangerTreeFile *file = files->pdata[i];
+
+    if (!add_to_tree (job, file->path, file->content, 0, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 finish_tree (KernelJob *job, GError **error)
 {
   BangerDiskLayout layout = { .label = "banger-modules" };
   g_autoptr (GPtrArray) index = banger_modules_index (job->modules, error);
+  g_autoptr (GPtrArray) copies = NULL;
 
   if (index == NULL)
     return FALSE;
   banger_modules_compare_dep (job->modules, job->notes);
-  for (guint i = 0; i < index->len; i++) {
-    BangerTreeFile *file = index->pdata[i];
-
-    if (!add_to_tree (job, file->path, file->content, 0, error))
-      return FALSE;
-  }
-  return banger_disk_writer_finish (job->writer, &layout, NULL, error);
+  if (!banger_modules_choose_boot (job->modules, job->notes, error)
+      || !add_files (job, index, error))
+    return FALSE;
+  copies = banger_modules_copies (job->modules, error);
+  return copies != NULL && add_files (job, copies, error)
+         && banger_disk_writer_finish (job->writer, &layout, NULL, error);
 }
 
 /* Puts @source in place of what @target holds. */
@@ -296,7 +309,7 @@ write_boot_modules (KernelJob *job, GError **error)
 {
   banger_autofd int archive = banger_memfd_new ("boot-modules", "", 0, error);
 
-  return archive >= 0 && banger_modules_write_boot (job->modules, archive, job->notes, error)
+  return archive >= 0 && banger_modules_write_boot (job->modules, archive, error)
          && replace_content (job->boot_modules, archive, error);
 }
 

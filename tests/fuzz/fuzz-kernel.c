@@ -178,13 +178,21 @@ finish_modules (BangerModules *modules, GBytes *config)
   banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) files = banger_modules_index (modules, &error);
-  gboolean written;
+  gboolean chosen;
 
   judge (files != NULL, error);
   g_clear_error (&error);
   banger_modules_compare_dep (modules, notes);
-  written = banger_modules_write_boot (modules, fd, notes, &error);
-  judge (written, error);
+  chosen = banger_modules_choose_boot (modules, notes, &error);
+  judge (chosen, error);
+  if (chosen) {
+    g_autoptr (GPtrArray) copies = banger_modules_copies (modules, &error);
+
+    g_assert_no_error (error);
+    g_assert_true (banger_modules_write_boot (modules, fd, &error));
+    g_assert_no_error (error);
+    g_assert_nonnull (copies);
+  }
   feed_facts (modules, config);
 }
 

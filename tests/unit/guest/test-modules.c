@@ -404,7 +404,9 @@ write_boot (Set *set, GPtrArray *notes, GString *order, GString *late)
   banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (banger_modules_write_boot (set->modules, fd, notes, &error));
+  g_assert_true (banger_modules_choose_boot (set->modules, notes, &error));
+  g_assert_no_error (error);
+  g_assert_true (banger_modules_write_boot (set->modules, fd, &error));
   g_assert_no_error (error);
   return read_boot (fd, order, late);
 }
@@ -483,7 +485,7 @@ test_boot_late (void)
   g_assert_null (strstr (names, "virtio_net"));
 }
 
-/* The agent cannot uncompress: then nothing waits. */
+/* The agent cannot uncompress: what it loads from the tree lies there uncompressed, too. */
 static void
 test_boot_compressed (void)
 {
@@ -494,16 +496,24 @@ test_boot_compressed (void)
   g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GString) order = g_string_new (NULL);
   g_autoptr (GString) late = g_string_new (NULL);
+  g_autoptr (GPtrArray) copies = NULL;
   g_autoptr (GError) error = NULL;
   g_autofree char *names = NULL;
+  BangerTreeFile *copy;
 
   add_module (&set, "kernel/failover.ko", "depends=", NULL, NULL);
   g_assert_true (add (&set, "kernel/net_failover.ko.xz", packed, &error));
   names = write_boot (&set, notes, order, late);
-  g_assert_cmpstr (late->str, ==, "");
-  g_assert_true (
-      g_str_has_suffix (order->str, "overlay.ko\nfailover.ko\nnet_failover.ko\nvirtio_net.ko\n"));
-  g_assert_nonnull (strstr (names, "modules/net_failover.ko\n"));
+  g_assert_cmpstr (late->str, ==,
+                   "kernel/failover.ko\n.banger/net_failover.ko\nkernel/virtio_net.ko\n");
+  g_assert_true (g_str_has_suffix (order->str, "overlay.ko\n"));
+  g_assert_null (strstr (names, "net_failover"));
+  copies = banger_modules_copies (set.modules, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (copies->len, ==, 1);
+  copy = copies->pdata[0];
+  g_assert_cmpstr (copy->path, ==, ".banger/net_failover.ko");
+  g_assert_true (g_bytes_equal (copy->content, plain));
 }
 
 static void
@@ -515,11 +525,10 @@ test_boot_refuses (void)
   for (guint i = 0; i < G_N_ELEMENTS (needed); i++) {
     g_auto (Set) set = boot_set (needed[i]);
     g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
-    banger_autofd int fd = banger_memfd_new ("boot", "", 0, NULL);
     g_autoptr (GError) error = NULL;
 
     g_test_message ("%s", needed[i]);
-    g_assert_false (banger_modules_write_boot (set.modules, fd, notes, &error));
+    g_assert_false (banger_modules_choose_boot (set.modules, notes, &error));
     g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
     g_assert_cmpstr (banger_error_stage (error), ==, "checking");
     g_assert_nonnull (banger_error_cause (error));
