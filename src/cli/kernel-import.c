@@ -6,8 +6,7 @@
 
 #include <glib/gi18n.h>
 
-#define TAKES \
-  N_ ("kernel import: give one of a package, --vmlinuz with --modules, --tree, or --host")
+#define TAKES N_ ("kernel import: give one of a package, --vmlinuz, --tree and --host")
 
 /* What is given to ImportKernel. */
 typedef struct {
@@ -91,8 +90,7 @@ check_kernel_args (BangerArgs *args, GError **error)
 
   if (!banger_name_check (BANGER_OBJECT_KERNEL, banger_args_words (args)[0], error))
     return FALSE;
-  if (package + vmlinuz + tree + host != 1 || (vmlinuz && !modules)
-      || (modules && !package && !vmlinuz))
+  if (package + vmlinuz + tree + host != 1 || (modules && !package && !vmlinuz))
     return refuse (error, _ (TAKES));
   if (banger_args_text (args, "release") != NULL && !tree)
     return refuse (error, _ ("kernel import: --release chooses from a --tree"));

@@ -106,10 +106,7 @@ static gboolean
 take_kernel_fds (BangerImport *import, GError **error)
 {
   static const char *const sets[][3] = {
-    { "package" },
-    { "package", "modules" },
-    { "vmlinuz", "modules" },
-    { "tree" },
+    { "package" }, { "package", "modules" }, { "vmlinuz" }, { "vmlinuz", "modules" }, { "tree" },
   };
   g_autoptr (GVariant) files = g_variant_get_child_value (import->call->params, 1);
 
@@ -124,8 +121,9 @@ take_kernel_fds (BangerImport *import, GError **error)
     return banger_import_take_fd (import, sets[i][0], handles[0], error)
            && (n == 1 || banger_import_take_fd (import, sets[i][1], handles[1], error));
   }
-  return refuse (error, "a kernel is made of 'package', of 'vmlinuz' or 'package' with 'modules', "
-                        "or of 'tree'");
+  return refuse (error,
+                 "a kernel is made of 'package' or 'vmlinuz', each with 'modules' where they come "
+                 "apart, or of 'tree'");
 }
 
 static gboolean

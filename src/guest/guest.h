@@ -139,6 +139,10 @@ GPtrArray *banger_modules_copies (BangerModules *modules, GError **error);
  * its disks are mounted, and the list of what it loads then. */
 gboolean banger_modules_write_boot (BangerModules *modules, int fd, GError **error);
 
+/* Takes what a boot may need for built in where @config (a build configuration) says so: TRUE if it
+ * does, FALSE if the kernel loads modules (CONFIG_MODULES), which then must be there. */
+gboolean banger_modules_take_config (BangerModules *modules, GBytes *config);
+
 /* ── What a kernel can do ────────────────────────────────────────────────────────────────────── */
 
 typedef struct {

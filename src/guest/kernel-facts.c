@@ -63,6 +63,44 @@ is_built_in (Facts *facts, const char *option)
   return g_strcmp0 (g_hash_table_lookup (facts->set, option), "y") == 0;
 }
 
+/* What is looked for among the modules, by the option that builds it. */
+static const struct {
+  const char *option, *module;
+} built_by[] = {
+  { "CONFIG_ACPI_BUTTON", "button" },
+  { "CONFIG_BRIDGE", "bridge" },
+  { "CONFIG_EXT4_FS", "ext4" },
+  { "CONFIG_FUSE_FS", "fuse" },
+  { "CONFIG_HW_RANDOM_VIRTIO", "virtio_rng" },
+  { "CONFIG_INPUT_EVDEV", "evdev" },
+  { "CONFIG_NF_TABLES", "nf_tables" },
+  { "CONFIG_OVERLAY_FS", "overlay" },
+  { "CONFIG_VETH", "veth" },
+  { "CONFIG_VIRTIO_BALLOON", "virtio_balloon" },
+  { "CONFIG_VIRTIO_BLK", "virtio_blk" },
+  { "CONFIG_VIRTIO_CONSOLE", "virtio_console" },
+  { "CONFIG_VIRTIO_FS", "virtiofs" },
+  { "CONFIG_VIRTIO_MMIO", "virtio_mmio" },
+  { "CONFIG_VIRTIO_NET", "virtio_net" },
+  { "CONFIG_VIRTIO_PCI", "virtio_pci" },
+  { "CONFIG_VIRTIO_VSOCKETS", "vmw_vsock_virtio_transport" },
+  { "CONFIG_WIREGUARD", "wireguard" },
+};
+
+gboolean
+banger_modules_take_config (BangerModules *modules, GBytes *config)
+{
+  g_auto (Facts) facts = { 0 };
+
+  if (!read_config (&facts, config, NULL) || is_built_in (&facts, "CONFIG_MODULES"))
+    return FALSE;
+  for (gsize i = 0; i < G_N_ELEMENTS (built_by); i++) {
+    if (is_built_in (&facts, built_by[i].option))
+      g_hash_table_add (modules->builtin, g_strdup (built_by[i].module));
+  }
+  return TRUE;
+}
+
 static gboolean
 check_options (Facts *facts, GError **error)
 {

@@ -124,6 +124,27 @@ take_entry (KernelJob *job, const BangerPackageEntry *entry, double fraction, GE
   return TRUE;
 }
 
+/* The kernel's own, be it given or inside of it; NULL if there is none. *@source says which. */
+static GBytes *
+find_config (KernelJob *job, const char **source)
+{
+  GBytes *given = g_hash_table_lookup (job->configs, job->info.release);
+  GBytes *embedded = given == NULL ? banger_kernel_embedded_config (job->vmlinux) : NULL;
+
+  *source = given != NULL ? "file" : embedded != NULL ? "embedded" : "none";
+  return given != NULL ? g_bytes_ref (given) : embedded;
+}
+
+/* Is it built without modules, all that it has being in it? */
+static gboolean
+is_whole (KernelJob *job)
+{
+  const char *source = NULL;
+  g_autoptr (GBytes) config = find_config (job, &source);
+
+  return config != NULL && banger_modules_take_config (job->modules, config);
+}
+
 static gboolean
 check_release (KernelJob *job, const char *release, GError **error)
 {
@@ -132,6 +153,8 @@ check_release (KernelJob *job, const char *release, GError **error)
   if (job->info.release == NULL)
     return refuse (job, error, "it holds no kernel (boot/vmlinuz-RELEASE)",
                    "give the package of the kernel itself, not of its headers or a metapackage");
+  if (release == NULL && is_whole (job))
+    return TRUE;
   if (release == NULL)
     return refuse (job, error, "it holds no modules (lib/modules/RELEASE)",
                    "where they come in a package of their own, give that as the modules too");
@@ -238,15 +261,13 @@ has_input (BangerMessage *message, const char *key)
 static gboolean
 import_inputs (KernelJob *job, BangerMessage *message, GError **error)
 {
-  gboolean has_modules = has_input (message, "modules");
+  gboolean is_package = has_input (message, "package");
 
   if (has_input (message, "tree"))
     return import_tree (job, message, error);
-  if (!has_input (message, "package"))
-    return import_vmlinuz (job, message, error) && import_modules (job, message, error);
-  if (!import_package (job, message, error))
+  if (!(is_package ? import_package : import_vmlinuz) (job, message, error))
     return FALSE;
-  if (has_modules)
+  if (has_input (message, "modules"))
     return import_modules (job, message, error);
   return banger_modules_count (job->modules) > 0 || check_release (job, NULL, error);
 }
@@ -316,14 +337,12 @@ write_boot_modules (KernelJob *job, GError **error)
 static gboolean
 find_facts (KernelJob *job, GError **error)
 {
-  GBytes *given = g_hash_table_lookup (job->configs, job->info.release);
-  g_autoptr (GBytes) embedded = given == NULL ? banger_kernel_embedded_config (job->vmlinux) : NULL;
+  const char *source = NULL;
+  g_autoptr (GBytes) config = find_config (job, &source);
   const BangerKernelParts parts = {
     .info = &job->info,
-    .config = given != NULL ? given : embedded,
-    .config_source = given != NULL      ? "file"
-                     : embedded != NULL ? "embedded"
-                                        : "none",
+    .config = config,
+    .config_source = source,
     .modules = job->modules,
   };
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 CONFIG = "".join("CONFIG_%s=y\n" % option for option in (
     "ACPI", "BLK_DEV_INITRD", "BINFMT_ELF", "DEVTMPFS", "PROC_FS", "SYSFS", "TMPFS", "NET", "EPOLL",
-    "SIGNALFD", "UNIX98_PTYS", "SERIAL_8250_CONSOLE"))
+    "SIGNALFD", "UNIX98_PTYS", "SERIAL_8250_CONSOLE", "MODULES"))
 LOAD_AT = 0x1000000
 EHDR, PHDR, SHDR = "<16sHHIQQQIHHHHHH", "<IIQQQQQQ", "<IIQQQQIIQQ"
 IDENT = b"\x7fELF\x02\x01\x01" + bytes(9)

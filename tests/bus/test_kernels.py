@@ -146,13 +146,13 @@ class KernelsTest(unittest.TestCase):
         self.assertIn("CONFIG_ACPI=y", text)
 
     def test_arguments(self):
-        for argv in ([], ["x.deb", "--tree", "/"], ["--tree", "/", "--host"], ["--vmlinuz", "x"],
+        for argv in ([], ["x.deb", "--tree", "/"], ["--tree", "/", "--host"], ["--vmlinuz", "x", "--tree", "/"],
                      ["--modules", "x"], ["--host", "--release", NEW], ["--tree", "/", "--modules", "x"]):
             with self.subTest(argv=argv):
                 self.assertIn("kernel import: ", self.refused(*argv, status=2))
 
     def test_inputs_of_the_bus(self):
-        for files in (["tree", "modules"], ["package", "vmlinuz"], ["vmlinuz"], ["modules"], []):
+        for files in (["tree", "modules"], ["package", "vmlinuz"], ["vmlinuz", "tree"], ["modules"], []):
             with self.subTest(files=files):
                 result = self.session.run("busctl", "--user", "call", "org.banger.Banger1",
                                           ROOT_PATH, "org.banger.Banger1.Manager", "ImportKernel",

@@ -167,6 +167,7 @@ feed_config (GBytes *config)
 {
   g_autoptr (BangerModules) modules = banger_modules_new (-1);
 
+  banger_modules_take_config (modules, config);
   return feed_facts (modules, config);
 }
 

@@ -10,11 +10,12 @@
 GBytes *fixture_module (const char *const *info);
 
 /* A build configuration with which a guest can boot. */
-#define FIXTURE_CONFIG                                                                         \
+#define FIXTURE_CONFIG_BASE                                                                    \
   "#\n# Linux/x86 6.1.0 Kernel Configuration\n#\nCONFIG_ACPI=y\nCONFIG_BLK_DEV_INITRD=y\n"     \
   "CONFIG_BINFMT_ELF=y\nCONFIG_DEVTMPFS=y\nCONFIG_PROC_FS=y\nCONFIG_SYSFS=y\nCONFIG_TMPFS=y\n" \
   "CONFIG_NET=y\nCONFIG_EPOLL=y\nCONFIG_SIGNALFD=y\nCONFIG_UNIX98_PTYS=y\n"                    \
   "CONFIG_SERIAL_8250_CONSOLE=y\n"
+#define FIXTURE_CONFIG FIXTURE_CONFIG_BASE "CONFIG_MODULES=y\n"
 
 typedef struct {
   const char *release;

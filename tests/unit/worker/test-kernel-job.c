@@ -275,6 +275,7 @@ assert_failed (Job *job, int code, const char *stage, const char *cause)
 {
   g_assert_null (job->done);
   g_assert_error (job->failed, BANGER_ERROR, code);
+  g_test_message ("%s", banger_error_cause (job->failed));
   g_assert_cmpstr (banger_error_stage (job->failed), ==, stage);
   if (cause != NULL)
     g_assert_nonnull (strstr (banger_error_cause (job->failed), cause));
@@ -381,6 +382,41 @@ test_embedded_config (void)
   g_assert_no_error (given.failed);
   assert_facts (&given, CAPABILITIES, "file");
   fixture_files_free (files);
+}
+
+#define WHOLE                                                                          \
+  "CONFIG_EXT4_FS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_VIRTIO_MMIO=y\nCONFIG_VIRTIO_BLK=y\n" \
+  "CONFIG_VIRTIO_CONSOLE=y\n"
+
+static void
+run_vmlinuz (Job *job, const char *config)
+{
+  const char *const keys[] = { "vmlinuz", NULL };
+  GBytes *vmlinux = fixture_vmlinux (&(FixtureKernel){ FIXTURE_RELEASE, TRUE, config });
+
+  run (job, keys, &vmlinux);
+  g_bytes_unref (vmlinux);
+}
+
+/* A kernel that has no modules is whole by itself, if it says so. */
+static void
+test_without_modules (void)
+{
+  g_auto (Job) job = job_new ();
+  g_auto (Job) modular = job_new ();
+  g_auto (Job) silent = job_new ();
+  g_auto (Job) lacking = job_new ();
+
+  run_vmlinuz (&job, FIXTURE_CONFIG_BASE WHOLE);
+  g_assert_no_error (job.failed);
+  assert_facts (&job, CAPABILITIES, "embedded");
+  assert_in_image (job.modules_image, "ls /", "modules.dep.bin");
+  run_vmlinuz (&modular, FIXTURE_CONFIG WHOLE);
+  assert_failed (&modular, BANGER_ERROR_BAD_IMAGE, "extracting", "no modules");
+  run_vmlinuz (&silent, NULL);
+  assert_failed (&silent, BANGER_ERROR_BAD_IMAGE, "extracting", "no modules");
+  run_vmlinuz (&lacking, FIXTURE_CONFIG_BASE);
+  assert_failed (&lacking, BANGER_ERROR_BAD_IMAGE, "checking", "virtio_mmio");
 }
 
 /* A list that is older than its modules is said to be so, and the tree has one that is right. */
@@ -527,6 +563,7 @@ main (int argc, char **argv)
   g_test_add_func ("/worker/import-kernel/tree", test_tree);
   g_test_add_func ("/worker/import-kernel/tree-release", test_tree_release);
   g_test_add_func ("/worker/import-kernel/embedded-config", test_embedded_config);
+  g_test_add_func ("/worker/import-kernel/without-modules", test_without_modules);
   g_test_add_func ("/worker/import-kernel/stale-dep", test_stale_dep);
   g_test_add_func ("/worker/import-kernel/wrong-release", test_wrong_release);
   g_test_add_func ("/worker/import-kernel/no-kernel", test_no_kernel);
