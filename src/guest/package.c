@@ -23,6 +23,7 @@ banger_package_free (BangerPackage *package)
   g_clear_pointer (&package->tar, banger_archive_free);
   g_clear_pointer (&package->outer, banger_archive_free);
   g_clear_pointer (&package->decoder, banger_decoder_free);
+  g_clear_pointer (&package->head, g_byte_array_unref);
   g_free (package->out);
   g_clear_pointer (&package->releases, g_hash_table_unref);
   g_free (package->chunk);
@@ -149,20 +150,31 @@ pull (BangerPackage *package, const void **bytes, const char **cause)
                                 : pull_fd (package, bytes, cause);
 }
 
+/* Enough to know how it is packed, which a pipe, or the end of a block, may give in pieces. */
 static gssize
 pull_first (BangerPackage *package, const void **bytes, const char **cause)
 {
-  gssize n = pull (package, bytes, cause);
-  BangerCodec codec = n > 0 ? banger_codec_detect (*bytes, n) : BANGER_CODEC_NONE;
+  BangerCodec codec;
+  gssize n;
 
   package->began = TRUE;
+  package->head = g_byte_array_new ();
+  do {
+    n = pull (package, bytes, cause);
+    if (n > 0)
+      g_byte_array_append (package->head, *bytes, n);
+  } while (n > 0 && package->head->len < BANGER_CODEC_MAGIC);
+  if (n < 0)
+    return n;
+  *bytes = package->head->data;
+  codec = banger_codec_detect (package->head->data, package->head->len);
   if (codec != BANGER_CODEC_NONE) {
     package->decoder = banger_decoder_new (codec);
     package->out = g_malloc (OUT);
-    package->in = *bytes;
-    package->in_length = n;
+    package->in = package->head->data;
+    package->in_length = package->head->len;
   }
-  return n;
+  return package->head->len;
 }
 
 /* Lets the decoder have more. 0 where there is no more, and that is well. */

@@ -22,6 +22,7 @@ struct _BangerPackage {
   BangerArchive *tar;
   BangerDecoder *decoder; /* of the tar, NULL: it is plain */
   gboolean began;         /* whether that is known */
+  GByteArray *head;       /* its first bytes */
   const guint8 *in;       /* what the decoder has not yet taken */
   gsize in_length;
   guint8 *out;       /* what it has given */

@@ -5,6 +5,7 @@
 #include "guest/guest.h"
 
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 typedef struct {
@@ -472,6 +473,64 @@ test_pipe (void)
   fixture_files_free (files);
 }
 
+/* A few bytes a read, by a socket that keeps them apart: what they begin is known all the same. */
+static gpointer
+feed_pieces (gpointer data)
+{
+  gpointer *arguments = data;
+  int fd = GPOINTER_TO_INT (arguments[1]);
+  gsize length;
+  const guint8 *bytes = g_bytes_get_data (arguments[0], &length);
+
+  for (gsize at = 0; at < length; at += 3) {
+    ssize_t part = MIN (3, length - at);
+
+    g_assert_cmpint (send (fd, bytes + at, part, MSG_NOSIGNAL), ==, part);
+  }
+  close (fd);
+  return NULL;
+}
+
+static void
+assert_in_pieces (GBytes *archive, gboolean deb)
+{
+  g_autoptr (BangerPackage) package = NULL;
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+  int ends[2];
+  gpointer arguments[2] = { archive };
+  GThread *thread;
+
+  g_assert_cmpint (socketpair (AF_UNIX, SOCK_SEQPACKET, 0, ends), ==, 0);
+  arguments[1] = GINT_TO_POINTER (ends[1]);
+  thread = g_thread_new ("feed", feed_pieces, arguments);
+  package = deb ? banger_package_open_deb (ends[0], &error)
+                : banger_package_open_modules (ends[0], &error);
+  g_assert_no_error (error);
+  g_assert_true (read_all (package, &read, &error));
+  g_assert_no_error (error);
+  g_assert_cmpstr (read.release, ==, FIXTURE_RELEASE);
+  g_thread_join (thread);
+  close (ends[0]);
+}
+
+static void
+test_pieces (void)
+{
+  const char *const compressions[] = { "xz", "zstd", "gzip", "bzip2" };
+  FixtureFile *files = fixture_kernel_files ();
+
+  for (guint i = 0; i < G_N_ELEMENTS (compressions); i++) {
+    g_autoptr (GBytes) tar = fixture_tar (files, compressions[i]);
+    g_autoptr (GBytes) deb = fixture_deb ("data.tar", tar);
+
+    g_test_message ("%s", compressions[i]);
+    assert_in_pieces (tar, FALSE);
+    assert_in_pieces (deb, TRUE);
+  }
+  fixture_files_free (files);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -490,5 +549,6 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/package/tree-several", test_tree_several);
   g_test_add_func ("/guest/package/tree-incomplete", test_tree_incomplete);
   g_test_add_func ("/guest/package/pipe", test_pipe);
+  g_test_add_func ("/guest/package/pieces", test_pieces);
   return g_test_run ();
 }
