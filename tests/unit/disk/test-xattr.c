@@ -216,6 +216,9 @@ test_shared (void)
   g_assert_cmpuint (block_of (image.fd, "/other"), !=, block_of (image.fd, "/7"));
   g_assert_cmpuint (block_of (image.fd, "/large0"), ==, block_of (image.fd, "/large1023"));
   g_assert_cmpuint (block_of (image.fd, "/large0"), !=, block_of (image.fd, "/large1024"));
+  g_assert_true (banger_disk_grow (image.fd, G_GUINT64_CONSTANT (2) << 30, &error));
+  g_assert_no_error (error);
+  assert_clean (image.fd);
 }
 
 /* The kernel changes attributes of inodes that share them, and e2fsck finds all well. */
