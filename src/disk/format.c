@@ -5,6 +5,7 @@
 #include "ext4.h"
 
 #include <fcntl.h>
+#include <gnutls/crypto.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 /* Sizes of images are multiples of 8 MiB. */
 #define SIZE_STEP_BLOCKS 2048
 #define JOURNAL_BLOCKS_MAX 8192
+#define IDENTITY_PIECE (64u << 10)
 
 typedef struct {
   guint64 blocks;
@@ -257,39 +259,63 @@ set_parameters (struct ext2_super_block *super, const Geometry *geometry)
   ext2fs_blocks_count_set (super, geometry->blocks);
 }
 
+/* Sums in large pieces, as a call for each entry costs more than what it sums. */
+typedef struct {
+  gnutls_hash_hd_t hash;
+  GByteArray *piece;
+} Identity;
+
 static void
-add_to_identity (BangerExt4 *ext4, GChecksum *checksum, const BangerEntry *entry)
+identity_add (Identity *identity, const void *data, gsize length)
+{
+  g_byte_array_append (identity->piece, data, length);
+  if (identity->piece->len < IDENTITY_PIECE)
+    return;
+  gnutls_hash (identity->hash, identity->piece->data, identity->piece->len);
+  g_byte_array_set_size (identity->piece, 0);
+}
+
+static void
+add_entry (BangerExt4 *ext4, Identity *identity, const BangerEntry *entry)
 {
   const BangerInode *inode = entry->inode;
   guint64 facts[] = { entry->depth, entry->name_length, inode->ino,  inode->mode,
                       inode->uid,   inode->gid,         inode->time, inode->size };
 
-  g_checksum_update (checksum, (const guchar *)facts, sizeof facts);
-  g_checksum_update (checksum, (const guchar *)entry->name, entry->name_length);
+  identity_add (identity, facts, sizeof facts);
+  identity_add (identity, entry->name, entry->name_length);
   if (S_ISLNK (inode->mode) && inode->target != NULL)
-    g_checksum_update (checksum, (const guchar *)inode->target, inode->size);
+    identity_add (identity, inode->target, inode->size);
   if (inode->xattrs != 0)
-    g_checksum_update (checksum, banger_xattrs_digest (ext4->xattrs, inode->xattrs), 32);
+    identity_add (identity, banger_xattrs_digest (ext4->xattrs, inode->xattrs), 32);
 }
 
 /* Identifiers that come from the tree alone: the same tree gives the same ones. */
-static void
-set_identity (BangerExt4 *ext4, const char *label)
+static gboolean
+set_identity (BangerExt4 *ext4, const char *label, GError **error)
 {
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  g_autoptr (GByteArray) piece = g_byte_array_sized_new (IDENTITY_PIECE + 512);
+  Identity identity = { .piece = piece };
   struct ext2_super_block *super = ext4->fs->super;
   guint8 digest[32];
-  gsize length = sizeof digest;
+  int code = gnutls_hash_init (&identity.hash, GNUTLS_DIG_SHA256);
 
-  g_checksum_update (checksum, (const guchar *)label, strlen (label));
+  if (code != 0) {
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, gnutls_strerror (code), NULL,
+                      "the tree cannot be summed");
+    return FALSE;
+  }
+  identity_add (&identity, label, strlen (label));
   for (BangerEntry *e = ext4->tree->root; e != NULL; e = banger_tree_next (e))
-    add_to_identity (ext4, checksum, e);
-  g_checksum_get_digest (checksum, digest, &length);
+    add_entry (ext4, &identity, e);
+  gnutls_hash (identity.hash, piece->data, piece->len);
+  gnutls_hash_deinit (identity.hash, digest);
   memcpy (super->s_uuid, digest, 16);
   super->s_uuid[6] = (super->s_uuid[6] & 0x0f) | 0x80; /* version 8 and variant of RFC 9562 */
   super->s_uuid[8] = (super->s_uuid[8] & 0x3f) | 0x80;
   memcpy (super->s_hash_seed, digest + 16, 16);
   memcpy (super->s_volume_name, label, MIN (strlen (label), sizeof super->s_volume_name));
+  return TRUE;
 }
 
 /* The clock has no part in an image: it was made, checked and written last when what it holds was
@@ -400,7 +426,8 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   ext4->fs->super->s_max_mnt_count = -1;
   if (banger_xattrs_has_values (ext4->xattrs))
     ext2fs_set_feature_ea_inode (ext4->fs->super);
-  set_identity (ext4, layout->label);
+  if (!set_identity (ext4, layout->label, error))
+    return FALSE;
   set_times (ext4);
   ext2fs_init_csum_seed (ext4->fs);
   return place_tables (ext4, error);
