@@ -28,13 +28,19 @@ inode_new (BangerTree *tree)
   return inode;
 }
 
+static guint32
+in_array (const BangerInode *inode)
+{
+  return inode->is_many ? inode->n_extents : 0;
+}
+
 /* One of the names that lead to @inode is gone, or is made to lead elsewhere. */
 static void
 inode_unref (BangerTree *tree, BangerInode *inode)
 {
   if (--inode->links > 0)
     return;
-  tree->n_extents -= inode->n_extents;
+  tree->n_extents -= in_array (inode);
   if (inode->is_many)
     g_free (inode->extents.many);
   if (has_target (inode))
@@ -513,11 +519,12 @@ banger_tree_settle (BangerTree *tree, GError **error)
   return TRUE;
 }
 
-/* Makes room for one extent more. */
+/* Makes room for one extent more, and counts it. */
 static void
-make_room (BangerInode *inode, guint32 logical)
+make_room (BangerTree *tree, BangerInode *inode, guint32 logical)
 {
   BangerExtent one = banger_inode_extent (inode, 0);
+  guint32 before = in_array (inode);
 
   if (inode->is_many) {
     if ((inode->n_extents & (inode->n_extents - 1)) == 0)
@@ -528,6 +535,8 @@ make_room (BangerInode *inode, guint32 logical)
     inode->extents.many[0] = one;
     inode->is_many = TRUE;
   }
+  inode->n_extents++;
+  tree->n_extents += in_array (inode) - before;
 }
 
 static BangerExtent *
@@ -548,11 +557,9 @@ banger_tree_add_blocks (BangerTree *tree, BangerInode *inode, guint32 logical, g
 
     if (last == NULL || last->length == EXTENT_BLOCKS_MAX || logical != last->logical + last->length
         || physical != last->physical + last->length) {
-      if (tree->n_extents >= BANGER_TREE_EXTENTS_MAX)
+      if (tree->n_extents >= BANGER_TREE_EXTENTS_MAX && (last != NULL || logical > 0))
         return FALSE;
-      make_room (inode, logical);
-      inode->n_extents++;
-      tree->n_extents++;
+      make_room (tree, inode, logical);
       last = last_extent (inode, &one);
       *last = (BangerExtent){ logical, physical, 0 };
     }

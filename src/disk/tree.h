@@ -7,7 +7,7 @@
 #include "pool.h"
 
 /* What this writer takes on; ext4's own limits are higher. They bound its memory. */
-#define BANGER_TREE_EXTENTS_MAX 8000000
+#define BANGER_TREE_EXTENTS_MAX 1000000 /* of files with more than one */
 #define BANGER_TREE_DEPTH_MAX 1024
 #define BANGER_TREE_PENDING_BYTES_MAX (16u << 20)
 /* A symbolic link's target of so many bytes lies in its inode, a longer one in a block. */
@@ -69,8 +69,8 @@ typedef struct {
   BangerPool pool;
   guint64 entries_max; /* names */
   guint64 taken;       /* entries and links so far, those that were replaced too */
-  guint64 n_extents;
-  guint64 n_pending; /* hard links whose target has not come */
+  guint64 n_extents;   /* that lie in arrays */
+  guint64 n_pending;   /* hard links whose target has not come */
   guint64 pending_bytes;
 } BangerTree;
 
