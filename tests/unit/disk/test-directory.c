@@ -97,7 +97,8 @@ blocks_of_dir (int image)
   g_autofree char *output = debugfs (image, FALSE, command);
   g_autoptr (GMappedFile) file_blocks = g_mapped_file_new (path, FALSE, NULL);
 
-  g_assert_nonnull (file_blocks);
+  if (file_blocks == NULL)
+    g_error ("debugfs dump: %s", output);
   unlink (path);
   return g_mapped_file_get_bytes (file_blocks);
 }
