@@ -57,6 +57,7 @@ class Memory(unittest.TestCase):
             output, errors = tool.communicate()
         self.assertEqual(tool.returncode, 0, errors)
         peak = int(output.split()[1]) * KIB
+        self.assertGreater(peak, MIB)
         print("# %.1f MiB" % (peak / MIB))
         return peak
 
