@@ -5,6 +5,17 @@
 #include <glib/gi18n.h>
 
 static const BangerOption import_options[] = {
+  VALUE ("from-dir", 0, TEXT, FILE, N_ ("DIR"),
+         N_ ("make it of the directory DIR instead, with all that you can read there")),
+  VALUE ("owner", 0, TEXT, NOTHING, N_ ("UID:GID"),
+         N_ ("of --from-dir: all files belong to these, such as 0:0")),
+  VALUE ("exclude", 0, LIST, NOTHING, N_ ("GLOB"),
+         N_ ("of --from-dir: leave out names that match, such as '*.o', or paths below DIR, such "
+             "as '/var/cache/*'; may be given several times")),
+  VALUE ("max-bytes", 0, SIZE, NOTHING, N_ ("SIZE"),
+         N_ ("refuse more data than this, holes not counted (default: 32G, at most 256G)")),
+  VALUE ("max-entries", 0, COUNT, NOTHING, N_ ("N"),
+         N_ ("refuse more files than this (default: 1000000, at most 3000000)")),
   VALUE ("user", 0, TEXT, NOTHING, N_ ("USER"),
          N_ ("the guest's user that commands run as unless they are told otherwise")),
   VALUE ("cwd", 0, TEXT, NOTHING, N_ ("DIR"), N_ ("the directory that they run in")),
@@ -70,14 +81,20 @@ static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, FORMS, END };
 const BangerCommand banger_commands_image[] = {
   { "image",
     "import",
-    N_ ("NAME FILE|-"),
-    2,
+    N_ ("NAME [FILE|-]"),
+    1,
     2,
     { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILE },
     import_options,
-    N_ ("make an image from a root file system's archive"),
+    N_ ("make an image from a root file system's archive or directory"),
     N_ ("FILE is a tar archive of a root file system, plain or compressed; - reads standard "
-        "input. Ctrl-C cancels: nothing of the image is left then."),
+        "input. Ctrl-C cancels: nothing of the image is left then.\n\n"
+        "--from-dir packs a directory on the way, as you: with owners, times, holes, hard links, "
+        "extended attributes and access control lists. Sockets are left out, and what lies on "
+        "other "
+        "file systems that are mounted below; a note says so. A file that you may not read ends "
+        "it, "
+        "unless it is excluded."),
     .run = banger_image_import },
   { "image", "list", "", 0, 0, NONE, banger_options_list, N_ ("list images"), NULL,
     .columns = banger_image_columns, .run = banger_asset_list },

@@ -1,29 +1,160 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Importing images. */
+/* Importing images: of an archive, or of a directory that is packed here, as the user. */
 #include "import.h"
+#include "pack.h"
+#include "text.h"
 #include "verbs.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+static gboolean
+refuse (GError **error, const char *message)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image import",
+                    "%s", message);
+  return FALSE;
+}
+
+static gboolean
+check_args (BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  const char *directory = banger_args_text (args, "from-dir");
+
+  if (!banger_name_check (BANGER_OBJECT_IMAGE, words[0], error))
+    return FALSE;
+  if ((words[1] != NULL) == (directory != NULL))
+    return refuse (error, _ ("image import: give either an archive, or --from-dir"));
+  if (directory == NULL
+      && (banger_args_text (args, "owner") != NULL
+          || banger_args_list (args, "exclude")[0] != NULL))
+    return refuse (error, _ ("image import: --owner and --exclude go with --from-dir"));
+  return TRUE;
+}
+
+static gboolean
+parse_id (const char *text, guint32 *id)
+{
+  guint64 number = 0;
+
+  /* The last one is no user's: POSIX' (uid_t) -1. */
+  if (!g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT32 - 1, &number, NULL))
+    return FALSE;
+  *id = number;
+  return TRUE;
+}
+
+/* "0:0". */
+static gboolean
+parse_owner (const char *text, BangerTreeOwner *owner, GError **error)
+{
+  g_auto (GStrv) parts = g_strsplit (text, ":", -1);
+  g_autofree char *shown = NULL;
+
+  if (g_strv_length (parts) == 2 && parse_id (parts[0], &owner->uid)
+      && parse_id (parts[1], &owner->gid))
+    return TRUE;
+  shown = banger_text_escape (text, -1);
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                    _ ("write two numbers, such as 0:0"), _ ("--owner: '%s' is not UID:GID"),
+                    shown);
+  return FALSE;
+}
+
+/* Those of all imports, and what an image may hold; floating. */
+static GVariant *
+image_options (BangerArgs *args)
+{
+  g_autoptr (GVariant) common = g_variant_ref_sink (banger_import_options (args));
+  GVariantDict options;
+  guint64 bytes = 0;
+  guint32 entries = 0;
+
+  g_variant_dict_init (&options, common);
+  if (banger_args_size (args, "max-bytes", &bytes))
+    g_variant_dict_insert (&options, "max-bytes", "t", bytes);
+  if (banger_args_count (args, "max-entries", &entries))
+    g_variant_dict_insert (&options, "max-entries", "t", (guint64)entries);
+  return g_variant_dict_end (&options);
+}
+
+/* Hands @fd, which it takes, to the service. */
+static gboolean
+import_from (BangerClient *client, BangerArgs *args, int fd, GError **error)
+{
+  GUnixFDList *fds = g_unix_fd_list_new ();
+  GVariant *handle = banger_import_add_fd (fds, fd, error);
+
+  if (handle == NULL) {
+    g_object_unref (fds);
+    return FALSE;
+  }
+  return banger_import_run (
+      client, args, BANGER_OBJECT_IMAGE, "ImportImage",
+      g_variant_new ("(s@h@a{sv})", banger_args_words (args)[0], handle, image_options (args)), fds,
+      error);
+}
+
+static gboolean
+import_file (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *path = banger_args_words (args)[1];
+  int fd = -1;
+
+  if (strcmp (path, "-") != 0 && g_file_test (path, G_FILE_TEST_IS_DIR)) {
+    g_autofree char *shown = banger_text_escape (path, -1);
+
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "banger image import NAME --from-dir DIR",
+                      _ ("'%s' is a directory, not an archive"), shown);
+    return FALSE;
+  }
+  fd = banger_import_open (path, error);
+  return fd >= 0 && import_from (client, args, fd, error);
+}
+
+static gboolean
+import_directory (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *given = banger_args_text (args, "owner");
+  BangerTreeOwner owner = { 0 };
+  const BangerTreeTarSpec spec = {
+    .prefix = ".",
+    .owner = given != NULL ? &owner : NULL,
+    .exclude = banger_args_list (args, "exclude"),
+    .hint = _ ("leave it out with --exclude, or have root read it: "
+               "sudo tar -c --xattrs --acls -C DIR . | banger image import NAME -"),
+  };
+  g_autoptr (GError) cause = NULL, unread = NULL;
+  BangerPack *pack = NULL;
+  int fd = -1;
+
+  if (given != NULL && !parse_owner (given, &owner, error))
+    return FALSE;
+  pack = banger_pack_start_tree (banger_args_text (args, "from-dir"), &spec, &fd, error);
+  if (pack == NULL)
+    return FALSE;
+  import_from (client, args, fd, &cause);
+  /* What kept us from reading is the reason behind what the service says of a short archive. */
+  if (!banger_pack_finish (pack, &unread)) {
+    g_clear_error (&cause);
+    cause = g_steal_pointer (&unread);
+  }
+  if (cause == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
 
 int
 banger_image_import (BangerClient *client, BangerArgs *args, GError **error)
 {
-  const char *const *words = banger_args_words (args);
-  GUnixFDList *fds = NULL;
-  GVariant *handle = NULL;
-  int fd = -1;
-
-  if (!banger_name_check (BANGER_OBJECT_IMAGE, words[0], error))
+  if (!check_args (args, error))
     return 0;
-  fd = banger_import_open (words[1], error);
-  if (fd < 0)
-    return 0;
-  fds = g_unix_fd_list_new ();
-  handle = banger_import_add_fd (fds, fd, error);
-  if (handle == NULL) {
-    g_object_unref (fds);
-    return 0;
-  }
-  banger_import_run (client, args, BANGER_OBJECT_IMAGE, "ImportImage",
-                     g_variant_new ("(s@h@a{sv})", words[0], handle, banger_import_options (args)),
-                     fds, error);
+  if (banger_args_text (args, "from-dir") != NULL)
+    import_directory (client, args, error);
+  else
+    import_file (client, args, error);
   return 0;
 }

@@ -44,6 +44,9 @@ banger_import_take_fd (BangerImport *import, const char *key, gint32 handle, GEr
 void banger_import_fail (BangerImport *import, GError *error);
 /* Authorises a new default, looks at the host, admits it and runs the worker. Takes @import. */
 void banger_import_begin (BangerImport *import);
+/* Gives the worker what an image may hold at most: max-bytes and max-entries of @options, and what
+ * room the host keeps. */
+gboolean banger_import_take_limits (BangerImport *import, GVariant *options, GError **error);
 /* Digest and size, which all sorts have; of an image also how many names it holds. */
 gboolean banger_import_take_common (BangerImport *import, GVariant *done);
 gboolean banger_import_take_image (BangerImport *import, GVariant *done);

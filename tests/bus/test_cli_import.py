@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Images made of directories, and what bounds an import."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cli_case import CliTest
+
+
+class ImportTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.tree = self.session.base / "tree"
+        self.tree.mkdir()
+        self.addCleanup(shutil.rmtree, self.tree)
+        (self.tree / "etc").mkdir()
+        (self.tree / "etc/hostname").write_text("packed\n")
+        (self.tree / "root").mkdir()
+
+    def from_dir(self, name, *options, status=0):
+        return self.session.banger("image", "import", name, "--from-dir", self.tree, *options,
+                                   status=status)
+
+    def debugfs(self, name, command):
+        image = self.session.json("image", "show", name)["id"]
+        found, = self.session.state.glob("**/%s/rootfs.ext4" % image)
+        return subprocess.run(["debugfs", "-R", command, found], check=True, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+
+    def assert_left(self, *names):
+        self.assertEqual(sorted(image["name"] for image in
+                                self.session.json("image", "list")["images"]), sorted(names))
+
+    def test_directory(self):
+        os.link(self.tree / "etc/hostname", self.tree / "linked")
+        (self.tree / "left.o").write_bytes(b"object")
+        with open(self.tree / "sparse", "wb") as sparse:
+            sparse.truncate(1 << 30)
+        with socket.socket(socket.AF_UNIX) as held:
+            held.bind(os.path.relpath(self.tree / "socket"))
+        result = self.from_dir("packed", "--exclude", "*.o", "--exclude", "/root/*", "--owner",
+                               "12:70000", "--quiet")
+        self.assertEqual(result.stdout, "packed\n")
+        self.assertEqual(re.findall("(?m)^note: (.*)$", result.stderr),
+                         ["'socket': left out: it is a socket"])
+        self.assertEqual(self.debugfs("packed", "cat /linked"), "packed\n")
+        stat = self.debugfs("packed", "stat /etc/hostname")
+        self.assertRegex(stat, r"User: +12 +Group: +70000 ")
+        self.assertIn("Links: 2 ", stat)
+        self.assertIn("Size: 1073741824", self.debugfs("packed", "stat /sparse"))
+        self.assertNotIn("left.o", self.debugfs("packed", "ls /"))
+        self.assertLess(self.session.json("image", "show", "packed")["size_bytes"], 1 << 25)
+
+    def test_same_directory_same_digest(self):
+        digests = set()
+        for name in ("first", "second"):
+            self.from_dir(name)
+            digests.add(self.session.json("image", "show", name)["digest"])
+        self.assertEqual(len(digests), 1)
+
+    def test_unreadable(self):
+        """It is named, with what helps, and nothing of the image is left."""
+        (self.tree / "etc/shadow").write_bytes(b"secret")
+        (self.tree / "etc/shadow").chmod(0)
+        self.session.base.chmod(0o755)
+        # As root all can be read: then as one who has lost that.
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search",
+                "--inh-caps=-all"] if os.geteuid() == 0 else []
+        words = ["banger", "image", "import", "packed", "--from-dir", str(self.tree)]
+        result = self.session.run(*drop, *words)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("cannot read '%s/etc/shadow'" % self.tree, result.stderr)
+        self.assertIn("--exclude", result.stderr)
+        self.assert_left()
+        self.assertEqual(self.session.run(*drop, *words, "--exclude", "shadow").returncode, 0)
+        self.assert_left("packed")
+
+    def test_usage(self):
+        for options in (["--owner", "root:root"], ["--owner", "0"], ["--owner", "0:4294967295"],
+                        ["--owner", "-1:0"], [self.tar]):
+            self.assertIn("banger: ", self.from_dir("x", *options, status=2).stderr)
+        for words in (["x"], ["x", self.tar, "--owner", "0:0"], ["x", self.tar, "--exclude", "y"]):
+            self.session.banger("image", "import", *words, status=2)
+        result = self.session.banger("image", "import", "x", self.tree, status=2)
+        self.assertIn("--from-dir", result.stderr)
+        result = self.session.banger("image", "import", "x", "--from-dir", "/nowhere", status=3)
+        self.assertIn("'/nowhere' is not a directory", result.stderr)
+        self.assert_left()
+
+    def test_limits(self):
+        """Past one of them nothing is left, and the hint says what would let it in."""
+        for number in range(30):
+            (self.tree / ("file%d" % number)).write_bytes(bytes(10000))
+        for option, low, enough in (("--max-entries", "20", "40"), ("--max-bytes", "200000", "1M")):
+            result = self.from_dir("bounded", option, low, status=1)
+            self.assertIn(option, result.stderr)
+            self.assert_left()
+            self.from_dir("bounded", option, enough)
+            self.session.banger("image", "delete", "bounded")
+        for option, wrong in (("--max-entries", "3000001"), ("--max-bytes", "257G")):
+            result = self.from_dir("x", option, wrong, status=2)
+            self.assertIn(option, result.stderr)
+        self.assert_left()
+
+    def test_bomb(self):
+        """A little that becomes much."""
+        bomb = self.session.base / "bomb.tar.gz"
+        with tarfile.open(bomb, "w:gz", compresslevel=1) as tar:
+            info = tarfile.TarInfo("zeros")
+            info.size = 64 << 20
+            with open("/dev/zero", "rb") as zeros:
+                tar.addfile(info, zeros)
+        result = self.session.banger("image", "import", "bomb", bomb, "--max-bytes", "10M", status=1)
+        self.assertIn("--max-bytes", result.stderr)
+        self.assert_left()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv)
