@@ -427,7 +427,7 @@ banger_tree_link (BangerTree *tree, const char *path, const char *target, GError
   const char *name = NULL;
   gsize length = 0;
   BangerEntry *there = look_up (tree, target);
-  BangerEntry *dir = NULL, *old = NULL;
+  BangerEntry *dir = NULL, *old = NULL, *entry = NULL;
   BangerInode *inode = NULL;
 
   if (there != NULL && check_links (there->inode) != NULL) {
@@ -444,8 +444,8 @@ banger_tree_link (BangerTree *tree, const char *path, const char *target, GError
     refuse (error, path, "it is a hard link to itself");
     return FALSE;
   }
-  if (old != NULL && S_ISDIR (old->inode->mode)) {
-    refuse (error, path, "a hard link cannot take the place of a directory");
+  if (old == tree->root) {
+    refuse (error, path, "the root must be a directory");
     return FALSE;
   }
   if (old != NULL && there != NULL && old->inode == there->inode)
@@ -457,9 +457,11 @@ banger_tree_link (BangerTree *tree, const char *path, const char *target, GError
     inode = inode_new_pending (tree, path, target, error);
   if (inode == NULL)
     return FALSE;
+  /* Made first, as the target may lie in the directory that gives way. */
+  entry = entry_new (tree, dir, name, length, inode);
   if (old != NULL)
     remove_entry (tree, old);
-  attach (tree, entry_new (tree, dir, name, length, inode));
+  attach (tree, entry);
   return TRUE;
 }
 

@@ -70,8 +70,6 @@ test_replacement (void)
         tar_maker_put (maker, tar_maker_entry ("it", S_IFIFO | 0600), NULL, 0);
         break;
       case 'l':
-        /* Only in place of what is no directory. */
-        tar_maker_put (maker, tar_maker_entry ("it", S_IFIFO | 0600), NULL, 0);
         tar_maker_hardlink (maker, "it", "target");
         break;
       default:
@@ -84,6 +82,29 @@ test_replacement (void)
                  (const char *[]){ "Type: regular", "Type: directory", "Type: symlink",
                                    "Type: FIFO", "Type: regular", "Type: character" }[i]);
   }
+}
+
+/* Also of a directory that holds the target, which is still there by the link. */
+static void
+test_link_over_directory (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  banger_autofd int image = -1;
+
+  tar_maker_file (maker, "kept", "kept");
+  tar_maker_file (maker, "dir/below", "b");
+  tar_maker_hardlink (maker, "dir", "kept");
+  tar_maker_file (maker, "holder/deep/target", "held");
+  tar_maker_hardlink (maker, "holder", "holder/deep/target");
+  tar_maker_dir (maker, "waits");
+  tar_maker_hardlink (maker, "waits", "late");
+  tar_maker_file (maker, "late", "late");
+  image = import_good (maker);
+  assert_says (image, "cat /dir", "kept");
+  assert_says (image, "stat /kept", "Links: 2");
+  assert_says (image, "cat /holder", "held");
+  assert_says (image, "stat /holder", "Links: 1 ");
+  assert_says (image, "cat /waits", "late");
 }
 
 static void
@@ -245,6 +266,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/names", test_names);
   g_test_add_func ("/import/root-metadata", test_root_metadata);
   g_test_add_func ("/import/replacement", test_replacement);
+  g_test_add_func ("/import/link-over-directory", test_link_over_directory);
   g_test_add_func ("/import/hard-links", test_hard_links);
   g_test_add_func ("/import/devices", test_devices);
   g_test_add_func ("/import/xattrs-once", test_xattrs_once);

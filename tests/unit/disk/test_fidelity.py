@@ -99,8 +99,6 @@ def add_replacements(add):
     add(entry("over/target"), b"linked")
     for first, add_first in types.items():
         for second, add_second in types.items():
-            if (first, second) == ("directory", "link"):
-                continue
             add_first(f"over/{second}-over-{first}")
             add_second(f"over/{second}-over-{first}")
 
