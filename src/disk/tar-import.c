@@ -227,6 +227,11 @@ copy_data (Import *import, struct archive_entry *entry, const char *path, GError
       return FALSE;
     position = offset + length;
   }
+  if (archive_entry_size (entry) < position) {
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "its parts go beyond its size", NULL,
+                      "a sparse file of the archive cannot be stored");
+    return FALSE;
+  }
   if (archive_entry_size (entry) > position)
     return banger_disk_writer_hole (import->writer, archive_entry_size (entry) - position, error);
   return TRUE;
@@ -377,13 +382,52 @@ banger_disk_import_clear (BangerDiskImport *result)
   g_clear_pointer (&result->notes, g_strfreev);
 }
 
+static gboolean
+import_into (Import *import, int tar, const char *label, BangerDiskImport *result, GError **error)
+{
+  const BangerDiskLayout layout = { .label = label, .unsynced = TRUE };
+
+  if (import->progress != NULL)
+    import->progress ("receiving", 0, import->data);
+  if (!open_archive (import, tar, error)) {
+    if (error != NULL && *error == NULL)
+      set_archive_error (import, NULL, error);
+    banger_error_set_stage (error, "receiving");
+    return FALSE;
+  }
+  if (!read_entries (import, error) || !drain (import, error)) {
+    banger_error_set_stage (error, "receiving");
+    return FALSE;
+  }
+  result->entries = banger_disk_writer_entries (import->writer);
+  if (!make_image (import, &layout, &result->size_bytes, error))
+    return FALSE;
+  result->digest = banger_feed_digest (import->feed);
+  result->notes = take_notes (import);
+  return TRUE;
+}
+
+/* What is wrong with an entry is mended where the archive is made. */
+static void
+add_hint (GError **error)
+{
+  GError *plain = error != NULL ? *error : NULL;
+
+  if (plain == NULL || plain->code != BANGER_ERROR_BAD_IMAGE || banger_error_hint (plain) != NULL)
+    return;
+  *error = NULL;
+  banger_set_error (error, plain->code, banger_error_stage (plain), banger_error_cause (plain),
+                    "make the archive anew without that, as with --exclude of tar", "%s",
+                    plain->message);
+  g_error_free (plain);
+}
+
 gboolean
 banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskLimits *limits,
                         BangerDiskProgress progress, gpointer data, BangerDiskImport *result,
                         GError **error)
 {
   g_auto (Import) import = { .progress = progress, .data = data, .decoded_max = G_MAXUINT64 };
-  const BangerDiskLayout layout = { .label = label, .unsynced = TRUE };
 
   import.notes = g_ptr_array_new_with_free_func (g_free);
   import.writer = banger_disk_writer_new (image);
@@ -391,22 +435,8 @@ banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskL
     banger_disk_writer_set_limits (import.writer, limits);
     import.decoded_max = limits->bytes + limits->bytes / 10 + OVERHEAD_MAX;
   }
-  if (progress != NULL)
-    progress ("receiving", 0, data);
-  if (!open_archive (&import, tar, error)) {
-    if (error != NULL && *error == NULL)
-      set_archive_error (&import, NULL, error);
-    banger_error_set_stage (error, "receiving");
-    return FALSE;
-  }
-  if (!read_entries (&import, error) || !drain (&import, error)) {
-    banger_error_set_stage (error, "receiving");
-    return FALSE;
-  }
-  result->entries = banger_disk_writer_entries (import.writer);
-  if (!make_image (&import, &layout, &result->size_bytes, error))
-    return FALSE;
-  result->digest = banger_feed_digest (import.feed);
-  result->notes = take_notes (&import);
-  return TRUE;
+  if (import_into (&import, tar, label, result, error))
+    return TRUE;
+  add_hint (error);
+  return FALSE;
 }

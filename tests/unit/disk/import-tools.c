@@ -18,11 +18,17 @@ empty_image (void)
 }
 
 gboolean
-import_tar (int tar, int image, GError **error)
+import_bounded (int tar, int image, const BangerDiskLimits *limits, GError **error)
 {
   g_auto (BangerDiskImport) result = { 0 };
 
-  return banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, error);
+  return banger_disk_import_tar (tar, image, "test", limits, NULL, NULL, &result, error);
+}
+
+gboolean
+import_tar (int tar, int image, GError **error)
+{
+  return import_bounded (tar, image, NULL, error);
 }
 
 int
@@ -43,14 +49,22 @@ import_good (TarMaker *maker)
 void
 assert_refused (int tar, const char *word)
 {
+  assert_refused_by (tar, NULL, word);
+}
+
+void
+assert_refused_by (int tar, const BangerDiskLimits *limits, const char *word)
+{
   banger_autofd int image = empty_image ();
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
 
-  g_assert_false (import_tar (tar, image, &error));
+  g_assert_false (import_bounded (tar, image, limits, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   g_assert_nonnull (banger_error_stage (error));
   text = g_strconcat (error->message, ": ", banger_error_cause (error), NULL);
+  if (banger_error_hint (error) == NULL)
+    g_error ("no hint: %s", text);
   if (strstr (text, word) == NULL)
     g_error ("'%s' is not in: %s", word, text);
   for (const char *p = text; *p != '\0'; p++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Archives that are hostile or broken: each is refused with its reason. */
+#include "disk-tools.h"
 #include "import-tools.h"
 
 #include <fcntl.h>
@@ -27,14 +28,56 @@ test_through_symlink (void)
   assert_maker_refused (maker, "symbolic link");
 }
 
+/* Also through a hard link to one, or to what lies behind one. */
+static void
+test_through_links (void)
+{
+  TarMaker *named = tar_maker_new (ARCHIVE_FILTER_NONE);
+  TarMaker *behind = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_symlink (named, "out", "/etc");
+  tar_maker_hardlink (named, "again", "out");
+  tar_maker_file (named, "again/passwd", "x");
+  assert_maker_refused (named, "symbolic link");
+  tar_maker_dir (behind, "etc");
+  tar_maker_file (behind, "etc/passwd", "x");
+  tar_maker_symlink (behind, "out", "etc");
+  tar_maker_hardlink (behind, "stolen", "out/passwd");
+  assert_maker_refused (behind, "not in the archive");
+}
+
+/* As tar has it: what is absolute lies below the root of the image. What climbs does not. */
+static void
+test_absolute (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  TarMaker *climbing = tar_maker_new (ARCHIVE_FILTER_NONE);
+  banger_autofd int image = -1;
+
+  tar_maker_file (maker, "/etc/passwd", "root");
+  tar_maker_hardlink (maker, "//etc//again", "/etc/passwd");
+  tar_maker_symlink (maker, "/link", "/etc/passwd");
+  image = import_good (maker);
+  assert_says (image, "cat /etc/again", "root");
+  assert_says (image, "stat /etc/passwd", "Links: 2");
+  assert_says (image, "stat /link", "Fast link dest: \"/etc/passwd\"");
+  tar_maker_file (climbing, "/../etc/passwd", "x");
+  assert_maker_refused (climbing, "'..'");
+}
+
+/* Whatever it is that is no directory. */
 static void
 test_below_file (void)
 {
-  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  static const mode_t types[] = { S_IFREG, S_IFIFO, S_IFCHR, S_IFBLK };
 
-  tar_maker_file (maker, "file", "x");
-  tar_maker_file (maker, "file/below", "x");
-  assert_maker_refused (maker, "not a directory");
+  for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
+    TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+    tar_maker_put (maker, tar_maker_entry ("file", types[i] | 0644), NULL, 0);
+    tar_maker_file (maker, "file/below", "x");
+    assert_maker_refused (maker, "not a directory");
+  }
 }
 
 static void
@@ -147,16 +190,30 @@ test_truncated (gconstpointer data)
   }
 }
 
+/* @length bytes that are not what they were, from @start on; what was written last is kept. */
 static void
-test_corrupt_gzip (void)
+assert_corrupt (const GByteArray *bytes, gsize start, gsize length)
 {
-  banger_autofd int whole = tar_maker_finish (mixed_tar (ARCHIVE_FILTER_GZIP));
-  g_autoptr (GByteArray) bytes = bytes_of (whole);
+  g_autofree guint8 *copy = g_memdup2 (bytes->data, bytes->len);
   banger_autofd int tar = -1;
 
-  memset (bytes->data + bytes->len / 2, 0x55, 64);
-  tar = banger_memfd_new ("corrupt", bytes->data, bytes->len, NULL);
+  for (gsize i = 0; i < length; i++)
+    copy[start + i] ^= 0x55;
+  tar = banger_memfd_new ("corrupt", copy, bytes->len, NULL);
   assert_refused (tar, "archive");
+}
+
+/* In the first block's tables, and in the middle where the format has sums to find that by. */
+static void
+test_corrupt (gconstpointer data)
+{
+  int filter = GPOINTER_TO_INT (data);
+  banger_autofd int whole = tar_maker_finish (mixed_tar (filter));
+  g_autoptr (GByteArray) bytes = bytes_of (whole);
+
+  assert_corrupt (bytes, 14, 64);
+  if (filter != ARCHIVE_FILTER_NONE && filter != ARCHIVE_FILTER_ZSTD)
+    assert_corrupt (bytes, bytes->len / 2, 64);
 }
 
 static void
@@ -194,6 +251,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/import/refused/climbing", test_climbing);
   g_test_add_func ("/import/refused/through-symlink", test_through_symlink);
+  g_test_add_func ("/import/refused/through-links", test_through_links);
+  g_test_add_func ("/import/refused/absolute", test_absolute);
   g_test_add_func ("/import/refused/below-file", test_below_file);
   g_test_add_func ("/import/refused/links", test_bad_links);
   g_test_add_func ("/import/refused/device", test_bad_device);
@@ -202,8 +261,8 @@ main (int argc, char **argv)
   g_test_add_func ("/import/refused/deep", test_deep);
   g_test_add_func ("/import/refused/many-xattrs", test_many_xattrs);
   g_test_add_func ("/import/refused/foreign", test_foreign);
-  g_test_add_func ("/import/refused/corrupt", test_corrupt_gzip);
   g_test_add_func ("/import/full-disk", test_full_disk);
+  add_filter_tests ("/import/corrupt/", test_corrupt);
   add_filter_tests ("/import/truncated/", test_truncated);
   return g_test_run ();
 }
