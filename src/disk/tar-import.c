@@ -149,33 +149,64 @@ decode_xattr_name (const char *name)
   return g_string_free (g_steal_pointer (&decoded), FALSE);
 }
 
+typedef struct {
+  Import *import;
+  const char *path;
+  const BangerDiskMeta *meta;
+  GHashTable *seen; /* names */
+} Attributes;
+
+/* What Linux would not give an entry of this type, and so would not show of it either; NULL: it
+ * would. */
+static const char *
+find_fault (const BangerDiskMeta *meta, const char *name, const void *value, gsize length)
+{
+  gboolean is_default = g_str_equal (name, "system.posix_acl_default");
+
+  if (strlen (name) > 255 || length > 65536 || !is_kept_xattr (name))
+    return "an extended attribute that Linux does not know was left out";
+  if (g_str_has_prefix (name, "user.") && !S_ISREG (meta->mode) && !S_ISDIR (meta->mode))
+    return "an extended attribute was left out that only files and directories can have";
+  if (!g_str_has_prefix (name, "system."))
+    return NULL;
+  if (!banger_acl_is_valid (value, length) || S_ISLNK (meta->mode)
+      || (is_default && !S_ISDIR (meta->mode)))
+    return "an access control list that Linux does not take was left out";
+  return NULL;
+}
+
 /* Of attributes that come twice, as libarchive writes each in two forms, the last one counts, which
  * it gives first. */
 static gboolean
-add_xattr (Import *import, GHashTable *seen, const char *name, const void *value, gsize length,
-           GError **error)
+add_xattr (Attributes *to, const char *name, const void *value, gsize length, GError **error)
 {
-  return !g_hash_table_add (seen, g_strdup (name))
-         || banger_disk_writer_xattr (import->writer, name, value, length, error);
+  const char *fault = find_fault (to->meta, name, value, length);
+
+  if (!g_hash_table_add (to->seen, g_strdup (name)))
+    return TRUE;
+  if (fault != NULL)
+    add_note (to->import, to->path, fault);
+  return fault != NULL || banger_disk_writer_xattr (to->import->writer, name, value, length, error);
 }
 
 static gboolean
-add_acl (Import *import, struct archive_entry *entry, int type, GHashTable *seen, const char *name,
-         GError **error)
+add_acl (Attributes *to, struct archive_entry *entry, int type, const char *name, GError **error)
 {
   g_autoptr (GByteArray) value = NULL;
 
   if (archive_entry_acl_count (entry, type) == 0)
     return TRUE;
   value = banger_acl_from_archive (entry, type);
-  return value == NULL || add_xattr (import, seen, name, value->data, value->len, error);
+  return value == NULL || add_xattr (to, name, value->data, value->len, error);
 }
 
 static gboolean
-add_xattrs (Import *import, struct archive_entry *entry, const char *path, GError **error)
+add_xattrs (Import *import, struct archive_entry *entry, const char *path,
+            const BangerDiskMeta *meta, GError **error)
 {
   const int access = ARCHIVE_ENTRY_ACL_TYPE_ACCESS, defaults = ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
   g_autoptr (GHashTable) seen = NULL;
+  Attributes to = { import, path, meta, NULL };
   const char *given = NULL;
   const void *value = NULL;
   size_t length = 0;
@@ -183,19 +214,15 @@ add_xattrs (Import *import, struct archive_entry *entry, const char *path, GErro
   if (archive_entry_xattr_reset (entry) == 0 && archive_entry_acl_count (entry, access) == 0
       && archive_entry_acl_count (entry, defaults) == 0)
     return TRUE;
-  seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  to.seen = seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   while (archive_entry_xattr_next (entry, &given, &value, &length) == ARCHIVE_OK) {
-    g_autofree char *name = given != NULL ? decode_xattr_name (given) : NULL;
+    g_autofree char *name = decode_xattr_name (given != NULL ? given : "");
 
-    if (name == NULL || strlen (name) > 255 || length > 65536 || !is_kept_xattr (name)) {
-      add_note (import, path, "an extended attribute that Linux does not know was left out");
-      continue;
-    }
-    if (!add_xattr (import, seen, name, value, length, error))
+    if (!add_xattr (&to, name, value, length, error))
       return FALSE;
   }
-  return add_acl (import, entry, access, seen, "system.posix_acl_access", error)
-         && add_acl (import, entry, defaults, seen, "system.posix_acl_default", error);
+  return add_acl (&to, entry, access, "system.posix_acl_access", error)
+         && add_acl (&to, entry, defaults, "system.posix_acl_default", error);
 }
 
 /* The data of a regular file, with holes where the archive has them. */
@@ -289,7 +316,7 @@ add_entry (Import *import, struct archive_entry *entry, GError **error)
     return banger_disk_writer_link (import->writer, path, target, error);
   mend_time (import, path, &meta);
   if (!banger_disk_writer_add (import->writer, path, &meta, error)
-      || !add_xattrs (import, entry, path, error))
+      || !add_xattrs (import, entry, path, &meta, error))
     return FALSE;
   return !S_ISREG (meta.mode) || copy_data (import, entry, path, error);
 }

@@ -136,6 +136,46 @@ test_devices (void)
   assert_says (image, "stat /big", "259:70000");
 }
 
+/* What Linux would not give a file, and so would not show of it: a note says that it is missing. */
+static void
+test_left_out_attributes (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("no-mask", S_IFREG | 0640);
+  banger_autofd int image = empty_image (), tar = -1;
+  g_auto (BangerDiskImport) result = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  archive_entry_acl_add_entry (entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_USER, 7,
+                               NULL);
+  tar_maker_put (maker, entry, "x", 1);
+  entry = tar_maker_entry ("default-of-file", S_IFREG | 0640);
+  archive_entry_xattr_add_entry (entry, "system.posix_acl_default",
+                                 "\2\0\0\0"
+                                 "\1\0\7\0\377\377\377\377\4\0\5\0\377\377\377\377"
+                                 "\40\0\5\0\377\377\377\377",
+                                 28);
+  tar_maker_put (maker, entry, "x", 1);
+  entry = tar_maker_entry ("user-of-fifo", S_IFIFO | 0600);
+  archive_entry_xattr_add_entry (entry, "user.some", "v", 1);
+  archive_entry_xattr_add_entry (entry, "trusted.some", "v", 1);
+  tar_maker_put (maker, entry, NULL, 0);
+  tar = tar_maker_finish (maker);
+  banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, &error);
+  g_assert_no_error (error);
+  assert_clean (image);
+  for (guint i = 0; i < 3; i++) {
+    static const char *const names[]
+        = { "'no-mask': an access", "'default-of-file': an access", "'user-of-fifo': an extended" };
+
+    g_assert_nonnull (result.notes[i]);
+    if (!g_str_has_prefix (result.notes[i], names[i]))
+      g_error ("'%s' is not about %s", result.notes[i], names[i]);
+  }
+  assert_says (image, "stat /no-mask", "Mode:  0640");
+  assert_says (image, "ea_list /user-of-fifo", "trusted.some");
+}
+
 /* libarchive writes each attribute in two forms. */
 static void
 test_xattrs_once (void)
@@ -269,6 +309,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/link-over-directory", test_link_over_directory);
   g_test_add_func ("/import/hard-links", test_hard_links);
   g_test_add_func ("/import/devices", test_devices);
+  g_test_add_func ("/import/left-out-attributes", test_left_out_attributes);
   g_test_add_func ("/import/xattrs-once", test_xattrs_once);
   g_test_add_func ("/import/large-directory", test_large_directory);
   g_test_add_func ("/import/many-subdirectories", test_many_subdirectories);
