@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Archives for the import. Each is either refused with an error that says why, or becomes an image
- * in which e2fsck finds no fault, whose tree can be copied in turn.
+ * in which e2fsck finds no fault, whose tree can be copied in turn, and of which the kernel says
+ * the same as we do.
  */
 #include "disk/disk.h"
 #include "tar-maker.h"
 
 #include "fuzz.h"
+#include "kernel-oracle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,15 @@
 #define BLOCK 512
 /* Every so many images are looked at whole: e2fsck costs more than the import. */
 #define CHECK_EVERY 4
+#define MOUNT_EVERY 50
+
+static gboolean kernel_is_there;
+
+static void
+init (void)
+{
+  kernel_is_there = kernel_oracle_is_there ();
+}
 
 static void G_GNUC_NORETURN
 die (const char *what, const GError *error)
@@ -64,6 +75,8 @@ run (const guint8 *bytes, gsize length)
   }
   if (fuzz_below (&choice, CHECK_EVERY) == 0)
     check_image (image);
+  if (kernel_is_there && fuzz_below (&choice, MOUNT_EVERY) == 0)
+    kernel_oracle_compare (image);
   return TRUE;
 }
 
@@ -91,6 +104,8 @@ add_specials (TarMaker *maker)
   archive_entry_xattr_add_entry (entry, "user.some", "value", 5);
   archive_entry_acl_add_entry (entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 6, ARCHIVE_ENTRY_ACL_USER,
                                1000, "u");
+  archive_entry_acl_add_entry (entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_MASK, -1,
+                               NULL);
   tar_maker_put (maker, entry, "data", 4);
   entry = tar_maker_entry ("early", S_IFREG | 0600);
   archive_entry_set_mtime (entry, -2, 500);
@@ -170,4 +185,5 @@ seeds (GPtrArray *all)
     g_ptr_array_add (all, g_byte_array_free_to_bytes (make_seed (filters[i], i % 2 * 150)));
 }
 
-const FuzzTarget fuzz_target = { .name = "tar", .run = run, .mend = mend, .seeds = seeds };
+const FuzzTarget fuzz_target
+    = { .name = "tar", .init = init, .run = run, .mend = mend, .seeds = seeds };
