@@ -4,6 +4,7 @@
 #include "acl.h"
 #include "ext4.h"
 #include "feed.h"
+#include "notes.h"
 #include "pax.h"
 
 #include <archive.h>
@@ -13,18 +14,20 @@
 
 /* Of what is decompressed, for headers and padding. */
 #define OVERHEAD_MAX (G_GUINT64_CONSTANT (1) << 30)
+/* What of an archive may belong to the headers of one entry, with its map of holes. libarchive
+ * holds that in memory, twelve times as large at worst. */
+#define HEADERS_MAX (8u << 20)
 /* What may follow the end of an archive: padding to the end of a tape's record. */
 #define TRAILER_MAX (64u << 20)
-#define NOTES_MAX 19 /* and a last one: how many more */
 #define DAMAGED "the archive is damaged or cut off: make or fetch it again"
 
 typedef struct {
   BangerFeed *feed;
   struct archive *archive;
   BangerDiskWriter *writer;
-  GPtrArray *notes;
-  guint dropped_notes;
+  BangerDiskNotes notes;
   guint64 decoded, decoded_max; /* bytes of the archive, decompressed */
+  guint64 bound;                /* how many there may be for now */
   gboolean too_large;
   BangerDiskProgress progress;
   gpointer data;
@@ -38,7 +41,7 @@ read_chunk (struct archive *archive, void *data, const void **buffer)
 
   if (n > 0)
     import->decoded += n;
-  import->too_large = import->decoded > import->decoded_max;
+  import->too_large = import->decoded > import->bound;
   if (n < 0 || import->too_large) {
     archive_set_error (archive, EIO, "the import stops here"); /* our own error says why */
     return -1;
@@ -78,8 +81,8 @@ import_clear (Import *import)
   g_clear_pointer (&import->feed, banger_feed_free);
   if (import->writer != NULL)
     banger_disk_writer_free (import->writer);
-  if (import->notes != NULL)
-    g_ptr_array_unref (import->notes);
+  if (import->notes.lines != NULL)
+    g_ptr_array_unref (import->notes.lines);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Import, import_clear)
 
@@ -89,8 +92,13 @@ set_too_large (Import *import, GError **error)
   g_autofree char *cause = g_strdup_printf (
       "it is larger than %" G_GUINT64_FORMAT " bytes when it is decompressed", import->decoded_max);
 
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
-                    "allow more with --max-bytes, up to 256G", "the archive is too large");
+  if (import->bound < import->decoded_max)
+    banger_set_error (
+        error, BANGER_ERROR_BAD_IMAGE, NULL, "its name, attributes and holes take more than 8 MiB",
+        NULL, "entry %d of the archive cannot be stored", archive_file_count (import->archive));
+  else
+    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                      "allow more with --max-bytes, up to 256G", "the archive is too large");
 }
 
 /* Why the feed or libarchive stopped, as our error; @name (may be NULL) is the entry it was at. */
@@ -117,17 +125,6 @@ set_archive_error (Import *import, const char *name, GError **error)
   else
     banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
                       "the archive cannot be read");
-}
-
-static void
-add_note (Import *import, const char *name, const char *text)
-{
-  g_autofree char *escaped = banger_disk_escape (name);
-
-  if (import->notes->len < NOTES_MAX)
-    g_ptr_array_add (import->notes, g_strdup_printf ("'%s': %s", escaped, text));
-  else
-    import->dropped_notes++;
 }
 
 static gboolean
@@ -185,7 +182,7 @@ add_xattr (Attributes *to, const char *name, const void *value, gsize length, GE
   if (!g_hash_table_add (to->seen, g_strdup (name)))
     return TRUE;
   if (fault != NULL)
-    add_note (to->import, to->path, fault);
+    banger_disk_notes_add (&to->import->notes, to->path, fault);
   return fault != NULL || banger_disk_writer_xattr (to->import->writer, name, value, length, error);
 }
 
@@ -282,7 +279,8 @@ mend_time (Import *import, const char *path, BangerDiskMeta *meta)
     return;
   if (banger_pax_find_mtime (position, recall, import, &meta->mtime, &meta->mtime_nsec)
       == BANGER_PAX_UNSEEN)
-    add_note (import, path, "its time is before 1971 and may be wrong by up to two seconds");
+    banger_disk_notes_add (&import->notes, path,
+                           "its time is before 1971 and may be wrong by up to two seconds");
 }
 
 static gboolean
@@ -333,12 +331,29 @@ check_end (Import *import, GError **error)
   return FALSE;
 }
 
+/* The next entry; what is left of the one before is no part of its headers. */
+static int
+next_entry (Import *import, struct archive_entry **entry)
+{
+  int result = ARCHIVE_OK;
+
+  if (archive_file_count (import->archive) > 0)
+    result = archive_read_data_skip (import->archive);
+  if (result != ARCHIVE_OK && result != ARCHIVE_WARN && result != ARCHIVE_EOF)
+    return result;
+  import->bound = MIN (import->decoded_max, import->decoded + HEADERS_MAX);
+  result = archive_read_next_header (import->archive, entry);
+  if (!import->too_large)
+    import->bound = import->decoded_max;
+  return result;
+}
+
 static gboolean
 read_entries (Import *import, GError **error)
 {
   for (;;) {
     struct archive_entry *entry = NULL;
-    int result = archive_read_next_header (import->archive, &entry);
+    int result = next_entry (import, &entry);
 
     if (result == ARCHIVE_EOF)
       break;
@@ -373,15 +388,6 @@ drain (Import *import, GError **error)
     return FALSE;
   }
   return TRUE;
-}
-
-static char **
-take_notes (Import *import)
-{
-  if (import->dropped_notes > 0)
-    g_ptr_array_add (import->notes, g_strdup_printf ("and %u more", import->dropped_notes));
-  g_ptr_array_add (import->notes, NULL);
-  return (char **)g_ptr_array_free (g_steal_pointer (&import->notes), FALSE);
 }
 
 static gboolean
@@ -430,7 +436,7 @@ import_into (Import *import, int tar, const char *label, BangerDiskImport *resul
   if (!make_image (import, &layout, &result->size_bytes, error))
     return FALSE;
   result->digest = banger_feed_digest (import->feed);
-  result->notes = take_notes (import);
+  result->notes = banger_disk_notes_take (&import->notes);
   return TRUE;
 }
 
@@ -456,12 +462,13 @@ banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskL
 {
   g_auto (Import) import = { .progress = progress, .data = data, .decoded_max = G_MAXUINT64 };
 
-  import.notes = g_ptr_array_new_with_free_func (g_free);
+  banger_disk_notes_init (&import.notes);
   import.writer = banger_disk_writer_new (image);
   if (limits != NULL) {
     banger_disk_writer_set_limits (import.writer, limits);
     import.decoded_max = limits->bytes + limits->bytes / 10 + OVERHEAD_MAX;
   }
+  import.bound = import.decoded_max;
   if (import_into (&import, tar, label, result, error))
     return TRUE;
   add_hint (error);
