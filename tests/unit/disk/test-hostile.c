@@ -190,6 +190,51 @@ test_truncated (gconstpointer data)
   }
 }
 
+/* Also amid records, long names, maps of holes and attributes: at each block and within each. */
+static void
+test_truncated_anywhere (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("sparse", S_IFREG | 0600);
+  g_autofree char *name = g_strnfill (250, 'n'), *target = g_strnfill (2000, 't');
+  g_autofree char *data = g_malloc0 (100000), *value = g_strnfill (3000, 'v');
+  banger_autofd int whole = -1;
+  g_autoptr (GByteArray) bytes = NULL;
+  guint end = 0;
+
+  archive_entry_set_size (entry, 100000);
+  for (guint i = 0; i < 10; i++) {
+    archive_entry_sparse_add_entry (entry, i * 8192, 512);
+    memset (data + i * 8192, 'd', 512);
+  }
+  tar_maker_put (maker, entry, data, 100000);
+  tar_maker_symlink (maker, name, target);
+  tar_maker_hardlink (maker, "link", name);
+  entry = tar_maker_entry ("attributes", S_IFREG | 0600);
+  archive_entry_xattr_add_entry (entry, "user.large", value, 3000);
+  tar_maker_put (maker, entry, "text", 4);
+  tar_maker_dir (maker, "last");
+  whole = tar_maker_finish (maker);
+  bytes = bytes_of (whole);
+  for (end = bytes->len; bytes->data[end - 1] == '\0';)
+    end--;
+  /* With one block of zeros behind the last header it is whole. */
+  end = (end + 511) / 512 * 512 + 512;
+  for (guint length = 256; length < end; length += 256) {
+    banger_autofd int tar = banger_memfd_new ("cut", bytes->data, length, NULL);
+
+    assert_refused (tar, "archive");
+  }
+  {
+    banger_autofd int tar = banger_memfd_new ("whole", bytes->data, end, NULL);
+    banger_autofd int image = empty_image ();
+    g_autoptr (GError) error = NULL;
+
+    import_tar (tar, image, &error);
+    g_assert_no_error (error);
+  }
+}
+
 /* @length bytes that are not what they were, from @start on; what was written last is kept. */
 static void
 assert_corrupt (const GByteArray *bytes, gsize start, gsize length)
@@ -262,6 +307,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/refused/many-xattrs", test_many_xattrs);
   g_test_add_func ("/import/refused/foreign", test_foreign);
   g_test_add_func ("/import/full-disk", test_full_disk);
+  g_test_add_func ("/import/truncated/anywhere", test_truncated_anywhere);
   add_filter_tests ("/import/corrupt/", test_corrupt);
   add_filter_tests ("/import/truncated/", test_truncated);
   return g_test_run ();
