@@ -94,7 +94,7 @@ const BangerCommand banger_commands_image[] = {
         "other "
         "file systems that are mounted below; a note says so. A file that you may not read ends "
         "it, "
-        "unless it is excluded."),
+        "unless it is excluded. With --no-wait all is read first, too."),
     .run = banger_image_import },
   { "image", "list", "", 0, 0, NONE, banger_options_list, N_ ("list images"), NULL,
     .columns = banger_image_columns, .run = banger_asset_list },

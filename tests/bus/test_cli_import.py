@@ -60,6 +60,15 @@ class ImportTest(CliTest):
         self.assertNotIn("left.o", self.debugfs("packed", "ls /"))
         self.assertLess(self.session.json("image", "show", "packed")["size_bytes"], 1 << 25)
 
+    def test_no_wait(self):
+        """It reads all, as nobody else would; what the service then does is not waited for."""
+        (self.tree / "large").write_bytes(os.urandom(8 << 20))
+        result = self.from_dir("packed", "--no-wait")
+        self.assertEqual(result.stdout, "image 'packed' is being imported\n")
+        for job in self.running_jobs():
+            self.wait_for_job(job)
+        self.assertEqual(self.session.json("image", "show", "packed")["state"], "ready")
+
     def test_same_directory_same_digest(self):
         digests = set()
         for name in ("first", "second"):
