@@ -69,27 +69,24 @@ attach (int image, char *path, gsize room)
   return -1;
 }
 
-/* The root of @image, mounted where nobody else sees it; -1 where that cannot be. */
+/* The root of @image, which is mounted as long as that is open; -1 where no device is free. */
 static int
 mount_image (int image)
 {
-  static char *point;
+  g_autofree char *point = NULL;
   char path[32];
   banger_autofd int loop = attach (image, path, sizeof path);
   int root = -1;
 
   if (loop < 0)
     return -1;
-  if (point == NULL) {
-    point = g_dir_make_tmp ("banger-oracle-XXXXXX", NULL);
-    if (point == NULL || unshare (CLONE_NEWNS) < 0
-        || mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-      return -1;
-  }
+  point = g_dir_make_tmp ("banger-oracle-XXXXXX", NULL);
+  g_assert_nonnull (point);
   if (mount (path, point, "ext4", MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC, "") < 0)
     die (path, g_strerror (errno));
   root = open (point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   g_assert_cmpint (umount2 (point, MNT_DETACH), ==, 0);
+  g_assert_cmpint (rmdir (point), ==, 0);
   return root;
 }
 
@@ -102,7 +99,9 @@ kernel_oracle_is_there (void)
   if (geteuid () != 0 || ftruncate (image, 1 << 20) < 0)
     return FALSE;
   loop = attach (image, path, sizeof path);
-  return loop >= 0;
+  /* What is mounted is nobody else's. */
+  return loop >= 0 && unshare (CLONE_NEWNS) == 0
+         && mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 typedef struct {
