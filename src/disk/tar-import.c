@@ -405,6 +405,8 @@ make_image (Import *import, const BangerDiskLayout *layout, guint64 *size_bytes,
     banger_error_set_stage (error, "writing");
     return FALSE;
   }
+  if (banger_disk_writer_note (import->writer) != NULL)
+    banger_disk_notes_add (&import->notes, NULL, banger_disk_writer_note (import->writer));
   return TRUE;
 }
 

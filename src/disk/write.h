@@ -71,3 +71,5 @@ guint64 banger_disk_writer_entries (BangerDiskWriter *writer);
  * disk. The writer is then of no more use. */
 gboolean banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *layout,
                                     guint64 *size_bytes, GError **error);
+/* What people should know of the file system that was made, or NULL. */
+const char *banger_disk_writer_note (BangerDiskWriter *writer);

@@ -410,3 +410,12 @@ banger_disk_writer_finish (BangerDiskWriter *writer, const BangerDiskLayout *lay
     *size_bytes = ext2fs_blocks_count (ext4->fs->super) * BANGER_BLOCK_SIZE;
   return close_file_system (ext4, !layout->unsynced, error);
 }
+
+const char *
+banger_disk_writer_note (BangerDiskWriter *writer)
+{
+  return banger_xattrs_has_values (writer->ext4.xattrs)
+             ? "some extended attributes are so large that only Linux 4.13 and later mounts the "
+               "image"
+             : NULL;
+}

@@ -3,6 +3,7 @@
  * kernel see them. */
 #include "disk/disk.h"
 #include "disk-tools.h"
+#include "tar-maker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -268,6 +269,36 @@ nth_name (guint n)
                           "\xc3\xa4\xc3\xb6-and-a-name-of-some-length-or-other", n);
 }
 
+/* What an import says of a file with an attribute of @length bytes. */
+static char *
+notes_of_import (gsize length)
+{
+  g_auto (Image) image = image_new ("import");
+  g_auto (BangerDiskImport) import = { 0 };
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("file", S_IFREG | 0600);
+  g_autoptr (GBytes) value = noise (1, length);
+  g_autoptr (GError) error = NULL;
+  banger_autofd int tar = -1;
+
+  archive_entry_xattr_add_entry (entry, "user.value", g_bytes_get_data (value, NULL), length);
+  tar_maker_put (maker, entry, "x", 1);
+  tar = tar_maker_finish (maker);
+  banger_disk_import_tar (tar, image.fd, "test", NULL, NULL, NULL, &import, &error);
+  g_assert_no_error (error);
+  return g_strjoinv ("\n", import.notes);
+}
+
+/* A guest's kernel that is too old for values in inodes of their own would not mount its root. */
+static void
+test_note (void)
+{
+  g_autofree char *none = notes_of_import (4000), *note = notes_of_import (9000);
+
+  g_assert_cmpstr (none, ==, "");
+  g_assert_nonnull (strstr (note, "Linux 4.13"));
+}
+
 /* Names of each kind, not all of them ASCII, and values of many sizes, in one set: as the kernel
  * and libext2fs read them. */
 static void
@@ -426,6 +457,7 @@ main (int argc, char **argv)
   g_test_add_func ("/xattr/many-names", test_many_names);
   g_test_add_func ("/xattr/acl", test_acl);
   g_test_add_func ("/xattr/later", test_later);
+  g_test_add_func ("/xattr/note", test_note);
   g_test_add_func ("/xattr/refused", test_refused);
   g_test_add_func ("/xattr/too-many", test_too_many);
   result = g_test_run ();
