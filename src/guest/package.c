@@ -15,6 +15,7 @@
 /* What may follow the end of an archive: padding. */
 #define TRAILER_MAX (64ull * 1024 * 1024)
 #define OUT (256u << 10)
+#define PIECE (1u << 20) /* of a file, at a time */
 #define AR_MAGIC "!<arch>\n"
 
 void
@@ -342,15 +343,18 @@ read_content (BangerPackage *package, struct archive_entry *header, BangerPackag
 {
   guint64 size = archive_entry_size (header);
   g_autoptr (GByteArray) content = g_byte_array_new ();
-  g_autofree guint8 *chunk = g_malloc (BANGER_ARCHIVE_BLOCK);
-  la_ssize_t n;
+  guint64 done = 0;
+  la_ssize_t n = 0;
 
   if (size > FILE_MAX || (package->total += size) > TOTAL_MAX)
     return refuse (package, error, "it is too large");
-  /* What a header says is no reason to allocate it. */
-  while ((n = archive_read_data (package->tar, chunk, BANGER_ARCHIVE_BLOCK)) > 0)
-    g_byte_array_append (content, chunk, n);
-  if (n < 0 || content->len != size)
+  /* What a header says is no reason to allocate it all. */
+  do {
+    done += n;
+    g_byte_array_set_size (content, MIN (size, done + PIECE));
+    n = archive_read_data (package->tar, content->data + done, content->len - done);
+  } while (n > 0);
+  if (n < 0 || done != size)
     return damaged (package, package->tar, error);
   entry->content = g_byte_array_free_to_bytes (g_steal_pointer (&content));
   entry->mtime = archive_entry_mtime (header);
