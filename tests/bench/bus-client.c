@@ -6,9 +6,11 @@
  *       Peer.Ping took, and as many times Properties.GetAll of the VM at PATH, one round a line
  *   bus-client create FIRST COUNT IN-FLIGHT       makes VMs bench-FIRST… that are not started, and
  *       prints for each the milliseconds from the call to the end of its job
- *   bus-client push PATH PORT FILE    sends FILE to a port of the guest of the VM at PATH, and
- * prints the microseconds until the guest has closed the stream bus-client pull PATH PORT prints
- * the microseconds that it took to read all that a port of the guest gives, and the number of bytes
+ *   bus-client import NAME FILE   makes an image of the archive FILE, and prints the milliseconds
+ * from the call to the end of its job bus-client push PATH PORT FILE    sends FILE to a port of the
+ * guest of the VM at PATH, and prints the microseconds until the guest has closed the stream
+ * bus-client pull PATH PORT prints the microseconds that it took to read all that a port of the
+ * guest gives, and the number of bytes
  *
  * rate writes messages made once and reads no more of an answer than what kind it is, so that
  * what is measured is the bus and the service.
@@ -302,6 +304,65 @@ create (guint first, guint count, guint in_flight)
   g_main_loop_run (creation.loop);
 }
 
+/* ── import ──────────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  GMainLoop *loop;
+  gint64 end;
+  char *job; /* the one that ended last */
+} Import;
+
+static void
+on_import_finished (GDBusConnection *bus, const char *sender, const char *path,
+                    const char *interface, const char *signal, GVariant *arguments, gpointer data)
+{
+  Import *import = data;
+  const char *result = NULL;
+
+  import->end = g_get_monotonic_time ();
+  g_free (import->job);
+  g_variant_get (arguments, "(o&s&o&s@a{sv})", &import->job, NULL, NULL, &result, NULL);
+  if (!g_str_equal (result, "done"))
+    die ("the image was not made", NULL);
+  g_main_loop_quit (import->loop);
+}
+
+static void
+import_image (const char *name, const char *file)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GDBusConnection) bus = g_bus_get_sync (G_BUS_TYPE_SESSION, NULL, &error);
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GVariant) answer = NULL;
+  Import import = { .loop = g_main_loop_new (NULL, FALSE) };
+  int fd = open (file, O_RDONLY | O_CLOEXEC);
+  const char *job = NULL;
+  GVariantDict options;
+  gint64 began;
+
+  if (bus == NULL || fd < 0 || g_unix_fd_list_append (fds, fd, &error) < 0)
+    die (file, error);
+  close (fd);
+  g_dbus_connection_signal_subscribe (bus, BANGER_BUS_NAME, BANGER_IFACE_MANAGER, "JobFinished",
+                                      BANGER_ROOT_PATH, NULL, G_DBUS_SIGNAL_FLAGS_NONE,
+                                      on_import_finished, &import, NULL);
+  g_variant_dict_init (&options, NULL);
+  began = g_get_monotonic_time ();
+  answer = g_dbus_connection_call_with_unix_fd_list_sync (
+      bus, BANGER_BUS_NAME, BANGER_ROOT_PATH, BANGER_IFACE_MANAGER, "ImportImage",
+      g_variant_new ("(sh@a{sv})", name, 0, g_variant_dict_end (&options)), G_VARIANT_TYPE ("(oo)"),
+      G_DBUS_CALL_FLAGS_NONE, -1, fds, NULL, NULL, &error);
+  if (answer == NULL)
+    die ("ImportImage", error);
+  g_variant_get (answer, "(&o&o)", NULL, &job);
+  do {
+    g_main_loop_run (import.loop);
+  } while (!g_str_equal (import.job, job));
+  printf ("%.3f\n", (import.end - began) / 1000.0);
+  g_free (import.job);
+  g_main_loop_unref (import.loop);
+}
+
 /* ── push, pull ──────────────────────────────────────────────────────────────────────────────── */
 
 static int
@@ -393,11 +454,13 @@ main (int argc, char **argv)
     rate (argv[2], number (argv[3]), number (argv[4]), number (argv[5]));
   else if (argc == 5 && g_str_equal (argv[1], "create"))
     create (number (argv[2]), number (argv[3]), number (argv[4]));
+  else if (argc == 4 && g_str_equal (argv[1], "import"))
+    import_image (argv[2], argv[3]);
   else if (argc == 5 && g_str_equal (argv[1], "push"))
     push (argv[2], number (argv[3]), argv[4]);
   else if (argc == 4 && g_str_equal (argv[1], "pull"))
     pull (argv[2], number (argv[3]));
   else
-    die ("rate | create | push | pull, and what they need", NULL);
+    die ("rate | create | import | push | pull, and what they need", NULL);
   return 0;
 }
