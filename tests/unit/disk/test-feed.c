@@ -151,35 +151,50 @@ test_file (void)
   }
 }
 
+/* Written to a pipe in pieces; @options: of the read end, as who gives it may have set them. */
+static void
+check_pipe (BangerCodec codec, GBytes *data, gsize piece, int options)
+{
+  g_autoptr (GBytes) archive = packed (codec, data);
+  g_autoptr (BangerFeed) feed = NULL;
+  banger_autofd int read_end = -1;
+  Writer writer = { -1, archive, piece };
+  pthread_t thread;
+  int ends[2];
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  read_end = ends[0];
+  writer.fd = ends[1];
+  g_assert_cmpint (fcntl (read_end, F_SETFL, options), ==, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, write_pieces, &writer), ==, 0);
+  feed = feed_new (read_end);
+  assert_gives (feed, data);
+  g_assert_cmpfloat (banger_feed_fraction (feed), ==, -1);
+  g_assert_cmpint (banger_feed_drain (feed, 0), ==, 0);
+  assert_digest (feed, archive);
+  pthread_join (thread, NULL);
+}
+
 static void
 test_pipe (void)
 {
   static const gsize pieces[] = { 1000, 4099, 300000 };
-  static const BangerCodec codecs[] = { BANGER_CODEC_NONE, BANGER_CODEC_GZIP };
   g_autoptr (GBytes) data = codec_sample (LARGE / 8);
 
-  for (guint i = 0; i < 2 * G_N_ELEMENTS (pieces); i++) {
-    g_autoptr (GBytes) archive = packed (codecs[i % 2], data);
-    g_autoptr (BangerFeed) feed = NULL;
-    banger_autofd int read_end = -1;
-    Writer writer = { -1, archive, pieces[i / 2] };
-    pthread_t thread;
-    int ends[2];
-
-    g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
-    read_end = ends[0];
-    writer.fd = ends[1];
-    /* Who gives it may have set it so. */
-    if (i % 3 == 0)
-      g_assert_cmpint (fcntl (read_end, F_SETFL, O_NONBLOCK), ==, 0);
-    g_assert_cmpint (pthread_create (&thread, NULL, write_pieces, &writer), ==, 0);
-    feed = feed_new (read_end);
-    assert_gives (feed, data);
-    g_assert_cmpfloat (banger_feed_fraction (feed), ==, -1);
-    g_assert_cmpint (banger_feed_drain (feed, 0), ==, 0);
-    assert_digest (feed, archive);
-    pthread_join (thread, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (pieces); i++) {
+    check_pipe (BANGER_CODEC_NONE, data, pieces[i], 0);
+    check_pipe (BANGER_CODEC_GZIP, data, pieces[i], i == 1 ? O_NONBLOCK : 0);
   }
+  check_pipe (BANGER_CODEC_NONE, data, 4099, O_NONBLOCK);
+}
+
+static void
+test_codecs (void)
+{
+  g_autoptr (GBytes) data = codec_sample (300000);
+
+  for (BangerCodec codec = BANGER_CODEC_GZIP; codec <= BANGER_CODEC_LZO; codec++)
+    check_pipe (codec, data, 777, 0);
 }
 
 /* A descriptor is read from where it stands, and stays open. */
@@ -459,6 +474,7 @@ main (int argc, char **argv)
   signal (SIGPIPE, SIG_IGN);
   g_test_add_func ("/feed/file", test_file);
   g_test_add_func ("/feed/pipe", test_pipe);
+  g_test_add_func ("/feed/codecs", test_codecs);
   g_test_add_func ("/feed/position", test_position);
   g_test_add_func ("/feed/recall", test_recall);
   g_test_add_func ("/feed/bad", test_bad);
