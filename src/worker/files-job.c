@@ -389,24 +389,6 @@ banger_job_read_files (BangerMessage *message, BangerReport *report, GError **er
   return NULL;
 }
 
-/* What we wrote ourselves: a fault in it is nobody else's. */
-static gboolean
-check (int image, BangerReport *report, GError **error)
-{
-  g_autoptr (GError) cause = NULL;
-
-  banger_report_progress (report, "checking", -1);
-  if (banger_disk_check (image, &cause))
-    return TRUE;
-  if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE))
-    banger_set_error (error, BANGER_ERROR_FAILED, "checking", banger_error_cause (cause),
-                      "report this as a bug of banger", "%s", cause->message);
-  else
-    g_propagate_error (error, g_steal_pointer (&cause));
-  banger_error_set_stage (error, "checking");
-  return FALSE;
-}
-
 /* What new VMs get as their /root, made anew where it has changed. */
 static gboolean
 make_seed (int image, int seed, GError **error)
@@ -434,7 +416,7 @@ add_size (GVariantDict *done, int image, GError **error)
 static gboolean
 end_image (Files *files, int seed, gboolean changed_home, GVariantDict *done, GError **error)
 {
-  if (!check (files->root, files->report, error)
+  if (!banger_job_check_image (files->root, files->report, error)
       || (changed_home && !make_seed (files->root, seed, error))
       || !add_size (done, files->root, error))
     return FALSE;
@@ -483,8 +465,9 @@ banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **
   banger_autofd int seed = root >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
   g_auto (GVariantDict) done = G_VARIANT_DICT_INIT (NULL);
 
-  if (seed < 0 || !banger_disk_recover (root, error) || !check (root, report, error)
-      || !make_seed (root, seed, error) || !add_size (&done, root, error))
+  if (seed < 0 || !banger_disk_recover (root, error)
+      || !banger_job_check_image (root, report, error) || !make_seed (root, seed, error)
+      || !add_size (&done, root, error))
     return NULL;
   return g_variant_dict_end (&done);
 }

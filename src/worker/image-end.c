@@ -23,11 +23,21 @@ sync_main (void *data)
   return NULL;
 }
 
-static gboolean
-check (const Sync *work, BangerReport *report, GError **error)
+gboolean
+banger_job_check_image (int image, BangerReport *report, GError **error)
 {
+  g_autoptr (GError) cause = NULL;
+
   banger_report_progress (report, "checking", -1);
-  return banger_disk_check (work->rootfs, error) && banger_disk_check (work->seed, error);
+  if (banger_disk_check (image, &cause))
+    return TRUE;
+  if (g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE))
+    banger_set_error (error, BANGER_ERROR_FAILED, "checking", banger_error_cause (cause),
+                      "report this as a bug of banger", "%s", cause->message);
+  else
+    g_propagate_error (error, g_steal_pointer (&cause));
+  banger_error_set_stage (error, "checking");
+  return FALSE;
 }
 
 /* The programs are this thread's children, as they die with who started them. */
@@ -42,7 +52,8 @@ check_and_sync (Sync *work, BangerReport *report, GError **error)
     banger_set_error_errno (error, errnum, NULL, "cannot start a thread");
     return FALSE;
   }
-  good = check (work, report, error);
+  good = banger_job_check_image (work->rootfs, report, error)
+         && banger_job_check_image (work->seed, report, error);
   pthread_join (thread, NULL);
   if (good && work->errnum != 0) {
     banger_set_error_errno (error, work->errnum, NULL, "the image cannot be written");
