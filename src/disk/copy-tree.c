@@ -12,7 +12,7 @@ copy_piece (const guint8 *bytes, guint64 length, gpointer data, GError **error)
 }
 
 gboolean
-banger_read_copy_item (const BangerReadItem *item, BangerDiskWriter *writer, GError **error)
+banger_read_add_item (const BangerReadItem *item, BangerDiskWriter *writer, GError **error)
 {
   if (item->first != NULL)
     return banger_disk_writer_link (writer, item->path, item->first, error);
@@ -24,14 +24,15 @@ banger_read_copy_item (const BangerReadItem *item, BangerDiskWriter *writer, GEr
     if (!banger_disk_writer_xattr (writer, xattr->name, xattr->value, xattr->length, error))
       return FALSE;
   }
-  return !S_ISREG (item->meta.mode)
-         || banger_read_data (item, BANGER_READ_BLOCK, copy_piece, writer, error);
+  return TRUE;
 }
 
 static gboolean
 copy_item (const BangerReadItem *item, gpointer data, GError **error)
 {
-  return banger_read_copy_item (item, data, error);
+  return banger_read_add_item (item, data, error)
+         && (item->size == 0
+             || banger_read_data (item, BANGER_READ_BLOCK, copy_piece, data, error));
 }
 
 /* What a journal still holds is not in the tree that libext2fs reads, and it does not say so. */

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "image.h"
+#include "register.h"
 #include "import.h"
 #include "export.h"
 #include "used.h"

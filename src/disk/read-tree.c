@@ -125,8 +125,7 @@ read_target (ext2_filsys fs, ext2_ino_t ino, const struct ext2_inode_large *inod
 static gboolean
 is_name (const char *name, int length)
 {
-  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL
-         && !g_str_equal (name, ".") && !g_str_equal (name, "..");
+  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL;
 }
 
 static int
@@ -134,13 +133,15 @@ add_child (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset, i
            char *buffer, void *data)
 {
   Children *found = data;
+  int length = ext2fs_dirent_name_len (entry);
   Waiting child = { entry->inode, NULL, 0 };
 
-  if (kind != DIRENT_OTHER_FILE)
+  /* By their names: of folders that lie in their inodes libext2fs does not tell them apart. */
+  if ((length == 1 && entry->name[0] == '.') || (length == 2 && memcmp (entry->name, "..", 2) == 0))
     return 0;
-  child.path = g_strndup (entry->name, ext2fs_dirent_name_len (entry));
+  child.path = g_strndup (entry->name, length);
   g_array_append_val (found->children, child);
-  found->bad = !is_name (child.path, ext2fs_dirent_name_len (entry));
+  found->bad = !is_name (child.path, length);
   return found->bad ? DIRENT_ABORT : 0;
 }
 

@@ -48,6 +48,6 @@ typedef gboolean (*BangerReadFunc) (const guint8 *bytes, guint64 length, gpointe
 gboolean banger_read_data (const BangerReadItem *item, guint64 hole, BangerReadFunc func,
                            gpointer data, GError **error);
 
-/* copy-tree.c: adds it to an image that is being written. */
+/* copy-tree.c: adds it to an image that is being written, without its data. */
 gboolean
-banger_read_copy_item (const BangerReadItem *item, BangerDiskWriter *writer, GError **error);
+banger_read_add_item (const BangerReadItem *item, BangerDiskWriter *writer, GError **error);
