@@ -36,6 +36,8 @@ set_up_child (gpointer data)
 
   if (files_raised)
     setrlimit (RLIMIT_NOFILE, &files_before);
+  /* Ignored by us, or by GDBus in our name, it would be by the program too. */
+  signal (SIGPIPE, SIG_DFL);
   if (setup->own_session)
     setsid ();
   if (setup->die_with_us) {
@@ -115,11 +117,10 @@ banger_run_spawn (const BangerRunSpec *spec, GPid *pid, GError **error)
   }
   g_free (argv[0]);
   argv[0] = g_steal_pointer (&path);
-  if (!g_spawn_async_with_pipes_and_fds (
-          NULL, (const char *const *)argv, (const char *const *)env, G_SPAWN_DO_NOT_REAP_CHILD,
-          setup.die_with_us || setup.own_session || files_raised ? set_up_child : NULL, &setup,
-          standard[0], standard[1], standard[2], sources, targets, n, pid, NULL, NULL, NULL,
-          &cause)) {
+  if (!g_spawn_async_with_pipes_and_fds (NULL, (const char *const *)argv, (const char *const *)env,
+                                         G_SPAWN_DO_NOT_REAP_CHILD, set_up_child, &setup,
+                                         standard[0], standard[1], standard[2], sources, targets, n,
+                                         pid, NULL, NULL, NULL, &cause)) {
     banger_set_error (error, BANGER_ERROR_FAILED, NULL, cause->message, NULL, "cannot run %s",
                       argv[0]);
     return FALSE;
