@@ -39,6 +39,8 @@ typedef enum {
   BANGER_COMPLETE_FILES, /* IMAGE: of "image ls" and its like */
   BANGER_COMPLETE_COMMAND,
   BANGER_COMPLETE_PROGRESS,
+  BANGER_COMPLETE_COMPRESSION,
+  BANGER_COMPLETE_DISK_FORMAT,
   BANGER_COMPLETE_FORMAT,      /* of a list */
   BANGER_COMPLETE_SHOW_FORMAT, /* of anything else */
   BANGER_COMPLETE_COLUMNS,     /* several, with commas between */

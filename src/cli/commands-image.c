@@ -12,6 +12,12 @@ static const BangerOption import_options[] = {
   VALUE ("exclude", 0, LIST, NOTHING, N_ ("GLOB"),
          N_ ("of --from-dir: leave out names that match, such as '*.o', or paths below DIR, such "
              "as '/var/cache/*'; may be given several times")),
+  VALUE ("partition", 0, COUNT, NOTHING, N_ ("N"),
+         N_ ("of a disk image: the partition to take (default: the first that looks like a root)")),
+  VALUE ("disk-format", 0, TEXT, DISK_FORMAT, N_ ("FORM"),
+         N_ ("of a disk image: raw or qcow2 (default: as it begins)")),
+  FLAG ("keep-fstab", 0,
+        N_ ("of a disk image: leave the lines of /etc/fstab that name disks as they are")),
   VALUE ("max-bytes", 0, SIZE, NOTHING, N_ ("SIZE"),
          N_ ("refuse more data than this, holes not counted (default: 32G, at most 256G)")),
   VALUE ("max-entries", 0, COUNT, NOTHING, N_ ("N"),
@@ -78,6 +84,14 @@ static const BangerOption edit_options[] = { OF_VM, QUIET, FORMS, END };
 
 static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, FORMS, END };
 
+static const BangerOption export_options[] = {
+  FLAG ("raw", 0, N_ ("write the file system itself, not a tar of what is in it")),
+  VALUE ("compress", 0, TEXT, COMPRESSION, N_ ("HOW"),
+         N_ ("of a tar: none (default), gzip or zstd")),
+  FLAG ("force", 0, N_ ("replace a file that is there")),
+  END,
+};
+
 const BangerCommand banger_commands_image[] = {
   { "image",
     "import",
@@ -86,9 +100,12 @@ const BangerCommand banger_commands_image[] = {
     2,
     { BANGER_COMPLETE_NOTHING, BANGER_COMPLETE_FILE },
     import_options,
-    N_ ("make an image from a root file system's archive or directory"),
+    N_ ("make an image from an archive, a disk image or a directory"),
     N_ ("FILE is a tar archive of a root file system, plain or compressed; - reads standard "
         "input. Ctrl-C cancels: nothing of the image is left then.\n\n"
+        "FILE may also be a disk image, raw or qcow2, such as distributions offer for clouds: its "
+        "first ext2, ext3 or ext4 that looks like a root is taken. What its /etc/fstab says of "
+        "disks becomes comments, as a guest has none of them.\n\n"
         "--from-dir packs a directory on the way, as you: with owners, times, holes, hard links, "
         "extended attributes and access control lists. Sockets are left out, and what lies on "
         "other "
@@ -100,6 +117,18 @@ const BangerCommand banger_commands_image[] = {
     .columns = banger_image_columns, .run = banger_asset_list },
   { "image", "show", N_ ("NAME"), 1, 1, ONE (IMAGE), banger_options_show, N_ ("show an image"),
     NULL, .run = banger_asset_show },
+  { "image",
+    "export",
+    N_ ("NAME FILE|-"),
+    2,
+    2,
+    { BANGER_COMPLETE_IMAGE, BANGER_COMPLETE_FILE },
+    export_options,
+    N_ ("write what an image holds to a file"),
+    N_ ("As a tar archive, which 'image import' and GNU tar take, or as the file system that it "
+        "is; - writes to standard output. The same image gives the same bytes. FILE has another "
+        "name, FILE.part, until it is whole, and only you can read it."),
+    .run = banger_image_export },
   { "image", "delete", N_ ("NAME...|--all"), 0, ANY, NAMES (IMAGE), delete_options,
     N_ ("delete images"), NULL, .run = banger_asset_delete },
   { "image", "rename", N_ ("NAME NEW"), 2, 2, ONE (IMAGE), banger_options_forms,

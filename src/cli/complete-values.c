@@ -11,6 +11,8 @@
 
 static const char *const list_forms[] = { "table", "json", "yaml", "csv", NULL };
 static const char *const show_forms[] = { "table", "json", "yaml", NULL };
+static const char *const compressions[] = { "none", "gzip", "zstd", NULL };
+static const char *const disk_forms[] = { "raw", "qcow2", NULL };
 static const char *const progress_forms[] = { "auto", "plain", "none", NULL };
 static const char *const restarts[] = { "never", "on-failure", "always", NULL };
 static const char *const networks[] = { "user", "none", NULL };
@@ -271,6 +273,12 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
     break;
   case BANGER_COMPLETE_COMMAND:
     offer_commands (offer);
+    break;
+  case BANGER_COMPLETE_COMPRESSION:
+    offer_all (offer, compressions);
+    break;
+  case BANGER_COMPLETE_DISK_FORMAT:
+    offer_all (offer, disk_forms);
     break;
   case BANGER_COMPLETE_PROGRESS:
     offer_all (offer, progress_forms);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Importing images: of an archive, or of a directory that is packed here, as the user. */
+/* Importing images: of an archive, of a disk image, or of a directory that is packed here, as the
+ * user. */
+#include "disk-file.h"
 #include "import.h"
 #include "pack.h"
 #include "text.h"
@@ -16,6 +18,16 @@ refuse (GError **error, const char *message)
   return FALSE;
 }
 
+/* Whether an option says that it is a disk image. */
+static gboolean
+has_disk_option (BangerArgs *args)
+{
+  guint32 partition = 0;
+
+  return banger_args_text (args, "disk-format") != NULL || banger_args_flag (args, "keep-fstab")
+         || banger_args_count (args, "partition", &partition);
+}
+
 static gboolean
 check_args (BangerArgs *args, GError **error)
 {
@@ -26,6 +38,8 @@ check_args (BangerArgs *args, GError **error)
     return FALSE;
   if ((words[1] != NULL) == (directory != NULL))
     return refuse (error, _ ("image import: give either an archive, or --from-dir"));
+  if (directory != NULL && has_disk_option (args))
+    return refuse (error, _ ("image import: --from-dir is no disk image"));
   if (directory == NULL
       && (banger_args_text (args, "owner") != NULL
           || banger_args_list (args, "exclude")[0] != NULL))
@@ -62,21 +76,46 @@ parse_owner (const char *text, BangerTreeOwner *owner, GError **error)
   return FALSE;
 }
 
-/* Those of all imports, and what an image may hold; floating. */
+/* Those of all imports, of disk images, and what an image may hold; floating. */
 static GVariant *
 image_options (BangerArgs *args)
 {
   g_autoptr (GVariant) common = g_variant_ref_sink (banger_import_options (args));
   GVariantDict options;
   guint64 bytes = 0;
-  guint32 entries = 0;
+  guint32 entries = 0, partition = 0;
 
   g_variant_dict_init (&options, common);
   if (banger_args_size (args, "max-bytes", &bytes))
     g_variant_dict_insert (&options, "max-bytes", "t", bytes);
   if (banger_args_count (args, "max-entries", &entries))
     g_variant_dict_insert (&options, "max-entries", "t", (guint64)entries);
+  if (banger_args_text (args, "disk-format") != NULL)
+    g_variant_dict_insert (&options, "format", "s", banger_args_text (args, "disk-format"));
+  if (banger_args_count (args, "partition", &partition))
+    g_variant_dict_insert (&options, "partition", "u", partition);
+  if (banger_args_flag (args, "keep-fstab"))
+    g_variant_dict_insert (&options, "keep-fstab", "b", TRUE);
   return g_variant_dict_end (&options);
+}
+
+static gboolean
+import_disk (BangerClient *client, BangerArgs *args, int fd, GError **error)
+{
+  GUnixFDList *fds = g_unix_fd_list_new ();
+  GVariant *handle = banger_import_add_fd (fds, fd, error);
+  GVariantBuilder files;
+
+  if (handle == NULL) {
+    g_object_unref (fds);
+    return FALSE;
+  }
+  g_variant_builder_init (&files, G_VARIANT_TYPE ("a{sh}"));
+  g_variant_builder_add (&files, "{s@h}", "disk", handle);
+  return banger_import_run (
+      client, args, BANGER_OBJECT_IMAGE, "RegisterImage",
+      g_variant_new ("(sa{sh}@a{sv})", banger_args_words (args)[0], &files, image_options (args)),
+      fds, error);
 }
 
 /* Hands @fd, which it takes, to the service. */
@@ -111,7 +150,10 @@ import_file (BangerClient *client, BangerArgs *args, GError **error)
     return FALSE;
   }
   fd = banger_import_open (path, error);
-  return fd >= 0 && import_from (client, args, fd, error);
+  if (fd < 0)
+    return FALSE;
+  return has_disk_option (args) || banger_file_is_disk (fd) ? import_disk (client, args, fd, error)
+                                                            : import_from (client, args, fd, error);
 }
 
 static gboolean

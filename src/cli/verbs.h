@@ -34,6 +34,7 @@ int banger_vm_wait (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_cp (BangerClient *client, BangerArgs *args, GError **error);
 int banger_vm_logs (BangerClient *client, BangerArgs *args, GError **error);
 
+int banger_image_export (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_import (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_ls (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_cat (BangerClient *client, BangerArgs *args, GError **error);

@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "files.h"
+#include "image-export.h"
 #include "steps.h"
 #include "vm.h"
 
@@ -535,17 +536,18 @@ handle_promote (BangerCall *call)
   banger_call_return (call, NULL);
 }
 
-#define ASSET_METHODS                                                       \
-  { "Delete", handle_delete, NULL }, { "Rename", handle_rename, NULL },     \
-      { "Share", handle_share, NULL }, { "Promote", handle_promote, NULL }, \
-  {                                                                         \
-    "Export", NULL, NULL                                                    \
+#define ASSET_METHODS                                                   \
+  { "Delete", handle_delete, NULL }, { "Rename", handle_rename, NULL }, \
+      { "Share", handle_share, NULL },                                  \
+  {                                                                     \
+    "Promote", handle_promote, NULL                                     \
   }
 
 const BangerMethod banger_image_methods[] = {
   ASSET_METHODS,
+  { "Export", banger_image_export, banger_image_export_options },
   { "ReadFiles", banger_steps_read_image, NULL },
   { "EditFiles", banger_steps_edit_image, NULL },
   { NULL },
 };
-const BangerMethod banger_kernel_methods[] = { ASSET_METHODS, { NULL } };
+const BangerMethod banger_kernel_methods[] = { ASSET_METHODS, { "Export", NULL, NULL }, { NULL } };

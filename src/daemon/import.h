@@ -51,8 +51,10 @@ gboolean banger_import_take_limits (BangerImport *import, GVariant *options, GEr
 gboolean banger_import_take_common (BangerImport *import, GVariant *done);
 gboolean banger_import_take_image (BangerImport *import, GVariant *done);
 
+extern const BangerOption banger_import_disk_options[];
 extern const BangerOption banger_import_image_options[];
 extern const BangerOption banger_import_kernel_options[];
 
+void banger_import_disk (BangerCall *call);
 void banger_import_image (BangerCall *call);
 void banger_import_kernel (BangerCall *call);

@@ -19,7 +19,7 @@ void
 banger_manager_init (BangerService *service)
 {
   BangerDbusManager *iface = BANGER_DBUS_MANAGER (service->manager);
-  static const char *const features[] = { "edit-files", NULL };
+  static const char *const features[] = { "edit-files", "export-image", "register-image", NULL };
 
   banger_dbus_manager_set_version (iface, BANGER_VERSION);
   banger_dbus_manager_set_protocol (iface, BANGER_PROTOCOL);
@@ -161,7 +161,7 @@ const BangerMethod banger_manager_methods[] = {
   { "CreateVM", banger_vm_create, banger_vm_create_options },
   { "ImportImage", banger_import_image, banger_import_image_options },
   { "PullImage", NULL, NULL },
-  { "RegisterImage", NULL, NULL },
+  { "RegisterImage", banger_import_disk, banger_import_disk_options },
   { "ImportKernel", banger_import_kernel, banger_import_kernel_options },
   { "FindVM", handle_find_vm, NULL },
   { "FindImage", handle_find_image, NULL },

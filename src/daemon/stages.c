@@ -23,6 +23,8 @@ static const struct {
   { "kill", STAGES ("ending", "released") },
   { "delete", STAGES ("ending", "released", "removed") },
   { "import-image", STAGES ("receiving", "mkfs", "writing", "seed", "checking", "stored") },
+  { "register-image", STAGES ("receiving", "mkfs", "writing", "seed", "checking", "stored") },
+  { "export-image", STAGES ("writing") },
   { "import-kernel", STAGES ("receiving", "extracting", "modules", "checking", "stored") },
   { "read-files", STAGES ("reading") },
   { "edit-files", STAGES ("editing", "checking") },

@@ -14,12 +14,14 @@ void banger_report_progress (BangerReport *report, const char *stage, double fra
  * whose stage is set. */
 typedef GVariant *(*BangerJobFunc) (BangerMessage *message, BangerReport *report, GError **error);
 
+GVariant *banger_job_export_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_import_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_import_kernel (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_make_disks (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_change_disks (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_read_files (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **error);
+GVariant *banger_job_register_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error);
 

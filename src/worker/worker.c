@@ -17,6 +17,8 @@ static const struct {
   { "read-files", banger_job_read_files },
   { "edit-files", banger_job_edit_files },
   { "settle-image", banger_job_settle_image },
+  { "export-image", banger_job_export_image },
+  { "register-image", banger_job_register_image },
   { NULL, NULL },
 };
 

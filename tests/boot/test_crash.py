@@ -93,6 +93,17 @@ KINDS = {
         Stage("seed", "worker", GONE, "-"),
         Stage("checking", "worker", GONE, "-"),
         Stage("stored", "", GONE, "-")]),
+    "register-image": Kind(GONE, ["image", "import", NAME, fixtures.busybox_disk], [
+        Stage("-", "", GONE, "-"),
+        Stage("receiving", "worker", GONE, "-"),
+        Stage("mkfs", "worker", GONE, "-"),
+        Stage("writing", "worker", GONE, "-"),
+        Stage("seed", "worker", GONE, "-"),
+        Stage("checking", "worker", GONE, "-"),
+        Stage("stored", "", GONE, "-")]),
+    "export-image": Kind("imported", ["image", "export", "--force", NAME, "/dev/null"], [
+        Stage("-", "", "imported", "-"),
+        Stage("writing", "worker", "imported", "-")]),
     "import-kernel": Kind(GONE, ["kernel", "import", NAME, fixtures.kernel_deb], [
         Stage("-", "", GONE, "-"),
         Stage("receiving", "worker", GONE, "-"),
@@ -298,7 +309,7 @@ class CrashTest(BangerTest):
         self.service_killed("delete", "delete-image", "delete-kernel")
 
     def test_service_import(self):
-        self.service_killed("import-image", "import-kernel")
+        self.service_killed("import-image", "import-kernel", "register-image", "export-image")
 
     def test_worker(self):
         for kind, (_, _, stages) in KINDS.items():

@@ -130,9 +130,10 @@ test_refused (void)
                   "did you mean 'start', 'stop', 'status' or 'stats'?");
   assert_refused ("vm sho web", "'vm sho' is not a command", "did you mean 'show'?");
   assert_refused ("job rm x", "'job rm' is not a command", "'job' knows: list, show, cancel");
-  assert_refused ("image frobnicate", "is not a command",
-                  "'image' knows: import, list, show, delete, rename, share, unshare, promote, ls, "
-                  "cat, stat, mkdir, rm, chown, chmod, edit");
+  assert_refused (
+      "image frobnicate", "is not a command",
+      "'image' knows: import, list, show, export, delete, rename, share, unshare, promote, ls, "
+      "cat, stat, mkdir, rm, chown, chmod, edit");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");
   assert_refused ("vm create --bogus", "--bogus", "banger help vm create");
   assert_refused ("vm create --memory 1Q", "--memory: '1Q' is not a size", NULL);
