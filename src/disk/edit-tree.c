@@ -2,47 +2,12 @@
 /* Changes that may be of whole trees of a view: attributes, and other names. */
 #include "layers.h"
 
-#include <linux/posix_acl.h>
 #include <string.h>
 
 #define OWNER (BANGER_DISK_UID | BANGER_DISK_GID)
 #define CAPABILITY "security.capability"
-#define ACL "system.posix_acl_access"
 
 /* ── Attributes ──────────────────────────────────────────────────────────────────────────────── */
-
-/* An ACL says what the mode says, too: the kernel's posix_acl_chmod. linux/posix_acl_xattr.h. */
-static void
-set_acl_mode (guint8 *value, gsize length, guint32 mode)
-{
-  gboolean masked = FALSE;
-
-  for (gsize at = 4; at + 8 <= length; at += 8)
-    masked = masked || value[at] == ACL_MASK;
-  for (gsize at = 4; at + 8 <= length; at += 8) {
-    if (value[at] == ACL_USER_OBJ)
-      value[at + 2] = mode >> 6 & 7;
-    else if (value[at] == ACL_MASK || (value[at] == ACL_GROUP_OBJ && !masked))
-      value[at + 2] = mode >> 3 & 7;
-    else if (value[at] == ACL_OTHER)
-      value[at + 2] = mode & 7;
-  }
-}
-
-static errcode_t
-change_acl (ext2_filsys fs, ext2_ino_t ino, guint32 mode)
-{
-  g_autoptr (GBytes) acl = NULL;
-  g_autofree guint8 *value = NULL;
-  gsize length = 0;
-  errcode_t code = banger_fs_get_xattr (fs, ino, ACL, &acl);
-
-  if (code != 0 || acl == NULL)
-    return code;
-  value = g_memdup2 (g_bytes_get_data (acl, &length), g_bytes_get_size (acl));
-  set_acl_mode (value, length, mode);
-  return banger_fs_set_xattr (fs, ino, ACL, value, length);
-}
 
 /* A new owner does not get what the old one was trusted with: chown(2). */
 static guint32
@@ -67,7 +32,7 @@ change_inode (ext2_filsys fs, ext2_ino_t ino, guint what, const BangerDiskMeta *
     }
   }
   if (code == 0 && (what & BANGER_DISK_MODE) != 0)
-    code = change_acl (fs, ino, all.mode);
+    code = banger_fs_fit_acl (fs, ino, all.mode);
   if (code == 0)
     code = banger_fs_read_inode (fs, ino, &inode);
   if (code != 0)

@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #define CHUNK (256u << 10)
-#define ALL (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID | BANGER_DISK_MTIME)
 #define CAPABILITY "security.capability"
-#define ACL "system.posix_acl_access"
 
 /* @meta as a new inode gets it: what @what does not name is @mode's, root's and of now. */
 static BangerDiskMeta
@@ -61,11 +59,8 @@ refuse_mounted (BangerWalk *walk, GError **error)
   return FALSE;
 }
 
-/* The folder of the path's last name, in the upper tree and fit to be changed; NULL if it cannot
- * be.
- */
-static const BangerNode *
-open_parent (BangerWalk *walk, GError **error)
+const BangerNode *
+banger_walk_open_parent (BangerWalk *walk, GError **error)
 {
   guint index = walk->missing != NULL ? walk->steps->len - 1 : walk->steps->len - 2;
 
@@ -74,15 +69,32 @@ open_parent (BangerWalk *walk, GError **error)
   return &g_array_index (walk->steps, BangerStep, index).node;
 }
 
-/* Gives the new inode @ino its name, or drops it where that cannot be. */
-static gboolean
-name_inode (BangerWalk *walk, const BangerNode *dir, ext2_ino_t ino, guint32 mode, GError **error)
+gboolean
+banger_walk_name_inode (BangerWalk *walk, const BangerNode *dir, ext2_ino_t ino, guint32 mode,
+                        GError **error)
 {
   if (banger_node_put (walk->view, dir, banger_walk_name (walk), ino, mode, walk->given, error))
     return TRUE;
   if (!walk->view->broken)
     banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
   return FALSE;
+}
+
+gboolean
+banger_walk_clear_way (BangerWalk *walk, GError **error)
+{
+  g_autoptr (GPtrArray) names = NULL;
+
+  if (!refuse_root (walk, error) || !refuse_mounted (walk, error))
+    return FALSE;
+  if (walk->missing != NULL || !S_ISDIR (banger_walk_last (walk)->node.mode))
+    return TRUE;
+  if (!banger_walk_list (walk, &names, error))
+    return FALSE;
+  if (names->len > 0)
+    banger_walk_refuse (walk, BANGER_ERROR_EXISTS, "a folder that is not empty has its name",
+                        "remove it first", error);
+  return names->len == 0;
 }
 
 /* A file's content from a descriptor. */
@@ -113,13 +125,16 @@ fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, int content, GError
 
 /* What a file that is replaced hands down: who may use it, but not what it was trusted with. */
 static gboolean
-inherit (BangerWalk *walk, const BangerNode *old, ext2_filsys fs, ext2_ino_t ino, GError **error)
+inherit (BangerWalk *walk, const BangerNode *old, ext2_filsys fs, ext2_ino_t ino, guint32 mode,
+         GError **error)
 {
   errcode_t code = banger_fs_copy_xattrs (banger_node_fs (old), banger_node_ino (old), fs, ino,
                                           BANGER_OVERLAY_XATTRS);
 
   if (code == 0)
     code = banger_fs_remove_xattr (fs, ino, CAPABILITY);
+  if (code == 0)
+    code = banger_fs_fit_acl (fs, ino, mode);
   return code == 0 || banger_view_fail (walk->view, error, code, walk->given);
 }
 
@@ -158,7 +173,7 @@ banger_disk_view_write (BangerDiskView *view, const char *path, int content, gui
     all.uid = (what & BANGER_DISK_UID) != 0 ? all.uid : old.meta.uid;
     all.gid = (what & BANGER_DISK_GID) != 0 ? all.gid : old.meta.gid;
   }
-  dir = open_parent (&walk, error);
+  dir = banger_walk_open_parent (&walk, error);
   if (dir == NULL)
     return FALSE;
   code = banger_fs_make (dir->branch->layer->fs, dir->upper, &all, &ino);
@@ -166,9 +181,9 @@ banger_disk_view_write (BangerDiskView *view, const char *path, int content, gui
     return banger_view_fail (view, error, code, path);
   ok = fill_file (&walk, dir->branch->layer->fs, ino, content, error);
   if (ok && old.xattrs != NULL)
-    ok = inherit (&walk, last, dir->branch->layer->fs, ino, error);
+    ok = inherit (&walk, last, dir->branch->layer->fs, ino, all.mode, error);
   if (ok)
-    return name_inode (&walk, dir, ino, S_IFREG, error);
+    return banger_walk_name_inode (&walk, dir, ino, S_IFREG, error);
   if (!view->broken)
     banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
   return FALSE;
@@ -178,7 +193,7 @@ static gboolean
 make_folder (BangerWalk *walk, guint what, const BangerDiskMeta *meta, GError **error)
 {
   const BangerDiskMeta all = complete_meta (what, meta, S_IFDIR | 0755);
-  const BangerNode *dir = open_parent (walk, error);
+  const BangerNode *dir = banger_walk_open_parent (walk, error);
   ext2_ino_t ino = 0;
   errcode_t code = 0;
 
@@ -188,7 +203,7 @@ make_folder (BangerWalk *walk, guint what, const BangerDiskMeta *meta, GError **
   if (code != 0)
     return banger_view_fail (walk->view, error, code, walk->given);
   if (banger_node_hide_below (walk->view, dir, walk->missing, ino, walk->given, error))
-    return name_inode (walk, dir, ino, S_IFDIR, error);
+    return banger_walk_name_inode (walk, dir, ino, S_IFDIR, error);
   if (!walk->view->broken)
     banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
   return FALSE;
@@ -261,13 +276,13 @@ banger_disk_view_symlink (BangerDiskView *view, const char *path, guint what,
                         "a link leads to something, of at most 4095 bytes", NULL, error);
     return FALSE;
   }
-  dir = open_parent (&walk, error);
+  dir = banger_walk_open_parent (&walk, error);
   if (dir == NULL)
     return FALSE;
   code = banger_fs_make (dir->branch->layer->fs, dir->upper, &all, &ino);
   if (code != 0)
     return banger_view_fail (view, error, code, path);
-  return name_inode (&walk, dir, ino, S_IFLNK, error);
+  return banger_walk_name_inode (&walk, dir, ino, S_IFLNK, error);
 }
 
 gboolean
@@ -292,7 +307,7 @@ banger_disk_view_link (BangerDiskView *view, const char *path, const char *targe
   banger_walk_clear (&walk);
   if (!banger_walk_init (&walk, view, path, FALSE, error))
     return FALSE;
-  dir = open_parent (&walk, error);
+  dir = banger_walk_open_parent (&walk, error);
   if (dir == NULL)
     return FALSE;
   code = banger_fs_count_name (dir->branch->layer->fs, file->upper, +1);
@@ -324,6 +339,6 @@ banger_disk_view_remove (BangerDiskView *view, const char *path, gboolean recurs
       return FALSE;
     }
   }
-  dir = open_parent (&walk, error);
+  dir = banger_walk_open_parent (&walk, error);
   return dir != NULL && banger_node_cut (view, dir, banger_walk_name (&walk), FALSE, path, error);
 }

@@ -2,11 +2,14 @@
 /* Attributes and contents. */
 #include "fs.h"
 
+#include "common/tar-writer.h"
 #include "view.h"
 
+#include <linux/posix_acl.h>
 #include <string.h>
 
 #define CHUNK (1u << 20)
+#define ACL "system.posix_acl_access"
 /* Fewer blocks of zeros than these are not worth an extent. */
 #define HOLE_BLOCKS 16
 
@@ -56,6 +59,17 @@ compare_xattrs (gconstpointer a, gconstpointer b)
   return strcmp ((*one)->name, (*other)->name);
 }
 
+/* The library leaves the ids of entries that have none at 0; the kernel says ACL_UNDEFINED_ID.
+ * linux/posix_acl.h, posix_acl_xattr.h. */
+static void
+unset_ids (guint8 *acl, gsize length)
+{
+  for (gsize at = 4; at + 8 <= length; at += 8) {
+    if (acl[at] != ACL_USER && acl[at] != ACL_GROUP)
+      memset (acl + at + 4, 0xff, 4);
+  }
+}
+
 /* An ACL has a form of its own on the disk: asked for by name it comes as the kernel has it. */
 static errcode_t
 convert_xattr (struct ext2_xattr_handle *handle, BangerDiskXattr *xattr)
@@ -71,6 +85,8 @@ convert_xattr (struct ext2_xattr_handle *handle, BangerDiskXattr *xattr)
     g_free (xattr->value);
     xattr->value = g_memdup2 (value, length);
     xattr->length = length;
+    if (g_str_has_prefix (xattr->name, "system.posix_acl_"))
+      unset_ids (xattr->value, length);
   }
   ext2fs_free_mem (&value);
   return code;
@@ -152,6 +168,39 @@ banger_fs_copy_xattrs (ext2_filsys from_fs, ext2_ino_t from, ext2_filsys to_fs, 
   return close_xattrs (&handle, code);
 }
 
+/* An ACL says what the mode says, too: the kernel's posix_acl_chmod. linux/posix_acl_xattr.h. */
+static void
+set_acl_mode (guint8 *value, gsize length, guint32 mode)
+{
+  gboolean masked = FALSE;
+
+  for (gsize at = 4; at + 8 <= length; at += 8)
+    masked = masked || value[at] == ACL_MASK;
+  for (gsize at = 4; at + 8 <= length; at += 8) {
+    if (value[at] == ACL_USER_OBJ)
+      value[at + 2] = mode >> 6 & 7;
+    else if (value[at] == ACL_MASK || (value[at] == ACL_GROUP_OBJ && !masked))
+      value[at + 2] = mode >> 3 & 7;
+    else if (value[at] == ACL_OTHER)
+      value[at + 2] = mode & 7;
+  }
+}
+
+errcode_t
+banger_fs_fit_acl (ext2_filsys fs, ext2_ino_t ino, guint32 mode)
+{
+  g_autoptr (GBytes) acl = NULL;
+  g_autofree guint8 *value = NULL;
+  gsize length = 0;
+  errcode_t code = banger_fs_get_xattr (fs, ino, ACL, &acl);
+
+  if (code != 0 || acl == NULL)
+    return code;
+  value = g_memdup2 (g_bytes_get_data (acl, &length), g_bytes_get_size (acl));
+  set_acl_mode (value, length, mode);
+  return banger_fs_set_xattr (fs, ino, ACL, value, length);
+}
+
 /* ── Contents ────────────────────────────────────────────────────────────────────────────────── */
 
 errcode_t
@@ -204,12 +253,15 @@ write_run (BangerFsStream *stream, guint64 logical, const guint8 *bytes, guint64
     code = ext2fs_new_range (fs, 0, stream->goal, count, NULL, &at, &got);
     if (code != 0)
       return code;
+    /* First of all, as the extents may need a block of their own. */
+    ext2fs_block_alloc_stats_range (fs, at, got, +1);
     code = io_channel_write_blk64 (fs->io, at, (int)got, bytes);
     if (code == 0)
       code = append_extent (stream, logical, at, got);
-    if (code != 0)
-      return code; /* the blocks were not taken yet */
-    ext2fs_block_alloc_stats_range (fs, at, got, +1);
+    if (code != 0) {
+      ext2fs_block_alloc_stats_range (fs, at, got, -1);
+      return code;
+    }
     code = ext2fs_iblk_add_blocks (fs, &stream->inode, got);
     stream->goal = at + got;
     logical += got;
@@ -386,4 +438,66 @@ banger_fs_read_data (ext2_filsys fs, ext2_ino_t ino, guint64 offset, guint64 len
   if (file != NULL)
     ext2fs_file_close (file);
   return code;
+}
+
+/* Notes that @length bytes at @offset are data; what lies behind the end is not. */
+static void
+add_piece (GArray *pieces, guint64 offset, guint64 length, guint64 size)
+{
+  const BangerTarPiece piece = { offset, MIN (length, size - offset) };
+  BangerTarPiece *last
+      = pieces->len > 0 ? &g_array_index (pieces, BangerTarPiece, pieces->len - 1) : NULL;
+
+  if (last != NULL && last->offset + last->length == offset)
+    last->length += piece.length;
+  else
+    g_array_append_val (pieces, piece);
+}
+
+static errcode_t
+read_pieces (ext2_filsys fs, ext2_extent_handle_t extents, guint64 size, GArray *pieces)
+{
+  struct ext2fs_extent extent;
+  guint64 end = 0;
+  errcode_t code = ext2fs_extent_get (extents, EXT2_EXTENT_ROOT, &extent);
+
+  while (code == 0) {
+    guint64 offset = extent.e_lblk * fs->blocksize;
+
+    if ((extent.e_flags & EXT2_EXTENT_FLAGS_LEAF) != 0) {
+      if (offset < end)
+        return EXT2_ET_INODE_CORRUPTED;
+      end = offset + (guint64)extent.e_len * fs->blocksize;
+      if (offset < size && (extent.e_flags & EXT2_EXTENT_FLAGS_UNINIT) == 0)
+        add_piece (pieces, offset, end - offset, size);
+    }
+    code = ext2fs_extent_get (extents, EXT2_EXTENT_NEXT_LEAF, &extent);
+  }
+  return code == EXT2_ET_EXTENT_NO_NEXT || code == EXT2_ET_NO_CURRENT_NODE ? 0 : code;
+}
+
+errcode_t
+banger_fs_get_pieces (ext2_filsys fs, ext2_ino_t ino, GArray **pieces)
+{
+  g_autoptr (GArray) found = g_array_new (FALSE, FALSE, sizeof (BangerTarPiece));
+  ext2_extent_handle_t extents = NULL;
+  struct ext2_inode inode;
+  const BangerTarPiece *only = NULL;
+  errcode_t code = ext2fs_read_inode (fs, ino, &inode);
+
+  *pieces = NULL;
+  if (code != 0 || (inode.i_flags & EXT4_EXTENTS_FL) == 0)
+    return code;
+  code = ext2fs_extent_open2 (fs, ino, &inode, &extents);
+  if (code == 0)
+    code = read_pieces (fs, extents, EXT2_I_SIZE (&inode), found);
+  if (extents != NULL)
+    ext2fs_extent_free (extents);
+  if (code != 0)
+    return code;
+  only = found->len == 1 ? &g_array_index (found, BangerTarPiece, 0) : NULL;
+  if (EXT2_I_SIZE (&inode) > 0
+      && (only == NULL || only->offset > 0 || only->length < EXT2_I_SIZE (&inode)))
+    *pieces = g_steal_pointer (&found);
+  return 0;
 }

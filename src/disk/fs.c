@@ -315,6 +315,8 @@ free_inode (ext2_filsys fs, ext2_ino_t ino)
     code = free_blocks (fs, ino);
   if (code != 0)
     return code;
+  /* e2fsck looks at free inodes too: extents without their header would be garbage. */
+  inode.i_flags = 0;
   memset (inode.i_block, 0, sizeof inode.i_block);
   ext2fs_iblk_set (fs, &inode, 0);
   inode.i_size = inode.i_size_high = 0;

@@ -73,6 +73,9 @@ errcode_t banger_fs_remove_xattr (ext2_filsys fs, ext2_ino_t ino, const char *na
 errcode_t banger_fs_copy_xattrs (ext2_filsys from_fs, ext2_ino_t from, ext2_filsys to_fs,
                                  ext2_ino_t to, const char *but);
 
+/* Has the ACL of an inode, if it has one, say what its new mode says. */
+errcode_t banger_fs_fit_acl (ext2_filsys fs, ext2_ino_t ino, guint32 mode);
+
 /* ── Contents (fs-data.c) ────────────────────────────────────────────────────────────────────── */
 
 /* The contents of a file that is new. Blocks of zeros in longer rows take no room. */
@@ -100,3 +103,5 @@ typedef gboolean (*BangerFsDataFunc) (const void *bytes, gsize length, gpointer 
  */
 errcode_t banger_fs_read_data (ext2_filsys fs, ext2_ino_t ino, guint64 offset, guint64 length,
                                BangerFsDataFunc func, gpointer data, gboolean *stopped);
+/* The parts of a file that are no holes, for a tar; NULL where there are none. */
+errcode_t banger_fs_get_pieces (ext2_filsys fs, ext2_ino_t ino, GArray **pieces);

@@ -36,7 +36,8 @@ struct _BangerDiskView {
   GPtrArray *branches; /* of BangerBranch: the root's first */
   gboolean write, no_links;
   gboolean home_is_link, home_changed;
-  gboolean broken; /* a disk was found damaged amid a change */
+  gboolean broken;    /* a disk was found damaged amid a change */
+  GHashTable *barred; /* NULL, or the paths of links that are not to be followed */
 };
 
 typedef struct {
@@ -134,6 +135,18 @@ void banger_walk_refuse (BangerWalk *walk, BangerErrorCode code, const char *cau
 typedef gboolean (*BangerWalkFunc) (BangerWalk *walk, gpointer data, GError **error);
 gboolean banger_walk_tree (BangerWalk *walk, BangerWalkFunc func, gpointer data, GError **error);
 
-/* edit.c: the attributes and the owner of @node. */
+/* The path without links, also of what is not there. */
+char *banger_walk_place (BangerWalk *walk);
+
+/* edit.c: the folder of the path's last name, in the upper tree and fit to be changed; NULL if it
+ * cannot be. */
+const BangerNode *banger_walk_open_parent (BangerWalk *walk, GError **error);
+/* Gives the new inode @ino the path's last name, in @dir, or drops it where that cannot be. */
+gboolean banger_walk_name_inode (BangerWalk *walk, const BangerNode *dir, ext2_ino_t ino,
+                                 guint32 mode, GError **error);
+/* Exists where a folder that is not empty has the name. */
+gboolean banger_walk_clear_way (BangerWalk *walk, GError **error);
+
+/* edit-read.c */
 gboolean banger_node_stat (BangerDiskView *view, const BangerNode *node, BangerDiskStat *stat,
                            const char *path, GError **error);

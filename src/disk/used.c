@@ -253,3 +253,57 @@ banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
     return TRUE;
   return banger_ext4_resize (disk, size_bytes, error) && finish_growth (disk, groups, error);
 }
+
+/* ── Room for what is to come ────────────────────────────────────────────────────────────────── */
+
+#define SIZE_STEP (8ULL << 20)
+/* Growing takes some of what it gives, for the tables of new groups. */
+#define ROUNDS 4
+
+/* The size at which the file system has room for @blocks and @inodes; its own where it has it. */
+static guint64
+size_for (ext2_filsys fs, guint64 blocks, guint64 inodes)
+{
+  const struct ext2_super_block *super = fs->super;
+  guint64 size = ext2fs_blocks_count (fs->super), have = ext2fs_free_blocks_count (fs->super);
+  guint64 groups = 0;
+
+  if (inodes > super->s_free_inodes_count)
+    groups = (inodes - super->s_free_inodes_count + super->s_inodes_per_group - 1)
+             / super->s_inodes_per_group;
+  if (have >= blocks && groups == 0)
+    return size * fs->blocksize;
+  size += blocks > have ? blocks - have : 0;
+  /* Inodes come with whole groups only. */
+  if (groups > 0)
+    size = MAX (size, (fs->group_desc_count + groups) * super->s_blocks_per_group);
+  return (size * fs->blocksize + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
+}
+
+gboolean
+banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error)
+{
+  /* Besides what files hold: their last blocks, names, extents, and what folders above them take.
+   */
+  guint64 blocks = bytes / BANGER_BLOCK_SIZE + bytes / BANGER_BLOCK_SIZE / 256 + entries * 2 + 64;
+
+  for (guint round = 0; round < ROUNDS; round++) {
+    ext2_filsys fs = banger_disk_open_used (disk, error);
+    guint64 now = 0, size = 0;
+
+    if (fs == NULL)
+      return FALSE;
+    now = ext2fs_blocks_count (fs->super) * fs->blocksize;
+    size = size_for (fs, blocks, entries + 16);
+    ext2fs_free (fs);
+    if (size <= now)
+      return TRUE;
+    if (size / BANGER_BLOCK_SIZE > BANGER_BLOCKS_MAX)
+      break;
+    if (!banger_disk_enlarge (disk, size + round * SIZE_STEP, error))
+      return FALSE;
+  }
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, "it would be larger than 256 GiB", NULL,
+                    "the image cannot be made large enough");
+  return FALSE;
+}

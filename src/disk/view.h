@@ -75,6 +75,10 @@ gboolean banger_disk_view_list (BangerDiskView *view, const char *path, gboolean
 gboolean
 banger_disk_view_read (BangerDiskView *view, const char *path, guint64 offset, guint64 length,
                        BangerDiskDataFunc func, gpointer data, GError **error);
+/* A pax archive of @path to @output: its entries begin with its last name ("etc", "etc/passwd"),
+ * those of the root with ".". Sockets are left out. */
+gboolean banger_disk_view_pack (BangerDiskView *view, const char *path, int output, GError **error);
+
 /* A file with all that can be read from @content (-1: nothing) takes the place of a file or link at
  * @path, as one step. What @what does not name it keeps of a file that was there, with its
  * attributes; else it is root's, 0644. Its folder must be there. */
@@ -102,7 +106,16 @@ gboolean banger_disk_view_remove (BangerDiskView *view, const char *path, gboole
  * no mode is given. @recursive: all below too; links have no mode. */
 gboolean banger_disk_view_set (BangerDiskView *view, const char *path, gboolean recursive,
                                guint what, const BangerDiskMeta *meta, GError **error);
+/* What the tar archive @tar holds into the folder @path: entries of all kinds, later ones in place
+ * of earlier ones, nothing through a link of the archive's. Links that were there are followed.
+ * Those of @what (owner, group) are as @meta says, whatever the archive does. */
+gboolean banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint what,
+                                  const BangerDiskMeta *meta, GError **error);
+
 /* Whether anything at or below the guest's /root was changed. */
 gboolean banger_disk_view_changed_home (BangerDiskView *view);
 /* Brings all to the disks. The view is then of no more use. */
 gboolean banger_disk_view_finish (BangerDiskView *view, GError **error);
+
+/* Makes the image @disk, which nobody uses, so large that @bytes in @entries files find room. */
+gboolean banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error);

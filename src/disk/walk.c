@@ -36,6 +36,14 @@ banger_walk_name (BangerWalk *walk)
   return walk->missing != NULL ? walk->missing : banger_walk_last (walk)->name;
 }
 
+char *
+banger_walk_place (BangerWalk *walk)
+{
+  if (walk->missing != NULL)
+    return g_strconcat (walk->path->str, "/", walk->missing, NULL);
+  return g_strdup (walk->path->len > 0 ? walk->path->str : "/");
+}
+
 void
 banger_walk_refuse (BangerWalk *walk, BangerErrorCode code, const char *cause, const char *hint,
                     GError **error)
@@ -151,6 +159,11 @@ follow_link (BangerWalk *walk, GPtrArray *todo, GError **error)
   if (walk->view->no_links) {
     banger_walk_refuse (walk, BANGER_ERROR_BAD_IMAGE, "a link takes the place of a folder above it",
                         "start the VM and look at it there", error);
+    return FALSE;
+  }
+  if (walk->view->barred != NULL && g_hash_table_contains (walk->view->barred, walk->path->str)) {
+    banger_walk_refuse (walk, BANGER_ERROR_BAD_IMAGE, "the archive leads through a link of its own",
+                        NULL, error);
     return FALSE;
   }
   if (++walk->links > LINKS_FOLLOWED_MAX) {

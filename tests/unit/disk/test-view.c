@@ -2,6 +2,7 @@
 /* A guest's disks as one tree: read and changed, over a lower one, with others mounted in it. */
 #include "disk/disk.h"
 #include "disk-tools.h"
+#include "tar-maker.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -450,6 +451,112 @@ test_needs_recovery (void)
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
 }
 
+static void
+unpack (BangerDiskView *view, const char *path, TarMaker *maker, int code)
+{
+  banger_autofd int tar = tar_maker_finish (maker);
+  g_autoptr (GError) error = NULL;
+  gboolean ok = banger_disk_view_unpack (view, path, tar, 0, NULL, &error);
+
+  g_assert_true (ok == (code < 0));
+  if (code >= 0)
+    g_assert_error (error, BANGER_ERROR, code);
+  else
+    g_assert_no_error (error);
+}
+
+/* What is there stays, but for what the archive has; links that were there lead on. */
+static void
+test_unpacks (void)
+{
+  banger_autofd int image = new_image ("unpacks");
+  BangerDiskView *view = open_view (image, -1, -1, TRUE);
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_GZIP);
+  g_auto (BangerDiskStat) stat = { 0 };
+
+  tar_maker_dir (maker, "./");
+  tar_maker_dir (maker, "bin/");
+  tar_maker_file (maker, "bin/more", "more");
+  tar_maker_file (maker, "etc/motd", "new\n");
+  tar_maker_dir (maker, "etc/shadow");
+  tar_maker_file (maker, "new/deep/file", "deep");
+  tar_maker_hardlink (maker, "new/other", "new/deep/file");
+  tar_maker_symlink (maker, "new/link", "deep");
+  tar_maker_dir (maker, "new/link"); /* later entries take the place of earlier ones */
+  tar_maker_file (maker, "new/link/inside", "i");
+  unpack (view, "/", maker, -1);
+  assert_lists (view, "/usr/bin", FALSE, "more other tool ");
+  assert_lists (view, "/etc", TRUE, "motd shadow/ ");
+  assert_reads (view, "/etc/motd", "new\n");
+  assert_lists (view, "/new", TRUE, "deep/ deep/file link/ link/inside other ");
+  g_assert_true (banger_disk_view_stat (view, "/new/other", FALSE, &stat, NULL));
+  g_assert_cmpuint (stat.links, ==, 2);
+  g_assert_cmpint (stat.meta.mtime, ==, 1700000000);
+  finish (view);
+  assert_clean (image);
+  assert_says (image, "stat /bin", "Type: symlink");
+}
+
+static void
+test_unpacks_nothing_foul (void)
+{
+  banger_autofd int image = new_image ("foul");
+  BangerDiskView *view = open_view (image, -1, -1, TRUE);
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  banger_autofd int text = banger_memfd_new ("text", "no archive at all", 17, NULL);
+  g_autoptr (GError) error = NULL;
+
+  tar_maker_symlink (maker, "way", "/etc");
+  tar_maker_file (maker, "way/motd", "changed");
+  unpack (view, "/var", maker, BANGER_ERROR_BAD_IMAGE);
+  maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  tar_maker_file (maker, "../etc/motd", "changed");
+  unpack (view, "/var", maker, BANGER_ERROR_BAD_IMAGE);
+  maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  tar_maker_hardlink (maker, "hard", "none");
+  unpack (view, "/var", maker, BANGER_ERROR_BAD_IMAGE);
+  maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  tar_maker_file (maker, "log", "in place of a folder that is not empty");
+  unpack (view, "/var", maker, BANGER_ERROR_EXISTS);
+  unpack (view, "/none", tar_maker_new (ARCHIVE_FILTER_NONE), BANGER_ERROR_NOT_FOUND);
+  g_assert_false (banger_disk_view_unpack (view, "/var", text, 0, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  assert_reads (view, "/etc/motd", "welcome\n");
+  assert_lists (view, "/var", TRUE, "log/ log/old way ");
+  finish (view);
+  assert_clean (image);
+}
+
+/* An image has a margin only: what is to come finds room, in blocks and in inodes. */
+static void
+test_makes_room (void)
+{
+  banger_autofd int image = new_image ("room"), content = new_file ("forty");
+  g_autofree char *large = g_strnfill (40 * MIB, 'x');
+  BangerDiskView *view = NULL;
+  struct stat before, after;
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (fstat (image, &before), ==, 0);
+  g_assert_true (banger_disk_make_room (image, 1000, 1, &error));
+  g_assert_cmpint (fstat (image, &after), ==, 0);
+  g_assert_cmpint (after.st_size, ==, before.st_size);
+  g_assert_true (banger_disk_make_room (image, 40 * MIB, 3000, &error));
+  g_assert_no_error (error);
+  g_assert_true (banger_write_all (content, large, 40 * MIB, NULL));
+  lseek (content, 0, SEEK_SET);
+  view = open_view (image, -1, -1, TRUE);
+  g_assert_true (banger_disk_view_write (view, "/large", content, 0, NULL, &error));
+  make_folder (view, "/many");
+  for (guint i = 0; i < 2990; i++) {
+    g_autofree char *path = g_strdup_printf ("/many/%u", i);
+
+    write_text (view, path, path);
+  }
+  finish (view);
+  assert_clean (image);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -467,6 +574,9 @@ main (int argc, char **argv)
   g_test_add_func ("/view/mounts", test_mounts);
   g_test_add_func ("/view/overlay-unknown", test_overlay_unknown);
   g_test_add_func ("/view/needs-recovery", test_needs_recovery);
+  g_test_add_func ("/view/unpacks", test_unpacks);
+  g_test_add_func ("/view/unpacks-nothing-foul", test_unpacks_nothing_foul);
+  g_test_add_func ("/view/makes-room", test_makes_room);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, folder, NULL));
   g_free (folder);
