@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inodes and names. */
+/* Inodes. */
 #include "fs.h"
 
 #include "view.h"
@@ -315,6 +315,7 @@ free_inode (ext2_filsys fs, ext2_ino_t ino)
     code = free_blocks (fs, ino);
   if (code != 0)
     return code;
+  banger_fs_forget_folder (fs, ino);
   /* e2fsck looks at free inodes too: extents without their header would be garbage. */
   inode.i_flags = 0;
   memset (inode.i_block, 0, sizeof inode.i_block);
@@ -398,153 +399,4 @@ banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
       code = free_inode (fs, last);
   }
   return code == 0 ? banger_fs_count_folder (fs, dir, -1) : code;
-}
-
-/* ── Names ───────────────────────────────────────────────────────────────────────────────────── */
-
-errcode_t
-banger_fs_find (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t *ino)
-{
-  errcode_t code = ext2fs_lookup (fs, dir, name, (int)strlen (name), NULL, ino);
-
-  if (code == EXT2_ET_FILE_NOT_FOUND) {
-    *ino = 0;
-    return 0;
-  }
-  return code == 0 && (*ino < EXT2_ROOT_INO || *ino > fs->super->s_inodes_count)
-             ? EXT2_ET_DIR_CORRUPTED
-             : code;
-}
-
-static int
-get_file_type (ext2_filsys fs, guint32 mode)
-{
-  static const struct {
-    guint32 mode;
-    int type;
-  } types[]
-      = { { S_IFREG, EXT2_FT_REG_FILE }, { S_IFDIR, EXT2_FT_DIR },    { S_IFLNK, EXT2_FT_SYMLINK },
-          { S_IFCHR, EXT2_FT_CHRDEV },   { S_IFBLK, EXT2_FT_BLKDEV }, { S_IFIFO, EXT2_FT_FIFO },
-          { S_IFSOCK, EXT2_FT_SOCK } };
-
-  for (guint i = 0; ext2fs_has_feature_filetype (fs->super) && i < G_N_ELEMENTS (types); i++) {
-    if (types[i].mode == (mode & S_IFMT))
-      return types[i].type;
-  }
-  return EXT2_FT_UNKNOWN;
-}
-
-static errcode_t
-add_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t ino, int type)
-{
-  errcode_t code = ext2fs_link (fs, dir, name, ino, type);
-
-  if (code != EXT2_ET_DIR_NO_SPACE)
-    return code;
-  code = ext2fs_expand_dir (fs, dir);
-  return code == 0 ? ext2fs_link (fs, dir, name, ino, type) : code;
-}
-
-typedef struct {
-  const char *name; /* or NULL: ".." */
-  gsize length;
-  ext2_ino_t ino;
-  int type;
-  gboolean done;
-} Change;
-
-static int
-change_entry (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset, int blocksize,
-              char *buffer, void *data)
-{
-  Change *change = data;
-
-  if (change->name == NULL ? kind != DIRENT_DOT_DOT_FILE
-                           : (gsize)ext2fs_dirent_name_len (entry) != change->length
-                                 || memcmp (entry->name, change->name, change->length) != 0)
-    return 0;
-  entry->inode = change->ino;
-  if (change->name != NULL)
-    ext2fs_dirent_set_file_type (entry, change->type);
-  change->done = TRUE;
-  return DIRENT_CHANGED | DIRENT_ABORT;
-}
-
-static errcode_t
-change_name (ext2_filsys fs, ext2_ino_t dir, Change *change)
-{
-  errcode_t code = ext2fs_dir_iterate2 (fs, dir, 0, NULL, change_entry, change);
-
-  return code == 0 && !change->done ? EXT2_ET_DIR_CORRUPTED : code;
-}
-
-errcode_t
-banger_fs_put_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t old,
-                    ext2_ino_t ino, guint32 mode)
-{
-  Change change = { name, strlen (name), ino, get_file_type (fs, mode), FALSE };
-
-  return old != 0 ? change_name (fs, dir, &change) : add_name (fs, dir, name, ino, change.type);
-}
-
-errcode_t
-banger_fs_cut_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t ino)
-{
-  return ext2fs_unlink (fs, dir, name, ino, 0);
-}
-
-errcode_t
-banger_fs_set_parent (ext2_filsys fs, ext2_ino_t ino, ext2_ino_t dir)
-{
-  Change change = { NULL, 0, dir, 0, FALSE };
-
-  return change_name (fs, ino, &change);
-}
-
-static void
-name_clear (gpointer data)
-{
-  g_free (((BangerFsName *)data)->name);
-}
-
-static gboolean
-is_name (const char *name, int length)
-{
-  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL
-         && !g_str_equal (name, ".") && !g_str_equal (name, "..");
-}
-
-typedef struct {
-  GArray *names;
-  ext2_ino_t inodes;
-  gboolean bad;
-} List;
-
-static int
-add_to_list (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset, int blocksize,
-             char *buffer, void *data)
-{
-  List *list = data;
-  int length = ext2fs_dirent_name_len (entry);
-  BangerFsName name = { entry->inode, NULL };
-
-  if (kind != DIRENT_OTHER_FILE)
-    return 0;
-  name.name = g_strndup (entry->name, length);
-  g_array_append_val (list->names, name);
-  list->bad = !is_name (name.name, length) || name.ino < EXT2_ROOT_INO || name.ino > list->inodes;
-  return list->bad ? DIRENT_ABORT : 0;
-}
-
-errcode_t
-banger_fs_list (ext2_filsys fs, ext2_ino_t dir, GArray **names)
-{
-  List list
-      = { g_array_new (FALSE, FALSE, sizeof (BangerFsName)), fs->super->s_inodes_count, FALSE };
-  errcode_t code = 0;
-
-  *names = list.names;
-  g_array_set_clear_func (list.names, name_clear);
-  code = ext2fs_dir_iterate2 (fs, dir, 0, NULL, add_to_list, &list);
-  return code == 0 && list.bad ? EXT2_ET_DIR_CORRUPTED : code;
 }

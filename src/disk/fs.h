@@ -38,8 +38,12 @@ errcode_t banger_fs_count_name (ext2_filsys fs, ext2_ino_t ino, int change);
 /* A folder's links, of which one is that of each folder in it. */
 errcode_t banger_fs_count_folder (ext2_filsys fs, ext2_ino_t dir, int change);
 
-/* ── Names ───────────────────────────────────────────────────────────────────────────────────── */
+/* ── Names (fs-names.c) ────────────────────────────────────────────────────────────────────── */
 
+/* What is known of large folders, in fs->priv_data: before the file system is freed. */
+void banger_fs_forget_names (ext2_filsys fs);
+/* The inode @dir is a folder no more. */
+void banger_fs_forget_folder (ext2_filsys fs, ext2_ino_t dir);
 /* 0 if there is none. */
 errcode_t banger_fs_find (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t *ino);
 /* @name leads to @ino, of type @mode, from now on: @old is what it led to, 0 for a new name. */

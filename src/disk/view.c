@@ -5,7 +5,6 @@
 #include "used-fs.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #define HOME_NAME "root"
 #define HOME "/" HOME_NAME
@@ -242,8 +241,10 @@ banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
 static void
 layer_clear (BangerLayer *layer)
 {
-  if (layer->fs != NULL)
-    ext2fs_free (g_steal_pointer (&layer->fs));
+  if (layer->fs == NULL)
+    return;
+  banger_fs_forget_names (layer->fs);
+  ext2fs_free (g_steal_pointer (&layer->fs));
 }
 
 void
@@ -258,17 +259,25 @@ banger_disk_view_free (BangerDiskView *view)
 
 /* ── Changed ─────────────────────────────────────────────────────────────────────────────────── */
 
-static gboolean
-set_valid (BangerLayer *layer, gboolean valid, GError **error)
+/* Writes the superblock alone, and has all that was written so far on the disk. */
+static errcode_t
+write_state (BangerLayer *layer, gboolean valid)
 {
-  struct ext2_super_block *super = layer->fs->super;
+  ext2_filsys fs = layer->fs;
+  const int alone = EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
   errcode_t code = 0;
 
-  super->s_state = valid ? super->s_state | EXT2_VALID_FS : super->s_state & ~EXT2_VALID_FS;
-  ext2fs_mark_super_dirty (layer->fs);
-  code = ext2fs_flush (layer->fs);
-  if (code == 0 && fsync (layer->fd) < 0)
-    code = errno;
+  fs->super->s_state
+      = valid ? fs->super->s_state | EXT2_VALID_FS : fs->super->s_state & ~EXT2_VALID_FS;
+  fs->flags |= alone;
+  code = ext2fs_flush2 (fs, EXT2_FLAG_FLUSH_NO_SYNC);
+  fs->flags &= ~alone;
+  return code == 0 ? io_channel_flush (fs->io) : code;
+}
+
+static gboolean
+end_writing (errcode_t code, GError **error)
+{
   if (code != 0)
     banger_ext4_set_error (error, code, "the disk's file system cannot be written");
   return code == 0;
@@ -291,7 +300,7 @@ banger_view_begin (BangerWalk *walk, GError **error)
       || (walk->path->len == 0 && g_strcmp0 (walk->missing, HOME_NAME) == 0))
     view->home_changed = TRUE;
   if (!layer->marked)
-    layer->marked = set_valid (layer, FALSE, error);
+    layer->marked = end_writing (write_state (layer, FALSE), error);
   return layer->marked;
 }
 
@@ -301,6 +310,7 @@ banger_disk_view_changed_home (BangerDiskView *view)
   return view->home_changed;
 }
 
+/* In this order: what says that all is well comes after all else. */
 static gboolean
 finish_layer (BangerLayer *layer, GError **error)
 {
@@ -308,14 +318,16 @@ finish_layer (BangerLayer *layer, GError **error)
 
   if (!layer->marked)
     return TRUE;
-  /* In this order: what says that all is well comes after all else. */
-  if (!set_valid (layer, FALSE, error) || !set_valid (layer, TRUE, error))
-    return FALSE;
-  layer->marked = FALSE;
-  code = ext2fs_close_free (&layer->fs);
+  code = ext2fs_flush2 (layer->fs, EXT2_FLAG_FLUSH_NO_SYNC);
+  if (code == 0)
+    code = io_channel_flush (layer->fs->io);
+  if (code == 0)
+    code = write_state (layer, TRUE);
   if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
-  return code == 0;
+    return end_writing (code, error);
+  layer->marked = FALSE;
+  layer_clear (layer);
+  return TRUE;
 }
 
 gboolean
