@@ -72,20 +72,31 @@ is_sound (ext2_filsys fs, int disk)
          && (needs_recovery (fs) || ext2fs_check_desc (fs) == 0);
 }
 
-gboolean
-banger_disk_has_ext4 (int disk, gboolean *has, GError **error)
+/* Whether nothing lies before the superblock; -1 if that cannot be read. */
+static int
+has_empty_boot_block (int disk)
 {
   static const char nothing[BOOT_BLOCK];
   char boot[BOOT_BLOCK];
   ssize_t n = pread (disk, boot, sizeof boot, 0);
+
+  if (n < 0)
+    return -1;
+  return n == BOOT_BLOCK && memcmp (boot, nothing, BOOT_BLOCK) == 0;
+}
+
+gboolean
+banger_disk_has_ext4 (int disk, gboolean *has, GError **error)
+{
+  int empty = has_empty_boot_block (disk);
   ext2_filsys fs = NULL;
 
   *has = FALSE;
-  if (n < 0) {
+  if (empty < 0) {
     banger_set_error_errno (error, errno, NULL, "the disk cannot be read");
     return FALSE;
   }
-  if (n < BOOT_BLOCK || memcmp (boot, nothing, BOOT_BLOCK) != 0)
+  if (empty == 0)
     return TRUE;
   if (!banger_ext4_peek (disk, &fs, error))
     return FALSE;
@@ -110,14 +121,30 @@ check_has_ext4 (int disk, GError **error)
   return FALSE;
 }
 
+/* The file system of a disk that nothing is wrong with: NULL where it has to be looked at. */
+static ext2_filsys
+open_sound (int disk)
+{
+  ext2_filsys fs = has_empty_boot_block (disk) == 1 ? banger_ext4_open (disk, TRUE, NULL) : NULL;
+
+  if (fs == NULL || (is_sound (fs, disk) && !needs_recovery (fs)))
+    return fs;
+  ext2fs_free (fs);
+  return NULL;
+}
+
 ext2_filsys
 banger_disk_open_used (int disk, GError **error)
 {
   ext2_filsys fs = NULL;
   gboolean dirty = FALSE;
 
-  if (!check_unused (disk, error) || !check_has_ext4 (disk, error)
-      || !banger_ext4_seal (disk, error))
+  if (!check_unused (disk, error))
+    return NULL;
+  fs = open_sound (disk);
+  if (fs != NULL)
+    return fs;
+  if (!check_has_ext4 (disk, error) || !banger_ext4_seal (disk, error))
     return NULL;
   fs = banger_ext4_open (disk, FALSE, error);
   if (fs == NULL)

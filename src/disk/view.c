@@ -259,7 +259,7 @@ banger_disk_view_free (BangerDiskView *view)
 
 /* ── Changed ─────────────────────────────────────────────────────────────────────────────────── */
 
-/* Writes the superblock alone, and has all that was written so far on the disk. */
+/* Writes the superblock alone, past what waits in memory. */
 static errcode_t
 write_state (BangerLayer *layer, gboolean valid)
 {
@@ -272,7 +272,7 @@ write_state (BangerLayer *layer, gboolean valid)
   fs->flags |= alone;
   code = ext2fs_flush2 (fs, EXT2_FLAG_FLUSH_NO_SYNC);
   fs->flags &= ~alone;
-  return code == 0 ? io_channel_flush (fs->io) : code;
+  return code;
 }
 
 static gboolean
@@ -299,6 +299,8 @@ banger_view_begin (BangerWalk *walk, GError **error)
       || g_str_has_prefix (walk->path->str, HOME "/")
       || (walk->path->len == 0 && g_strcmp0 (walk->missing, HOME_NAME) == 0))
     view->home_changed = TRUE;
+  /* Whoever is killed leaves it so in the host's memory. That the host itself may stop is for those
+   * to remember who have the disk: bangerd notes in its folder that it changes. */
   if (!layer->marked)
     layer->marked = end_writing (write_state (layer, FALSE), error);
   return layer->marked;
@@ -323,6 +325,8 @@ finish_layer (BangerLayer *layer, GError **error)
     code = io_channel_flush (layer->fs->io);
   if (code == 0)
     code = write_state (layer, TRUE);
+  if (code == 0)
+    code = io_channel_flush (layer->fs->io);
   if (code != 0)
     return end_writing (code, error);
   layer->marked = FALSE;
