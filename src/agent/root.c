@@ -21,6 +21,8 @@
 #define UPPER_DIR UPPER "/upper"
 #define WORK_DIR UPPER "/work"
 #define OWNER_XATTR "trusted.banger.hostname"
+/* Of UPPER_DIR, where files were put into it before any guest began: disk/layers.h. */
+#define FRESH_XATTR "trusted.banger.fresh"
 #define MOUNTS_MAX 128
 #define FOLDERS_DEPTH_MAX 8
 
@@ -69,6 +71,7 @@ mount_overlay (bool *fresh)
       && (chown (UPPER_DIR, info.st_uid, info.st_gid) != 0
           || chmod (UPPER_DIR, info.st_mode & 07777) != 0))
     return "the upper disk";
+  *fresh = *fresh || removexattr (UPPER_DIR, FRESH_XATTR) == 0;
   if (mount ("overlay", AGENT_NEW_ROOT, "overlay", 0,
              "lowerdir=" LOWER ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR)
       != 0)

@@ -10,7 +10,7 @@ import unittest
 
 import fixtures
 from agent import EXIT, STARTED, STDIN, Stream
-from harness import SECONDS
+from harness import SECONDS, PropertyWatch
 from life import VmTest
 
 MIB = 1 << 20
@@ -220,6 +220,26 @@ class AgentTest(VmTest):
         self.session.banger("vm", "start", "plain-b", seconds=SECONDS["busybox"])
         self.assertEqual(ids[self.ask("plain-b", "cat /etc/machine-id")], "plain-b")
         self.assertEqual(self.ask("plain-b", "cat /kept"), "kept")
+
+    def test_edited_before_its_first_start(self):
+        """Files that are put into a VM's disks before any guest began are there, and the guest is
+        no less a new one."""
+        name = "edited"
+        self.session.banger("vm", "create", name, "--image", "odd", "--memory", "128M",
+                            "--no-start")
+        path = self.session.path_of_vm(name)
+        steps = (("/etc/put", "1\n"), ("/root/put", "2\n"))
+        words = [word for place, text in steps
+                 for word in ("write", "2", "path", "s", place, "content", "ay", str(len(text)),
+                              *(str(byte) for byte in text.encode()))]
+        with PropertyWatch(self.session) as watch:
+            job = self.session.call(path, "VM.EditFiles", "a(sa{sv})a{sv}", str(len(steps)), *words,
+                                    "0")[0]
+            self.assertEqual(watch.wait_for("State", "done", job), job)
+        self.session.banger("vm", "start", name, seconds=SECONDS["busybox"])
+        self.assertEqual(self.ask(name, "cat /etc/put /root/put"), "1\n2")
+        self.assertNotEqual(self.ask(name, "cat /etc/machine-id"),
+                            "0123456789abcdef0123456789abcdef")
 
     def test_folders_that_are_links(self):
         """Links are followed within the image; one that leads nowhere gives way to a folder."""
