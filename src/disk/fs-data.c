@@ -23,6 +23,75 @@ open_xattrs (ext2_filsys fs, ext2_ino_t ino, struct ext2_xattr_handle **handle)
   return code == 0 ? ext2fs_xattrs_read (*handle) : code;
 }
 
+/* Large values lie in inodes of their own, whose blocks count as those of their owner too. Here
+ * are those of the entries from @at on, before @end. */
+static guint64
+sum_large (ext2_filsys fs, const guint8 *at, const guint8 *end)
+{
+  guint64 blocks = 0;
+
+  while (at + sizeof (struct ext2_ext_attr_entry) <= end
+         && !EXT2_EXT_IS_LAST_ENTRY ((const struct ext2_ext_attr_entry *)at)) {
+    const struct ext2_ext_attr_entry *entry = (const struct ext2_ext_attr_entry *)at;
+
+    if (entry->e_value_inum != 0)
+      blocks += (entry->e_value_size + fs->blocksize - 1) / fs->blocksize;
+    at += EXT2_EXT_ATTR_LEN (entry->e_name_len);
+  }
+  return blocks;
+}
+
+static errcode_t
+count_large (ext2_filsys fs, ext2_ino_t ino, guint64 *blocks)
+{
+  gsize size = EXT2_INODE_SIZE (fs->super);
+  g_autofree guint8 *inode = g_malloc0 (MAX (size, sizeof (BangerRawInode)));
+  g_autofree guint8 *block = g_malloc (fs->blocksize);
+  const BangerRawInode *raw = (const BangerRawInode *)inode;
+  guint32 magic = 0;
+  blk64_t at = 0;
+  errcode_t code = 0;
+
+  *blocks = 0;
+  if (!ext2fs_has_feature_ea_inode (fs->super))
+    return 0;
+  code = ext2fs_read_inode_full (fs, ino, (struct ext2_inode *)inode, (int)size);
+  if (code != 0)
+    return code;
+  if (size >= EXT2_GOOD_OLD_INODE_SIZE + raw->i_extra_isize + sizeof magic) {
+    const guint8 *body = inode + EXT2_GOOD_OLD_INODE_SIZE + raw->i_extra_isize;
+
+    memcpy (&magic, body, sizeof magic);
+    if (magic == EXT2_EXT_ATTR_MAGIC)
+      *blocks = sum_large (fs, body + sizeof magic, inode + size);
+  }
+  at = ext2fs_file_acl_block (fs, (struct ext2_inode *)inode);
+  if (at != 0)
+    code = ext2fs_read_ext_attr3 (fs, at, block, ino);
+  if (code == 0 && at != 0)
+    *blocks += sum_large (fs, block + sizeof (struct ext2_ext_attr_header), block + fs->blocksize);
+  return code;
+}
+
+/* libext2fs leaves an owner's blocks as they were. */
+static errcode_t
+recount_large (ext2_filsys fs, ext2_ino_t ino, guint64 before)
+{
+  struct ext2_inode inode;
+  guint64 after = 0;
+  errcode_t code = count_large (fs, ino, &after);
+
+  if (code == 0 && after != before)
+    code = ext2fs_read_inode (fs, ino, &inode);
+  if (code != 0 || after == before)
+    return code;
+  if (after > before)
+    code = ext2fs_iblk_add_blocks (fs, &inode, after - before);
+  else
+    code = ext2fs_iblk_sub_blocks (fs, &inode, before - after);
+  return code == 0 ? ext2fs_write_inode (fs, ino, &inode) : code;
+}
+
 static errcode_t
 close_xattrs (struct ext2_xattr_handle **handle, errcode_t code)
 {
@@ -129,22 +198,30 @@ banger_fs_set_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, const voi
                      gsize length)
 {
   struct ext2_xattr_handle *handle = NULL;
-  errcode_t code = open_xattrs (fs, ino, &handle);
+  guint64 large = 0;
+  errcode_t code = count_large (fs, ino, &large);
 
   if (code == 0)
+    code = open_xattrs (fs, ino, &handle);
+  if (code == 0)
     code = ext2fs_xattr_set (handle, name, value, length);
-  return close_xattrs (&handle, code);
+  code = close_xattrs (&handle, code);
+  return code == 0 ? recount_large (fs, ino, large) : code;
 }
 
 errcode_t
 banger_fs_remove_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name)
 {
   struct ext2_xattr_handle *handle = NULL;
-  errcode_t code = open_xattrs (fs, ino, &handle);
+  guint64 large = 0;
+  errcode_t code = count_large (fs, ino, &large);
 
   if (code == 0)
+    code = open_xattrs (fs, ino, &handle);
+  if (code == 0)
     code = ext2fs_xattr_remove (handle, name);
-  return close_xattrs (&handle, code);
+  code = close_xattrs (&handle, code);
+  return code == 0 ? recount_large (fs, ino, large) : code;
 }
 
 errcode_t
@@ -153,11 +230,14 @@ banger_fs_copy_xattrs (ext2_filsys from_fs, ext2_ino_t from, ext2_filsys to_fs, 
 {
   g_autoptr (GPtrArray) xattrs = NULL;
   struct ext2_xattr_handle *handle = NULL;
+  guint64 large = 0;
   errcode_t code = banger_fs_get_xattrs (from_fs, from, &xattrs);
 
   if (code != 0 || xattrs->len == 0)
     return code;
-  code = open_xattrs (to_fs, to, &handle);
+  code = count_large (to_fs, to, &large);
+  if (code == 0)
+    code = open_xattrs (to_fs, to, &handle);
   for (guint i = 0; code == 0 && i < xattrs->len; i++) {
     const BangerDiskXattr *xattr = xattrs->pdata[i];
 
@@ -165,7 +245,8 @@ banger_fs_copy_xattrs (ext2_filsys from_fs, ext2_ino_t from, ext2_filsys to_fs, 
     if (!g_str_has_prefix (xattr->name, but) && !g_str_equal (xattr->name, "system.data"))
       code = ext2fs_xattr_set (handle, xattr->name, xattr->value, xattr->length);
   }
-  return close_xattrs (&handle, code);
+  code = close_xattrs (&handle, code);
+  return code == 0 ? recount_large (to_fs, to, large) : code;
 }
 
 /* An ACL says what the mode says, too: the kernel's posix_acl_chmod. linux/posix_acl_xattr.h. */

@@ -4,56 +4,75 @@
 
 #include <string.h>
 
-/* A folder with more blocks is not looked through each time: its names are kept, of one folder of a
- * file system at a time. */
+/* A folder with more blocks is not looked through each time: its names are kept, those of a few
+ * such folders of a file system. */
 #define PLAIN_BLOCKS 4
+#define KNOWN_MAX 4
 
 typedef struct {
   ext2_ino_t dir;     /* 0: none */
   GHashTable *inodes; /* by name */
 } Known;
 
-void
-banger_fs_forget_names (ext2_filsys fs)
-{
-  Known *known = fs->priv_data;
+typedef struct {
+  Known folders[KNOWN_MAX];
+  guint next; /* that is forgotten for another one */
+} Memory;
 
-  fs->priv_data = NULL;
-  if (known == NULL)
-    return;
-  g_hash_table_unref (known->inodes);
-  g_free (known);
+static void
+forget (Known *known)
+{
+  known->dir = 0;
+  g_clear_pointer (&known->inodes, g_hash_table_unref);
 }
 
 void
-banger_fs_forget_folder (ext2_filsys fs, ext2_ino_t dir)
+banger_fs_forget_names (ext2_filsys fs)
 {
-  const Known *known = fs->priv_data;
+  Memory *memory = fs->priv_data;
 
-  if (known != NULL && known->dir == dir)
-    banger_fs_forget_names (fs);
+  for (guint i = 0; memory != NULL && i < KNOWN_MAX; i++)
+    forget (&memory->folders[i]);
+  g_free (memory);
+  fs->priv_data = NULL;
 }
 
 /* What is known of @dir, or NULL. */
 static Known *
 get_known (ext2_filsys fs, ext2_ino_t dir)
 {
-  Known *known = fs->priv_data;
+  Memory *memory = fs->priv_data;
 
-  return known != NULL && known->dir == dir ? known : NULL;
+  for (guint i = 0; memory != NULL && i < KNOWN_MAX; i++) {
+    if (memory->folders[i].dir == dir)
+      return &memory->folders[i];
+  }
+  return NULL;
+}
+
+void
+banger_fs_forget_folder (ext2_filsys fs, ext2_ino_t dir)
+{
+  Known *known = get_known (fs, dir);
+
+  if (known != NULL)
+    forget (known);
 }
 
 static errcode_t
 learn (ext2_filsys fs, ext2_ino_t dir)
 {
   g_autoptr (GArray) names = NULL;
+  Memory *memory = fs->priv_data;
   Known *known = NULL;
   errcode_t code = banger_fs_list (fs, dir, &names);
 
   if (code != 0)
     return code;
-  banger_fs_forget_names (fs);
-  known = g_new (Known, 1);
+  if (memory == NULL)
+    fs->priv_data = memory = g_new0 (Memory, 1);
+  known = &memory->folders[memory->next++ % KNOWN_MAX];
+  forget (known);
   *known = (Known){ dir, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
   for (guint i = 0; i < names->len; i++) {
     BangerFsName *name = &g_array_index (names, BangerFsName, i);
@@ -62,7 +81,6 @@ learn (ext2_filsys fs, ext2_ino_t dir)
       g_hash_table_insert (known->inodes, g_steal_pointer (&name->name),
                            GUINT_TO_POINTER (name->ino));
   }
-  fs->priv_data = known;
   return 0;
 }
 

@@ -297,6 +297,38 @@ test_moves (void)
   assert_clean (image);
 }
 
+/* Values that lie in inodes of their own come and go with their files. */
+static void
+test_large_attributes (void)
+{
+  const BangerDiskLayout layout = { .label = "large" };
+  banger_autofd int disk = new_file ("attributes");
+  g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (disk);
+  g_autofree char *value = g_strnfill (9000, 'v');
+  const BangerDiskMeta meta = { .mode = 0600 };
+  g_auto (BangerDiskStat) stat = { 0 };
+  g_autoptr (GError) error = NULL;
+  BangerDiskView *view = NULL;
+
+  for (guint i = 0; i < 3; i++) {
+    g_autofree char *path = g_strdup_printf ("file-%u", i);
+
+    add (writer, path, S_IFREG | 0644, "data");
+    g_assert_true (banger_disk_writer_xattr (writer, "user.large", value, 9000, NULL));
+    g_assert_true (banger_disk_writer_xattr (writer, "user.block", value, 300, NULL));
+  }
+  banger_disk_writer_finish (writer, &layout, NULL, &error);
+  g_assert_no_error (error);
+  view = open_view (disk, -1, -1, TRUE);
+  remove_path (view, "/file-0");
+  write_text (view, "/file-1", "new");
+  g_assert_true (banger_disk_view_set (view, "/file-2", FALSE, BANGER_DISK_MODE, &meta, NULL));
+  g_assert_true (banger_disk_view_stat (view, "/file-1", FALSE, &stat, NULL));
+  g_assert_cmpuint (stat.xattrs->len, ==, 2);
+  finish (view);
+  assert_clean (disk);
+}
+
 /* What does not fit leaves the old file, and a disk in which nothing is lost. */
 static void
 test_full (void)
@@ -570,6 +602,7 @@ main (int argc, char **argv)
   g_test_add_func ("/view/writes-over", test_writes_over);
   g_test_add_func ("/view/moves", test_moves);
   g_test_add_func ("/view/full", test_full);
+  g_test_add_func ("/view/large-attributes", test_large_attributes);
   g_test_add_func ("/view/overlay", test_overlay);
   g_test_add_func ("/view/mounts", test_mounts);
   g_test_add_func ("/view/overlay-unknown", test_overlay_unknown);
