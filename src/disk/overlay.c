@@ -306,16 +306,41 @@ copy_up_one (BangerWalk *walk, gpointer data, GError **error)
   return banger_walk_copy_up (walk, walk->steps->len - 1, error);
 }
 
-/* Once all of it is in the upper tree, each folder hides what lies below. */
+/* In a folder that nothing shows through the kernel looks for none, and would list them. */
+static errcode_t
+drop_whiteouts (ext2_filsys fs, ext2_ino_t dir)
+{
+  g_autoptr (GArray) names = NULL;
+  errcode_t code = banger_fs_list (fs, dir, &names);
+
+  for (guint i = 0; code == 0 && i < names->len; i++) {
+    const BangerFsName *name = &g_array_index (names, BangerFsName, i);
+    BangerRawInode inode;
+
+    code = banger_fs_read_inode (fs, name->ino, &inode);
+    if (code != 0 || !is_whiteout (&inode))
+      continue;
+    code = banger_fs_cut_name (fs, dir, name->name, name->ino);
+    if (code == 0)
+      code = banger_fs_drop (fs, dir, name->ino);
+  }
+  return code;
+}
+
+/* Once all of it is in the upper tree, the topmost folder hides what lies below. */
 static gboolean
 make_opaque (BangerWalk *walk, gpointer data, GError **error)
 {
   BangerNode *node = &banger_walk_last (walk)->node;
   errcode_t code = 0;
 
-  if (!S_ISDIR (node->mode) || node->lower == 0)
+  if (!S_ISDIR (node->mode))
     return TRUE;
-  code = banger_fs_set_xattr (node->branch->layer->fs, node->upper, OPAQUE, "y", 1);
+  if (node->lower != 0)
+    code = banger_fs_set_xattr (node->branch->layer->fs, node->upper, OPAQUE, "y", 1);
+  if (code == 0)
+    code = drop_whiteouts (node->branch->layer->fs, node->upper);
+  node->lower = 0; /* for those in it, too */
   return code == 0 || banger_view_fail (walk->view, error, code, walk->given);
 }
 

@@ -57,8 +57,8 @@ needs_recovery (ext2_filsys fs)
   const struct ext2_super_block *super = fs->super;
 
   return ext2fs_has_feature_journal_needs_recovery (fs->super) || super->s_last_orphan != 0
-         || ext2fs_has_feature_orphan_present (fs->super)
-         || (super->s_state & EXT2_ERROR_FS) != 0 || (super->s_state & EXT2_VALID_FS) == 0;
+         || ext2fs_has_feature_orphan_present (fs->super) || (super->s_state & EXT2_ERROR_FS) != 0
+         || (super->s_state & EXT2_VALID_FS) == 0;
 }
 
 /* A guest can write what it likes into its superblock. Where group descriptors are none although

@@ -186,7 +186,7 @@ def serve(folder, pipe):
         try:
             pipe.send(("ok", getattr(kernel, call[0])(*call[1:])))
         except (OSError, shutil.Error) as error:
-            pipe.send((errno.errorcode.get(getattr(error, "errno", None) or 0, repr(error)), None))
+            pipe.send(("%s %r" % (errno.errorcode.get(getattr(error, "errno", None) or 0), error), None))
 
 
 class Mounted:
@@ -399,7 +399,9 @@ class EditProperty(unittest.TestCase):
 
     def compare(self, library, kernel, links, since, when):
         walk = library.walk()
-        self.assert_same(walk, kernel.call("walk")[1], links, since, when)
+        said, expected = kernel.call("walk")
+        self.assertEqual(said, "ok", when)
+        self.assert_same(walk, expected, links, since, when)
         return walk
 
     def grow_folder(self, library, kernel):
@@ -478,8 +480,9 @@ class EditProperty(unittest.TestCase):
                                      Steps(self.rng, **what), False)
         self.check(upper)
         self.assertEqual(hashlib.sha256(lower.read_bytes()).digest(), digest)
-        self.assert_same(layered("after", upper).call("walk")[1], walk, False, since,
-                         "by the kernel")
+        after = layered("after", upper).call("walk")
+        self.assertEqual(after[0], "ok")
+        self.assert_same(after[1], walk, False, since, "by the kernel")
 
     # What is moved out of the lower tree is copied by the kernel's users: links to it are lost.
     def test_overlay_with_moves(self):
