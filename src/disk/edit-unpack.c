@@ -4,6 +4,7 @@
 
 #include "acl.h"
 #include "feed.h"
+#include "pax.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -124,6 +125,14 @@ place_of (Unpack *unpack, const char *path, GError **error)
 
 /* ── One entry ───────────────────────────────────────────────────────────────────────────────── */
 
+static const guint8 *
+recall (guint64 offset, gsize length, gpointer data)
+{
+  Unpack *unpack = data;
+
+  return banger_feed_recall (unpack->feed, offset, length);
+}
+
 static gboolean
 read_meta (Unpack *unpack, struct archive_entry *entry, const char *path, BangerDiskMeta *meta,
            GError **error)
@@ -142,6 +151,10 @@ read_meta (Unpack *unpack, struct archive_entry *entry, const char *path, Banger
                             .major = archive_entry_rdevmajor (entry),
                             .minor = archive_entry_rdevminor (entry),
                             .target = archive_entry_symlink (entry) };
+  /* libarchive drops the sign of a fraction. What is not at hand any more stays as it says. */
+  if (meta->mtime_nsec != 0 && meta->mtime <= 0)
+    banger_pax_find_mtime (archive_read_header_position (unpack->archive), recall, unpack,
+                           &meta->mtime, &meta->mtime_nsec);
   if (uid < 0 || uid > G_MAXUINT32 - 1 || gid < 0 || gid > G_MAXUINT32 - 1)
     return refuse_entry (path, "Linux has no such user or group", error);
   if ((S_ISCHR (meta->mode) || S_ISBLK (meta->mode))

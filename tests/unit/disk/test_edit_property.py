@@ -342,6 +342,7 @@ def make_tree(folder):
     os.setxattr(os.path.join(folder, b"dir"), "trusted.some", b"value")
     os.symlink("/etc", os.path.join(folder, b"absolute"))
     os.symlink("../../dir/a", os.path.join(folder, b"dir/above"))
+    os.utime(os.path.join(folder, b"dir/a", NAMES[0]), ns=(0, -1_500_000_000))
     os.mkfifo(os.path.join(folder, b"fifo"))
     os.mknod(os.path.join(folder, b"null"), 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     os.mknod(os.path.join(folder, b"nvme"), 0o660 | stat.S_IFBLK, os.makedev(259, 70000))
