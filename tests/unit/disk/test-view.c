@@ -357,6 +357,39 @@ test_full (void)
   assert_says (disk, "cat /kept", "kept");
 }
 
+/* Content that lies in many pieces: what notes them takes blocks of its own, and no other's. */
+static void
+test_fragments (void)
+{
+  banger_autofd int disk = new_disk ("fragments", 16 * MIB), content = new_file ("pieces");
+  BangerDiskView *view = open_view (disk, -1, -1, TRUE);
+  g_autofree char *text = g_malloc (MIB + 1);
+  guint files = 0;
+
+  for (guint i = 0; i < MIB; i++)
+    text[i] = (char)('a' + i / 4096 % 26);
+  text[MIB] = '\0';
+  g_assert_true (banger_write_all (content, text, 8192, NULL));
+  for (gboolean room = TRUE; room; files += room) {
+    g_autofree char *path = g_strdup_printf ("/small-%u", files);
+
+    lseek (content, 0, SEEK_SET);
+    room = banger_disk_view_write (view, path, content, 0, NULL, NULL);
+  }
+  g_assert_cmpuint (files, >, 600);
+  for (guint i = 0; i < files; i += 2) {
+    g_autofree char *path = g_strdup_printf ("/small-%u", i);
+
+    remove_path (view, path);
+  }
+  write_text (view, "/large", text);
+  finish (view);
+  assert_clean (disk);
+  view = open_view (disk, -1, -1, FALSE);
+  assert_reads (view, "/large", text);
+  banger_disk_view_free (view);
+}
+
 static char *
 digest_of (int fd)
 {
@@ -407,6 +440,26 @@ test_overlay (void)
   assert_says (upper, "stat /upper/etc/motd", "Type: character special");
   assert_says (upper, "ea_get /upper/usr trusted.overlay.opaque", "y");
   assert_says (upper, "stat /upper/etc", "Mode:  0755");
+}
+
+/* In a folder that hides what lies below the kernel looks for no whiteouts: it would list them. */
+static void
+test_overlay_whiteouts (void)
+{
+  banger_autofd int image = new_image ("plain"), upper = new_disk ("white", 64 * MIB);
+  BangerDiskView *view = open_view (upper, image, -1, TRUE);
+
+  remove_path (view, "/var/log/old");
+  remove_path (view, "/usr/bin/tool");
+  rename_path (view, "/var", "/moved");
+  rename_path (view, "/usr/bin", "/usr/moved");
+  assert_lists (view, "/moved", TRUE, "log/ ");
+  assert_lists (view, "/usr", TRUE, "moved/ moved/other ");
+  finish (view);
+  assert_clean (upper);
+  assert_says (upper, "stat /upper/moved/log/old", "File not found");
+  assert_says (upper, "stat /upper/usr/moved/tool", "File not found");
+  assert_says (upper, "stat /upper/usr/bin", "Type: character special");
 }
 
 static void
@@ -602,8 +655,10 @@ main (int argc, char **argv)
   g_test_add_func ("/view/writes-over", test_writes_over);
   g_test_add_func ("/view/moves", test_moves);
   g_test_add_func ("/view/full", test_full);
+  g_test_add_func ("/view/fragments", test_fragments);
   g_test_add_func ("/view/large-attributes", test_large_attributes);
   g_test_add_func ("/view/overlay", test_overlay);
+  g_test_add_func ("/view/overlay-whiteouts", test_overlay_whiteouts);
   g_test_add_func ("/view/mounts", test_mounts);
   g_test_add_func ("/view/overlay-unknown", test_overlay_unknown);
   g_test_add_func ("/view/needs-recovery", test_needs_recovery);
