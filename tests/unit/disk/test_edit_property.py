@@ -134,6 +134,8 @@ class Kernel:
 
     @staticmethod
     def remove(path, recursive):
+        if path == b"/":
+            raise OSError(errno.EBUSY, "the root stays")  # rmtree would empty it first
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)
         elif recursive:
