@@ -282,7 +282,6 @@ make_archive (void)
 {
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   g_autofree char *path = NULL, *bytes = NULL;
-  g_autoptr (GBytes) seed = NULL;
   banger_autofd int fd = -1;
   gsize length = 0;
 
