@@ -189,6 +189,8 @@ read_step (Files *files, const char *verb, const char *path, GVariant *args, GEr
   /* What the steps before said comes first. */
   if (!flush (files, error))
     return FALSE;
+  if (g_str_equal (verb, "pack"))
+    return banger_disk_view_pack (files->view, path, files->output, error);
   g_variant_lookup (args, "offset", "t", &offset);
   g_variant_lookup (args, "length", "t", &length);
   return banger_disk_view_read (files->view, path, offset, length, on_data, files, error);
@@ -254,6 +256,16 @@ write_file (Files *files, const char *path, GVariant *args, GError **error)
 }
 
 static gboolean
+unpack (Files *files, const char *path, GVariant *args, GError **error)
+{
+  BangerDiskMeta meta;
+  guint what = take_meta (args, &meta);
+  int fd = file_of (files, args, error);
+
+  return fd >= 0 && banger_disk_view_unpack (files->view, path, fd, what, &meta, error);
+}
+
+static gboolean
 make_folder (Files *files, const char *path, GVariant *args, GError **error)
 {
   BangerDiskMeta meta;
@@ -315,9 +327,9 @@ static const struct {
   const char *verb;
   gboolean (*func) (Files *files, const char *path, GVariant *args, GError **error);
 } edits[] = {
-  { "write", write_file }, { "mkdir", make_folder }, { "symlink", make_symlink },
-  { "link", make_link },   { "rename", move },       { "remove", remove_file },
-  { "set", set_rights },
+  { "write", write_file },     { "unpack", unpack },  { "mkdir", make_folder },
+  { "symlink", make_symlink }, { "link", make_link }, { "rename", move },
+  { "remove", remove_file },   { "set", set_rights },
 };
 
 static gboolean
@@ -389,6 +401,31 @@ banger_job_read_files (BangerMessage *message, BangerReport *report, GError **er
   return NULL;
 }
 
+/* An image has no more room than a margin: it grows by what comes, as far as that is known. */
+static gboolean
+make_room (Files *files, GError **error)
+{
+  guint64 bytes = 0, entries = 0;
+
+  for (gsize i = 0; i < g_variant_n_children (files->steps); i++) {
+    g_autoptr (GVariant) args = NULL;
+    g_autoptr (GVariant) content = NULL;
+    struct stat info;
+    gint32 file = -1;
+
+    g_variant_get_child (files->steps, i, "(&s@a{sv})", NULL, &args);
+    content = g_variant_lookup_value (args, "content", G_VARIANT_TYPE_BYTESTRING);
+    if (content != NULL)
+      bytes += g_variant_get_size (content);
+    if (g_variant_lookup (args, "file", "h", &file) && file >= 0
+        && file < (gint32)G_N_ELEMENTS (files->files) && files->files[file] >= 0
+        && fstat (files->files[file], &info) == 0 && S_ISREG (info.st_mode))
+      bytes += info.st_size;
+    entries++;
+  }
+  return banger_disk_make_room (files->root, bytes, entries, error);
+}
+
 /* What new VMs get as their /root, made anew where it has changed. */
 static gboolean
 make_seed (int image, int seed, GError **error)
@@ -437,7 +474,7 @@ banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **er
   memset (files.files, -1, sizeof files.files);
   banger_report_progress (report, "editing", -1);
   if (!take_all (&files, TRUE, error) || !take_fd (&files, "seed", FALSE, &seed, error)
-      || !open_view (&files, TRUE, error)) {
+      || (seed >= 0 && !make_room (&files, error)) || !open_view (&files, TRUE, error)) {
     banger_error_set_stage (error, "editing");
     return NULL;
   }

@@ -12,6 +12,9 @@ static const struct {
   { "[('stat', {'path': <'/'>})]", FALSE, NULL },
   { "[('list', {'path': <b'/caf\\351'>, 'recursive': <true>})]", FALSE, NULL },
   { "[('read', {'path': <'/a'>, 'offset': <uint64 1>, 'length': <uint64 2>})]", FALSE, NULL },
+  { "[('pack', {'path': <'/'>})]", FALSE, NULL },
+  { "[('unpack', {'path': <'/a'>, 'file': <handle 0>, 'uid': <uint32 4294967295>})]", TRUE, NULL },
+  { "[('unpack', {'path': <'/a'>})]", TRUE, "'file' is missing" },
   { "[('write', {'path': <'/a'>, 'content': <b'x'>, 'mode': <uint32 0600>, 'parents': <true>})]",
     TRUE, NULL },
   { "[('write', {'path': <'/a'>, 'file': <handle 1>, 'mtime': <int64 -1>, "
