@@ -35,8 +35,9 @@ typedef enum {
   BANGER_COMPLETE_KERNEL,
   BANGER_COMPLETE_JOB,
   BANGER_COMPLETE_FILE,
-  BANGER_COMPLETE_CP,    /* a file, or VM: of "vm cp" */
-  BANGER_COMPLETE_FILES, /* IMAGE: of "image ls" and its like */
+  BANGER_COMPLETE_CP,       /* a file, or VM: of "vm cp" */
+  BANGER_COMPLETE_FILES,    /* IMAGE: of "image ls" and its like */
+  BANGER_COMPLETE_IMAGE_CP, /* a file, or IMAGE: of "image cp" */
   BANGER_COMPLETE_COMMAND,
   BANGER_COMPLETE_PROGRESS,
   BANGER_COMPLETE_COMPRESSION,

@@ -80,6 +80,18 @@ static const BangerOption change_options[] = {
   RECURSIVE ('R', N_ ("and of all that is below")), OF_VM, QUIET, FORMS, END,
 };
 
+static const BangerOption cp_options[] = {
+  RECURSIVE ('r', N_ ("directories with all that is in them")),
+  VALUE (
+      "owner", 0, TEXT, NOTHING, "USER[:GROUP]|keep",
+      N_ ("whose the copies are in the image (default: root's), or the numbers of the originals' "
+          "owners")),
+  VALUE ("mode", 'm', TEXT, NOTHING, N_ ("MODE"),
+         N_ ("permissions of files that are copied into it (default: the originals')")),
+  OF_VM,
+  END,
+};
+
 static const BangerOption edit_options[] = { OF_VM, QUIET, FORMS, END };
 
 static const BangerOption delete_options[] = { ALL, YES, NO_WAIT, FORMS, END };
@@ -185,6 +197,19 @@ const BangerCommand banger_commands_image[] = {
     N_ ("change the permissions of files of an image"),
     N_ ("MODE is octal, such as 644."),
     .run = banger_image_chmod },
+  { "image",
+    "cp",
+    N_ ("SOURCE... TARGET"),
+    2,
+    ANY,
+    { BANGER_COMPLETE_IMAGE_CP, BANGER_COMPLETE_IMAGE_CP },
+    cp_options,
+    N_ ("copy files into an image, or out of it"),
+    N_ ("Either all sources or the target are NAME:PATH, of one image; the others are files here. "
+        "- "
+        "is a tar archive on standard input or output. Files keep times, modes, links, attributes "
+        "and holes where they come as archives: directories, and all that is copied out."),
+    .run = banger_image_cp },
   { "image",
     "edit",
     N_ ("NAME [FILE|-]"),

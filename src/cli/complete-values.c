@@ -80,7 +80,7 @@ offer_files (void)
 
 /* What is in a guest is not asked, and is not to be taken for a file here. */
 static void
-offer_for_cp (const BangerOffer *offer)
+offer_for_cp (const BangerOffer *offer, BangerObjectKind kind)
 {
   char end = offer->begun[strcspn (offer->begun, "/:")];
 
@@ -88,7 +88,7 @@ offer_for_cp (const BangerOffer *offer)
     return;
   offer_files ();
   if (end != '/')
-    offer_objects (offer, BANGER_OBJECT_VM, ":");
+    offer_objects (offer, kind, ":");
 }
 
 /* What is in an image is not asked. */
@@ -266,10 +266,13 @@ banger_offer_kind (const BangerOffer *offer, BangerComplete kind)
     offer_files ();
     break;
   case BANGER_COMPLETE_CP:
-    offer_for_cp (offer);
+    offer_for_cp (offer, BANGER_OBJECT_VM);
     break;
   case BANGER_COMPLETE_FILES:
     offer_for_files (offer);
+    break;
+  case BANGER_COMPLETE_IMAGE_CP:
+    offer_for_cp (offer, offer->of_vm ? BANGER_OBJECT_VM : BANGER_OBJECT_IMAGE);
     break;
   case BANGER_COMPLETE_COMMAND:
     offer_commands (offer);

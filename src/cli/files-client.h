@@ -31,6 +31,16 @@ char *banger_files_label (BangerFilesTarget *target, const char *path);
 /* A path that begins with "/", as the service takes it; floating. */
 GVariant *banger_files_path (const char *path);
 
+/* "644". */
+gboolean banger_files_mode (const char *word, guint32 *mode, GError **error);
+gboolean banger_files_id (const char *word, guint32 *id);
+/* "USER", "USER:GROUP", "USER:" with the user's own group, or ":GROUP", as `uid` and `gid` into
+ * @args: numbers, or names that the object itself knows. */
+gboolean banger_files_owner (BangerFilesTarget *target, const char *word, GVariantDict *args,
+                             GError **error);
+/* "file", "directory" and so on: what is at @path, a link followed. */
+char *banger_files_type (BangerFilesTarget *target, const char *path, GError **error);
+
 /* Steps on their way, with the descriptors that they name. */
 typedef struct {
   GVariantBuilder list;

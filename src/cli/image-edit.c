@@ -17,100 +17,6 @@
  * are. */
 #define INLINE_BYTES (32u << 10)
 
-/* ── Numbers and names ───────────────────────────────────────────────────────────────────────── */
-
-static gboolean
-parse_mode (const char *word, guint32 *mode, GError **error)
-{
-  gsize length = strlen (word);
-
-  if (length > 0 && length <= 4 && strspn (word, "01234567") == length) {
-    *mode = (guint32)g_ascii_strtoull (word, NULL, 8);
-    return TRUE;
-  }
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                    _ ("a mode is one to four octal digits, such as 644 or 1777"));
-  return FALSE;
-}
-
-static gboolean
-parse_id (const char *word, guint32 *id)
-{
-  guint64 value = 0;
-
-  if (!g_ascii_string_to_unsigned (word, 10, 0, G_MAXUINT32, &value, NULL))
-    return FALSE;
-  *id = (guint32)value;
-  return TRUE;
-}
-
-/* A file of the object, as text; one that is not there is empty. */
-static char *
-read_text (BangerFilesTarget *target, const char *path)
-{
-  g_auto (BangerFilesSteps) steps;
-  g_autoptr (GBytes) bytes = NULL;
-
-  banger_files_steps_init (&steps);
-  banger_files_steps_add (&steps, "read", path, NULL);
-  bytes = banger_files_read_bytes (target, &steps, NULL);
-  return g_strdup (bytes != NULL ? g_bytes_get_data (bytes, NULL) : "");
-}
-
-/* What /etc/passwd or /etc/group of the object says of @name: the id in its third field, and the
- * one in its fourth (may be NULL). */
-static gboolean
-look_up (BangerFilesTarget *target, const char *file, const char *name, guint32 *id, guint32 *group,
-         GError **error)
-{
-  g_autofree char *text = read_text (target, file);
-  g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
-  g_autofree char *shown = banger_text_escape (name, -1);
-
-  for (guint i = 0; lines[i] != NULL; i++) {
-    g_auto (GStrv) fields = g_strsplit (lines[i], ":", 5);
-
-    if (g_strv_length (fields) >= 4 && strcmp (fields[0], name) == 0 && parse_id (fields[2], id)
-        && (group == NULL || parse_id (fields[3], group)))
-      return TRUE;
-  }
-  banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, _ ("give its number"),
-                    _ ("'%s' is not in %s of %s"), shown, file, target->name);
-  return FALSE;
-}
-
-/* "USER", "USER:GROUP", "USER:" with the user's own group, or ":GROUP", into @args. */
-static gboolean
-add_owner (BangerFilesTarget *target, const char *word, GVariantDict *args, GError **error)
-{
-  g_auto (GStrv) parts = g_strsplit (word, ":", 2);
-  const char *user = parts[0] != NULL ? parts[0] : "", *group = user[0] != '\0' ? parts[1] : NULL;
-  guint32 uid = 0, gid = 0, own = 0;
-  gboolean wants_own = group != NULL && *group == '\0';
-
-  if (parts[0] != NULL && *user == '\0')
-    group = parts[1];
-  if (*user == '\0' && (group == NULL || *group == '\0')) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                      _ ("an owner is USER, USER:GROUP or :GROUP"));
-    return FALSE;
-  }
-  if (*user != '\0') {
-    if ((wants_own || !parse_id (user, &uid))
-        && !look_up (target, "/etc/passwd", user, &uid, &own, error))
-      return FALSE;
-    g_variant_dict_insert (args, "uid", "u", uid);
-  }
-  if (wants_own)
-    g_variant_dict_insert (args, "gid", "u", own);
-  if (group == NULL || *group == '\0')
-    return TRUE;
-  if (!parse_id (group, &gid) && !look_up (target, "/etc/group", group, &gid, NULL, error))
-    return FALSE;
-  g_variant_dict_insert (args, "gid", "u", gid);
-  return TRUE;
-}
-
 /* ── The commands ────────────────────────────────────────────────────────────────────────────── */
 
 /* Carries the steps out and says so. */
@@ -154,8 +60,8 @@ banger_image_mkdir (BangerClient *client, BangerArgs *args, GError **error)
   const char *mode = banger_args_text (args, "mode"), *owner = banger_args_text (args, "owner");
   guint32 bits = 0;
 
-  if (target == NULL || (mode != NULL && !parse_mode (mode, &bits, error))
-      || (owner != NULL && !add_owner (target, owner, &more, error)))
+  if (target == NULL || (mode != NULL && !banger_files_mode (mode, &bits, error))
+      || (owner != NULL && !banger_files_owner (target, owner, &more, error)))
     return 0;
   if (mode != NULL)
     g_variant_dict_insert (&more, "mode", "u", bits);
@@ -186,7 +92,7 @@ banger_image_chmod (BangerClient *client, BangerArgs *args, GError **error)
   GVariantDict more;
   guint32 mode = 0;
 
-  if (!parse_mode (words[0], &mode, error))
+  if (!banger_files_mode (words[0], &mode, error))
     return 0;
   target = banger_files_target_new (client, args, words + 1, FALSE, error);
   if (target == NULL)
@@ -205,7 +111,7 @@ banger_image_chown (BangerClient *client, BangerArgs *args, GError **error)
       = banger_files_target_new (client, args, words + 1, FALSE, error);
   g_auto (GVariantDict) more = G_VARIANT_DICT_INIT (NULL);
 
-  if (target == NULL || !add_owner (target, words[0], &more, error))
+  if (target == NULL || !banger_files_owner (target, words[0], &more, error))
     return 0;
   g_variant_dict_insert (&more, "recursive", "b", banger_args_flag (args, "recursive"));
   return change_paths (target, "set", &more, error);
@@ -277,7 +183,8 @@ add_number (GVariantDict *args, const char *key, const char *value, GError **err
     g_variant_dict_insert (args, key, "x", seconds);
     return TRUE;
   }
-  if (strcmp (key, "mode") == 0 ? !parse_mode (value, &id, error) : !parse_id (value, &id))
+  if (strcmp (key, "mode") == 0 ? !banger_files_mode (value, &id, error)
+                                : !banger_files_id (value, &id))
     return *error == NULL ? refuse_value (key, error) : FALSE;
   g_variant_dict_insert (args, key, "u", id);
   return TRUE;

@@ -43,6 +43,7 @@ int banger_image_mkdir (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_rm (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_chmod (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_chown (BangerClient *client, BangerArgs *args, GError **error);
+int banger_image_cp (BangerClient *client, BangerArgs *args, GError **error);
 int banger_image_edit (BangerClient *client, BangerArgs *args, GError **error);
 int banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error);
 /* Of images and kernels alike: the command's noun says which. */

@@ -4,6 +4,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -150,6 +151,97 @@ class Files(CliTest):
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(words, result.stderr)
         self.assertEqual(self.session.banger("image", "edit", "box:/etc", script, status=2).stdout, "")
+
+    def here(self, name):
+        path = self.session.base / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        return path
+
+    def tree(self):
+        tree = self.here("tree")
+        (tree / "sub").mkdir(mode=0o711)
+        (tree / "sub/file").write_text("text\n", encoding="utf-8")
+        (tree / "sub/other").hardlink_to(tree / "sub/file")
+        (tree / "link").symlink_to("sub/file")
+        with (tree / "holes").open("wb") as file:
+            file.seek(100 << 20)
+            file.write(b"end")
+        (tree / "tool").write_bytes(b"#!/bin/sh\n")
+        (tree / "tool").chmod(0o750)
+        os.utime(tree / "tool", (1600000000, 1600000000))
+        return tree
+
+    def listed(self, *argv):
+        return {f["name"]: f for f in
+                json.loads(self.image("ls", "-R", "-a", "--json", *argv))["files"] if "name" in f}
+
+    def test_copy_in(self):
+        tree = self.tree()
+        self.image("cp", tree / "tool", "box:/srv/")
+        self.image("cp", tree / "tool", "box:/srv/named", "--owner", "app:www", "--mode", "4711")
+        self.image("cp", "-r", tree, "box:/srv")
+        self.image("cp", "-r", "--owner", "1000:100", tree / "sub", "box:/srv/new")
+        self.image("cp", tree / "tool", tree / "sub/file", "box:/etc")
+        found = self.listed("box:/srv")
+        self.assertEqual([(found[n]["mode"], found[n]["uid"], found[n]["gid"], found[n]["mtime"])
+                          for n in ("tool", "named")],
+                         [("0750", 0, 0, 1600000000), ("4711", 1000, 33, 1600000000)])
+        self.assertEqual((found["tree/link"]["target"], found["tree/sub"]["mode"],
+                          found["tree/sub/file"]["links"], found["tree/holes"]["size"]),
+                         ("sub/file", "0711", 2, (100 << 20) + 3))
+        self.assertEqual((found["new/file"]["uid"], found["new/file"]["gid"]), (1000, 100))
+        image = self.session.json("image", "show", "box")
+        self.assertLess(image["allocated_bytes"], 50 << 20)
+        self.assertEqual(self.image("cat", "box:/etc/file"), "text\n")
+        for argv, words in (((tree, "box:/srv"), "is a directory"),
+                            ((tree / "tool", "box:/none/"), "is not a directory"),
+                            ((tree / "tool", tree / "tool", "box:/none"), "is not a directory"),
+                            ((tree / "none", "box:/srv"), "cannot copy"),
+                            ((tree, tree), "NAME:PATH"), (("box:/srv", "box:/etc"), "NAME:PATH")):
+            with self.subTest(argv=argv):
+                result = self.session.banger("image", "cp", *argv, status=None)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(words, result.stderr)
+
+    def test_copy_out(self):
+        """And what comes back is what went in."""
+        tree, out = self.tree(), self.here("out")
+        self.image("cp", "-r", tree, "box:/srv/tree")
+        self.image("cp", "-r", "box:/srv/tree", out)
+        self.image("cp", "box:/etc/hostname", out / "name")
+        self.assertEqual((out / "name").read_bytes(), b"box\n")
+        back = out / "tree"
+        self.assertEqual(sorted(os.listdir(back)), sorted(os.listdir(tree)))
+        self.assertEqual(os.readlink(back / "link"), "sub/file")
+        self.assertEqual((back / "sub/file").stat().st_nlink, 2)
+        self.assertEqual((back / "tool").stat().st_mtime, 1600000000)
+        self.assertEqual((back / "holes").read_bytes()[-3:], b"end")
+        self.assertLess((back / "holes").stat().st_blocks * 512, 1 << 20)
+        for argv, words in ((("box:/srv", out), "is a directory"),
+                            (("box:/none", out), "not there"),
+                            (("box:/etc/hostname", "box:/etc/group", out / "none"),
+                             "is not a directory"), (("-r", "box:/", out), "name what to copy")):
+            with self.subTest(argv=argv):
+                result = self.session.banger("image", "cp", *argv, status=None)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(words, result.stderr)
+        self.assertEqual(sorted(os.listdir(out)), ["name", "tree"])
+
+    def test_copy_archives(self):
+        """- is a tar on standard output, and on standard input."""
+        tar = self.session.base / "etc.tar"
+        with tar.open("wb") as file:
+            subprocess.run(["banger", "image", "cp", "box:/etc", "-"], env=self.session.env,
+                           stdout=file, check=True)
+        with tarfile.open(tar) as packed:
+            self.assertEqual(packed.getnames(), ["etc", "etc/group", "etc/hostname", "etc/passwd"])
+        for where, owner, uid in (("a", [], 0), ("b", ["--owner", "app"], 1000)):
+            self.image("mkdir", "box:/" + where)
+            with tar.open("rb") as file:
+                subprocess.run(["banger", "image", "cp", *owner, "-", "box:/" + where],
+                               env=self.session.env, stdin=file, check=True)
+            self.assertEqual(self.listed("box:/" + where)["etc/passwd"]["uid"], uid)
 
     def test_vm(self):
         """--vm: what its guest would see, the image stays."""

@@ -133,7 +133,7 @@ test_refused (void)
   assert_refused (
       "image frobnicate", "is not a command",
       "'image' knows: import, list, show, export, delete, rename, share, unshare, promote, ls, "
-      "cat, stat, mkdir, rm, chown, chmod, edit");
+      "cat, stat, mkdir, rm, chown, chmod, cp, edit");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");
   assert_refused ("vm create --bogus", "--bogus", "banger help vm create");
   assert_refused ("vm create --memory 1Q", "--memory: '1Q' is not a size", NULL);

@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * "image cp": into an image files are written as they are and directories as tar archives that the
+ * service unpacks; out of it all comes as archives that it packs. Paths follow links in the image
+ * as its guest would, never out of it.
+ */
+#include "tarball.h"
+#include "cp-path.h"
+#include "files-client.h"
+#include "pack.h"
+#include "verbs.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gi18n.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct {
+  BangerFilesTarget *target;
+  BangerArgs *args;
+  gboolean recursive;
+  gboolean keep; /* owners as the originals' numbers */
+  guint32 uid, gid;
+  gboolean has_mode;
+  guint32 mode;
+  guint faults; /* that were told as they came */
+} Copy;
+
+static gboolean
+set_misused (GError **error, const char *what)
+{
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image cp", "%s",
+                    what);
+  return FALSE;
+}
+
+static gboolean
+refuse_directory (const char *path, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (path, -1);
+
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "-r",
+                    _ ("'%s' is a directory"), shown);
+  return FALSE;
+}
+
+/* "keep", or whose the copies are: "0:0" by default. */
+static gboolean
+take_owner (Copy *copy, GError **error)
+{
+  const char *owner = banger_args_text (copy->args, "owner");
+  g_auto (GVariantDict) ids = G_VARIANT_DICT_INIT (NULL);
+
+  copy->keep = g_strcmp0 (owner, "keep") == 0;
+  if (owner == NULL || copy->keep)
+    return TRUE;
+  if (!banger_files_owner (copy->target, owner, &ids, error))
+    return FALSE;
+  g_variant_dict_lookup (&ids, "uid", "u", &copy->uid);
+  g_variant_dict_lookup (&ids, "gid", "u", &copy->gid);
+  return TRUE;
+}
+
+/* ── Into the image ──────────────────────────────────────────────────────────────────────────── */
+
+/* What a call takes at once. */
+typedef struct {
+  BangerFilesSteps steps;
+  GPtrArray *packs; /* of BangerPack */
+} Batch;
+
+static void
+batch_init (Batch *batch)
+{
+  banger_files_steps_init (&batch->steps);
+  batch->packs = g_ptr_array_new ();
+}
+
+/* Waits for who packs; an error of theirs is the reason behind what the service says. */
+static gboolean
+batch_end (Batch *batch, gboolean ok, GError **error)
+{
+  banger_files_steps_clear (&batch->steps);
+  for (guint i = 0; i < batch->packs->len; i++) {
+    g_autoptr (GError) cause = NULL;
+
+    if (banger_pack_finish (batch->packs->pdata[i], &cause))
+      continue;
+    g_clear_error (error);
+    g_propagate_error (error, g_steal_pointer (&cause));
+    ok = FALSE;
+  }
+  g_ptr_array_unref (batch->packs);
+  return ok;
+}
+
+static gboolean
+add_descriptor (Batch *batch, int fd, GVariantDict *args, GError **error)
+{
+  int index = g_unix_fd_list_append (batch->steps.fds, fd, error);
+
+  if (index >= 0)
+    g_variant_dict_insert (args, "file", "h", index);
+  return index >= 0;
+}
+
+static void
+add_ids (const Copy *copy, const struct stat *info, GVariantDict *args)
+{
+  g_variant_dict_insert (args, "uid", "u", copy->keep ? info->st_uid : copy->uid);
+  g_variant_dict_insert (args, "gid", "u", copy->keep ? info->st_gid : copy->gid);
+}
+
+static gboolean
+add_file (const Copy *copy, Batch *batch, const char *source, const struct stat *info,
+          const char *path, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (source, -1);
+  banger_autofd int fd = open (source, O_RDONLY | O_CLOEXEC);
+  g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
+
+  if (fd < 0) {
+    banger_set_error_errno (error, errno, NULL, _ ("cannot open '%s'"), shown);
+    return FALSE;
+  }
+  add_ids (copy, info, &args);
+  g_variant_dict_insert (&args, "mode", "u", copy->has_mode ? copy->mode : info->st_mode & 0777);
+  g_variant_dict_insert (&args, "mtime", "x", (gint64)info->st_mtim.tv_sec);
+  g_variant_dict_insert (&args, "mtime-nsec", "u", (guint32)info->st_mtim.tv_nsec);
+  if (!add_descriptor (batch, fd, &args, error))
+    return FALSE;
+  banger_files_steps_add (&batch->steps, "write", path, &args);
+  return TRUE;
+}
+
+/* The directory at @path is made with the archive, whose first name is its last one. */
+static gboolean
+add_tree (const Copy *copy, Batch *batch, const char *source, const char *path, GError **error)
+{
+  const BangerTreeOwner owner = { copy->uid, copy->gid };
+  g_autofree char *base = banger_cp_base (path), *parent = banger_cp_parent (path);
+  const BangerTreeTarSpec spec
+      = { .prefix = base != NULL ? base : ".", .owner = copy->keep ? NULL : &owner };
+  g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
+  banger_autofd int fd = -1;
+  BangerPack *pack = banger_pack_start_tree (source, &spec, &fd, error);
+
+  if (pack == NULL)
+    return FALSE;
+  g_ptr_array_add (batch->packs, pack);
+  if (!add_descriptor (batch, fd, &args, error))
+    return FALSE;
+  banger_files_steps_add (&batch->steps, "unpack", parent, &args);
+  return TRUE;
+}
+
+static gboolean
+add_source (const Copy *copy, Batch *batch, const char *source, const char *path, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (source, -1);
+  struct stat info;
+
+  if (stat (source, &info) < 0) {
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, g_strerror (errno), NULL,
+                      _ ("cannot copy '%s'"), shown);
+    return FALSE;
+  }
+  if (!S_ISDIR (info.st_mode))
+    return add_file (copy, batch, source, &info, path, error);
+  if (!copy->recursive)
+    return refuse_directory (source, error);
+  return add_tree (copy, batch, source, path, error);
+}
+
+/* Where a copy of @source goes: into the directory @place, or to be what is called so. */
+static char *
+path_for (const char *source, const char *place, gboolean into, GError **error)
+{
+  g_autofree char *real = realpath (source, NULL);
+  g_autofree char *base = banger_cp_base (real != NULL ? real : source);
+
+  if (!into)
+    return g_strdup (place);
+  if (base != NULL)
+    return g_build_filename (place, base, NULL);
+  set_misused (error, _ ("image cp: what has no name needs one where it goes to"));
+  return NULL;
+}
+
+static gboolean
+upload_some (Copy *copy, const BangerCpPath *sources, guint n, gboolean into, GError **error)
+{
+  const char *place = copy->target->paths->pdata[0];
+  gboolean ok = TRUE;
+  Batch batch;
+
+  batch_init (&batch);
+  for (guint i = 0; ok && i < n; i++) {
+    g_autofree char *path = path_for (sources[i].path, place, into, error);
+
+    ok = path != NULL && add_source (copy, &batch, sources[i].path, path, error);
+  }
+  ok = ok && banger_files_edit (copy->target, &batch.steps, NULL, error);
+  return batch_end (&batch, ok, error);
+}
+
+/* Whether there is a directory at the path that the target names. */
+static gboolean
+is_directory (Copy *copy, const char *path, gboolean *is, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  g_autofree char *type = banger_files_type (copy->target, path, &cause);
+
+  *is = g_strcmp0 (type, "directory") == 0;
+  if (type != NULL || g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
+static gboolean
+upload (Copy *copy, const BangerCpPath *sources, guint n, GError **error)
+{
+  const char *place = copy->target->paths->pdata[0];
+  gboolean into = FALSE;
+
+  if (!is_directory (copy, place, &into, error))
+    return FALSE;
+  if (!into && (n > 1 || banger_cp_must_be_directory (place))) {
+    g_autofree char *label = banger_files_label (copy->target, place);
+
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
+                      _ ("'%s' is not a directory"), label);
+    return FALSE;
+  }
+  for (guint i = 0; i < n; i += BANGER_FILE_STEPS_FDS) {
+    if (!upload_some (copy, sources + i, MIN (n - i, BANGER_FILE_STEPS_FDS), into, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+from_input (Copy *copy, GError **error)
+{
+  g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
+  gboolean ok = FALSE;
+  Batch batch;
+
+  batch_init (&batch);
+  if (banger_args_text (copy->args, "owner") != NULL && !copy->keep) {
+    g_variant_dict_insert (&args, "uid", "u", copy->uid);
+    g_variant_dict_insert (&args, "gid", "u", copy->gid);
+  }
+  ok = add_descriptor (&batch, STDIN_FILENO, &args, error);
+  if (ok) {
+    banger_files_steps_add (&batch.steps, "unpack", copy->target->paths->pdata[0], &args);
+    ok = banger_files_edit (copy->target, &batch.steps, NULL, error);
+  }
+  return batch_end (&batch, ok, error);
+}
+
+/* ── Out of the image ────────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+pack_to (Copy *copy, const char *path, int fd, GError **error)
+{
+  g_auto (BangerFilesSteps) steps;
+
+  banger_files_steps_init (&steps);
+  banger_files_steps_add (&steps, "pack", path, NULL);
+  return banger_files_read (copy->target, &steps, fd, error);
+}
+
+static gboolean
+to_output (Copy *copy, GError **error)
+{
+  if (isatty (STDOUT_FILENO)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "banger image cp NAME:PATH - > FILE.tar",
+                      _ ("an archive is not for a terminal"));
+    return FALSE;
+  }
+  return pack_to (copy, copy->target->paths->pdata[0], STDOUT_FILENO, error);
+}
+
+/* The service's archive on its way into the current directory, in a thread: the main one waits for
+ * the job. */
+typedef struct {
+  int fd;
+  BangerArchiveSpec spec;
+  GError *error;
+} Extract;
+
+static gpointer
+extract_thread (gpointer data)
+{
+  Extract *extract = data;
+  /* libarchive reads names by the locale; what images call their files is UTF-8, or just bytes. */
+  locale_t utf8 = newlocale (LC_CTYPE_MASK, "C.UTF-8", 0);
+  g_autoptr (BangerArchiveReader) tar = archive_read_new ();
+
+  uselocale (utf8);
+  archive_read_support_format_tar (tar);
+  archive_read_support_format_empty (tar);
+  if (archive_read_open_fd (tar, extract->fd, 65536) == ARCHIVE_OK)
+    banger_archive_extract (tar, &extract->spec, &extract->error);
+  /* What stopped in the middle is not read on: the service then hears that nobody does. */
+  banger_clear_fd (&extract->fd);
+  uselocale (LC_GLOBAL_LOCALE);
+  if (utf8 != 0)
+    freelocale (utf8);
+  return NULL;
+}
+
+static void
+on_note (const char *name, const char *what, gpointer data)
+{
+  Copy *copy = data;
+  g_autofree char *shown = banger_text_escape (name, -1);
+  g_autofree char *why = banger_text_escape (what != NULL ? what : _ ("no reason given"), -1);
+
+  if (++copy->faults <= 20)
+    g_printerr ("banger: '%s': %s\n", shown, why);
+  else if (copy->faults == 21)
+    g_printerr ("banger: %s\n", _ ("there is more of this, which is not shown"));
+}
+
+/* Packs @path there and extracts it here, in the current directory. */
+static gboolean
+fetch (Copy *copy, const char *path, const char *base, const char *rename, GError **error)
+{
+  g_autofree char *label = banger_files_label (copy->target, path);
+  Extract extract = { .spec = { .name = base,
+                                .rename = rename,
+                                .from = label,
+                                .keep = copy->keep,
+                                .note = on_note,
+                                .data = copy } };
+  g_autoptr (GError) cause = NULL;
+  GThread *thread = NULL;
+  int ends[2];
+
+  if (pipe2 (ends, O_CLOEXEC) < 0) {
+    banger_set_error_errno (error, errno, NULL, _ ("cannot make a pipe"));
+    return FALSE;
+  }
+  extract.fd = ends[0];
+  thread = g_thread_new ("extract", extract_thread, &extract);
+  pack_to (copy, path, ends[1], &cause);
+  close (ends[1]);
+  g_thread_join (thread);
+  /* Why nobody read on says more than that nobody did; else an archive that is cut short less. */
+  if (extract.error != NULL
+      && (cause == NULL || !g_error_matches (extract.error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE)
+          || g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_FAILED))) {
+    g_clear_error (&cause);
+    cause = g_steal_pointer (&extract.error);
+  }
+  g_clear_error (&extract.error);
+  if (cause == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
+static gboolean
+check_source (Copy *copy, const char *path, GError **error)
+{
+  g_autofree char *type = banger_files_type (copy->target, path, error);
+  g_autofree char *label = banger_files_label (copy->target, path);
+
+  if (type == NULL)
+    return FALSE;
+  return copy->recursive || strcmp (type, "directory") != 0 || refuse_directory (label, error);
+}
+
+static gboolean
+download_one (Copy *copy, const char *path, const char *rename, GError **error)
+{
+  g_autofree char *base = banger_cp_base (path);
+
+  if (base == NULL)
+    return set_misused (error, _ ("image cp: name what to copy, or copy to - for an archive"));
+  return check_source (copy, path, error) && fetch (copy, path, base, rename, error);
+}
+
+static gboolean
+download (Copy *copy, const BangerCpPath *place, GError **error)
+{
+  const GPtrArray *paths = copy->target->paths;
+  struct stat info;
+  gboolean into = stat (place->path, &info) == 0 && S_ISDIR (info.st_mode), ok = TRUE;
+  g_autofree char *directory = into ? g_strdup (place->path) : banger_cp_parent (place->path);
+  g_autofree char *rename = into ? NULL : banger_cp_base (place->path);
+  banger_autofd int here = open (".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+  if (!into && (paths->len > 1 || banger_cp_must_be_directory (place->path) || rename == NULL)) {
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
+                      _ ("'%s' is not a directory"), place->path);
+    return FALSE;
+  }
+  if (here < 0 || chdir (directory) < 0) {
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, g_strerror (errno), NULL,
+                      _ ("cannot copy into '%s'"), directory);
+    return FALSE;
+  }
+  for (guint i = 0; ok && i < paths->len; i++)
+    ok = download_one (copy, paths->pdata[i], rename, error);
+  if (fchdir (here) < 0 && ok) {
+    banger_set_error_errno (error, errno, NULL, _ ("cannot go back to where this was started"));
+    return FALSE;
+  }
+  return ok;
+}
+
+/* ── Both ────────────────────────────────────────────────────────────────────────────────────── */
+
+static gboolean
+check_words (const BangerCpPath *paths, guint n, GError **error)
+{
+  gboolean out = paths[n - 1].kind != BANGER_CP_GUEST;
+
+  for (guint i = 0; i + 1 < n; i++) {
+    if ((paths[i].kind == BANGER_CP_GUEST) != out)
+      return set_misused (error, _ ("image cp: either all sources or the target are NAME:PATH"));
+  }
+  for (guint i = 0; i < n; i++) {
+    if (paths[i].kind == BANGER_CP_STREAM && n != 2)
+      return set_misused (error, _ ("image cp: - stands for one archive"));
+  }
+  return TRUE;
+}
+
+/* The words that name files of the image. */
+static BangerFilesTarget *
+target_of (BangerClient *client, BangerArgs *args, gboolean out, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  guint n = g_strv_length ((char **)words);
+  g_autofree const char **those = g_new0 (const char *, n + 1);
+
+  for (guint i = 0; i + 1 < n && out; i++)
+    those[i] = words[i];
+  if (!out)
+    those[0] = words[n - 1];
+  return banger_files_target_new (client, args, those, FALSE, error);
+}
+
+static gboolean
+copy_all (Copy *copy, const BangerCpPath *paths, guint n, GError **error)
+{
+  const char *mode = banger_args_text (copy->args, "mode");
+
+  copy->has_mode = mode != NULL;
+  if ((mode != NULL && !banger_files_mode (mode, &copy->mode, error)) || !take_owner (copy, error))
+    return FALSE;
+  if (paths[n - 1].kind == BANGER_CP_STREAM)
+    return to_output (copy, error);
+  if (paths[0].kind == BANGER_CP_STREAM)
+    return from_input (copy, error);
+  if (paths[n - 1].kind == BANGER_CP_GUEST)
+    return upload (copy, paths, n - 1, error);
+  if (copy->keep && geteuid () != 0)
+    return set_misused (error, _ ("--owner keep: only root can give files to others here"));
+  return download (copy, &paths[n - 1], error);
+}
+
+int
+banger_image_cp (BangerClient *client, BangerArgs *args, GError **error)
+{
+  const char *const *words = banger_args_words (args);
+  guint n = g_strv_length ((char **)words);
+  g_autofree BangerCpPath *paths = g_new0 (BangerCpPath, n);
+  g_autoptr (BangerFilesTarget) target = NULL;
+  Copy copy = { .args = args, .recursive = banger_args_flag (args, "recursive") };
+  gboolean ok = TRUE;
+
+  for (guint i = 0; ok && i < n; i++)
+    ok = banger_cp_path_parse (words[i], &paths[i], error);
+  ok = ok && check_words (paths, n, error);
+  if (ok)
+    target = copy.target = target_of (client, args, paths[n - 1].kind != BANGER_CP_GUEST, error);
+  if (target != NULL && copy_all (&copy, paths, n, error) && copy.faults > 0)
+    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, _ ("not all was copied"));
+  for (guint i = 0; i < n; i++)
+    banger_cp_path_clear (&paths[i]);
+  return 0;
+}
