@@ -6,6 +6,8 @@ the VM can be used."""
 import collections
 import os
 import signal
+import subprocess
+import time
 import unittest
 
 import fixtures
@@ -13,6 +15,7 @@ from faults import PROGRAMS, FaultySession, wait_until_stopped
 from harness import BUS_NAME, SECONDS, BangerTest
 
 NAME = "crash"
+PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
 GONE = "gone"
 CREATE = ["vm", "create", NAME, "--image", "tiny", "--memory", "128M"]
 
@@ -111,6 +114,13 @@ KINDS = {
         Stage("modules", "worker", GONE, "-"),
         Stage("checking", "worker", GONE, "-"),
         Stage("stored", "", GONE, "-")]),
+    "read-files": Kind("imported", ["image", "stat", NAME + ":/bin"], [
+        Stage("-", "", "imported", "-"),
+        Stage("reading", "worker", "imported", "-")]),
+    "edit-files": Kind("imported", ["image", "mkdir", NAME + ":/root/new"], [
+        Stage("-", "", "imported", "-"),
+        Stage("editing", "worker", "imported", "-"),
+        Stage("checking", "worker", "imported", "-")]),
     "delete-image": Kind("imported", ["image", "delete", NAME], [
         Stage("-", "", GONE, "-"),
         Stage("removed", "", GONE, "-")]),
@@ -159,7 +169,7 @@ class CrashTest(BangerTest):
     def prepare(self, kind, stage):
         before, command = KINDS[kind].before, KINDS[kind].command
         if before == "imported":
-            path = fixtures.busybox_tar() if kind.endswith("image") else fixtures.kernel_deb()
+            path = fixtures.busybox_tar() if command[0] == "image" else fixtures.kernel_deb()
             self.session.banger(command[0], "import", NAME, path, seconds=SECONDS["import"])
         elif before != GONE:
             self.session.banger(*CREATE, *(["--no-start"] if before == "stopped" else []),
@@ -190,6 +200,9 @@ class CrashTest(BangerTest):
     def check_after(self, states):
         """The VM is what it should be and of use; then it is deleted and nothing is left."""
         states = states.split()
+        if states == ["imported"]:
+            self.check_image()
+            return
         if states == ["stopped"] and self.vm_state() == "stopping":
             self.session.wait_for_state(NAME, "stopped", SECONDS["stop"])
         state = self.vm_state()
@@ -204,6 +217,22 @@ class CrashTest(BangerTest):
             self.session.banger("vm", "delete", "--force", NAME)
         found = self.session.leftovers()
         self.assertEqual(found, self.idle)
+
+    def check_image(self):
+        """It is there, without fault, and can be edited; a reader never changed it."""
+        path, = (path for path, image in self.session.managed("Image").items()
+                 if image["Name"] == NAME)
+        folder = self.session.state / "images" / path.rsplit("/", 1)[1]
+        deadline = time.monotonic() + SECONDS["command"]
+        while (folder / "changing").exists():
+            self.assertLess(time.monotonic(), deadline, "it is not recovered")
+            time.sleep(0.02)
+        result = subprocess.run(["e2fsck", "-fn", folder / "rootfs.ext4"], capture_output=True,
+                                text=True, env=dict(os.environ, PATH=PATH), check=False)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.session.banger("image", "mkdir", NAME + ":/other")
+        self.session.banger("image", "delete", NAME)
+        self.assertEqual(self.session.leftovers(), self.idle)
 
     def kill_service(self, kind, stage):
         client, pid = self.begin(kind, "die", stage.name)
@@ -310,6 +339,9 @@ class CrashTest(BangerTest):
 
     def test_service_import(self):
         self.service_killed("import-image", "import-kernel", "register-image", "export-image")
+
+    def test_service_files(self):
+        self.service_killed("read-files", "edit-files")
 
     def test_worker(self):
         for kind, (_, _, stages) in KINDS.items():
