@@ -137,6 +137,8 @@ run (BangerFilesTarget *target, const char *method, GVariant *arguments, GUnixFD
 
   if (watch == NULL)
     return FALSE;
+  if (strcmp (method, "ReadFiles") == 0)
+    banger_watch_be_quiet (watch);
   reply = banger_client_call (target->client, target->path, banger_client_interface (target->kind),
                               method, held, "(o)", list, NULL, error);
   /* So that a pipe ends for its other side when the service has no use for it. */

@@ -231,18 +231,11 @@ list_path (BangerFilesTarget *target, GError **error)
   return ask (target, &steps, error);
 }
 
-/* What is read is shown as it comes; stages are for what takes time. */
-static BangerFilesTarget *
-reading_target (BangerClient *client, BangerArgs *args, gboolean bare, GError **error)
-{
-  banger_args_default (args, "progress", "none");
-  return banger_files_target_new (client, args, banger_args_words (args), bare, error);
-}
-
 int
 banger_image_ls (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (BangerFilesTarget) target = reading_target (client, args, TRUE, error);
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, banger_args_words (args), TRUE, error);
   g_autoptr (JsonArray) files = target != NULL ? stat_paths (target, TRUE, error) : NULL;
   g_autoptr (JsonArray) shown = NULL;
   gboolean for_people = FALSE;
@@ -306,7 +299,8 @@ print_stat (BangerFilesTarget *target, JsonObject *file)
 int
 banger_image_stat (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (BangerFilesTarget) target = reading_target (client, args, FALSE, error);
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, banger_args_words (args), FALSE, error);
   g_autoptr (JsonArray) files = NULL;
   gboolean for_people = FALSE;
 
@@ -343,7 +337,8 @@ show (GBytes *bytes)
 int
 banger_image_cat (BangerClient *client, BangerArgs *args, GError **error)
 {
-  g_autoptr (BangerFilesTarget) target = reading_target (client, args, FALSE, error);
+  g_autoptr (BangerFilesTarget) target
+      = banger_files_target_new (client, args, banger_args_words (args), FALSE, error);
   g_auto (BangerFilesSteps) steps;
   g_autoptr (GBytes) bytes = NULL;
 

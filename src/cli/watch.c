@@ -264,6 +264,12 @@ banger_watch_add (BangerWatch *watch, const char *path, const char *label, const
 }
 
 void
+banger_watch_be_quiet (BangerWatch *watch)
+{
+  watch->mode = BANGER_PROGRESS_NONE;
+}
+
+void
 banger_watch_say (BangerWatch *watch, const char *text)
 {
   if (watch->mode == BANGER_PROGRESS_LIVE)

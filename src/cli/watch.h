@@ -12,6 +12,8 @@ typedef struct _BangerWatch BangerWatch;
 
 /* Connects, listens, and counts Ctrl-C from now on instead of ending. @args: for --progress. */
 BangerWatch *banger_watch_new (BangerClient *client, BangerArgs *args, GError **error);
+/* Shows no stages: for jobs that take no time to speak of. */
+void banger_watch_be_quiet (BangerWatch *watch);
 /* A line above the stages on a terminal; elsewhere each stage's line names its object. */
 void banger_watch_say (BangerWatch *watch, const char *text);
 void banger_watch_free (BangerWatch *watch);

@@ -236,6 +236,10 @@ class Files(CliTest):
                            stdout=file, check=True)
         with tarfile.open(tar) as packed:
             self.assertEqual(packed.getnames(), ["etc", "etc/group", "etc/hostname", "etc/passwd"])
+        # What is only looked up on the way is not told.
+        result = self.session.banger("image", "chown", "app", "box:/srv/run")
+        self.assertNotIn("reading", result.stderr)
+        self.assertIn("editing", result.stderr)
         for where, owner, uid in (("a", [], 0), ("b", ["--owner", "app"], 1000)):
             self.image("mkdir", "box:/" + where)
             with tar.open("rb") as file:

@@ -121,6 +121,7 @@ class Completion(CompletionTest):
         self.assertEqual(self.offered("image", "chmod", "644", ""), ["alpine:", "debian:"])
         self.assertEqual(self.offered("image", "ls", "debian:/e"), [])
         self.assertEqual(self.offered("image", "edit", "d"), ["debian"])
+        self.assertEqual(self.offered("image", "cp", "d"), [":file", "debian:"])
         self.assertEqual(self.offered("image", "cat", "--vm", "d"), [])
         self.assertEqual(self.offered("image", "sha"), ["share"])
 
