@@ -49,6 +49,45 @@ class RootsTest(Disks, BangerTest):
         self.create(other, root)
         self.assertEqual(self.sh(other, "ls /etc/new 2>/dev/null; ls /bin/vi"), "/bin/vi\n")
 
+    def test_edited_while_stopped(self):
+        self.for_each_root(self.check_edited)
+
+    def image(self, *argv):
+        return self.session.banger("image", *argv).stdout
+
+    def check_edited(self, name, root):
+        """What the guest did is seen without it, and what is changed without it the guest sees."""
+        path = self.create(name, root)
+        self.sh(name, "echo guest > /etc/guest; rm /bin/vi; rm -r /usr/sbin; mkdir /usr/sbin;"
+                      " mkdir /var/lib/docker/x && echo layer > /var/lib/docker/x/y;"
+                      " echo home > /root/home; sync")
+        self.stop(name)
+        at = name + ":"
+        self.assertIn("guest\n", self.image("ls", "--vm", at + "/etc"))
+        self.assertNotIn("vi", self.image("ls", "--vm", at + "/bin").split())
+        self.assertEqual(self.image("ls", "--vm", at + "/usr/sbin"), "")
+        self.assertEqual(self.image("cat", "--vm", at + "/etc/guest", at + "/var/lib/docker/x/y",
+                                    at + "/root/home"), "guest\nlayer\nhome\n")
+        script = Path(self.session.base) / "script"
+        script.write_text("write path=/etc/motd content=welcome\nremove path=/etc/guest\n"
+                          "remove path=/bin/awk\nremove path=/tmp recursive\n"
+                          "mkdir path=/tmp mode=1777\nset path=/bin/busybox mode=711 uid=7\n"
+                          "write path=/var/lib/docker/x/z content=layer2\n"
+                          "write path=/root/new content=home2 mode=600\n"
+                          "symlink path=/bin/vi target=busybox\n", encoding="utf-8")
+        self.image("edit", "--vm", name, script)
+        files = self.root_file(path, root), self.folder(path) / "work.ext4"
+        self.assert_clean(*files)
+        self.start(name)
+        self.assertEqual(
+            self.sh(name, "cat /etc/motd /var/lib/docker/x/y /var/lib/docker/x/z /root/new; echo;"
+                          " ls /etc/guest /bin/awk 2>&1; readlink /bin/vi;"
+                          " stat -c '%a %u' /bin/busybox /tmp /root/new; ls -a /tmp"),
+            "welcomelayer\nlayer2home2\nls: /etc/guest: No such file or directory\n"
+            "ls: /bin/awk: No such file or directory\nbusybox\n711 7\n1777 0\n600 0\n.\n..\n")
+        self.stop(name)
+        self.assert_clean(*files)
+
     def test_recovers_and_grows(self):
         self.for_each_root(self.check_recovers)
 
