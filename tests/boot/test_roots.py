@@ -61,8 +61,13 @@ class RootsTest(Disks, BangerTest):
         self.sh(name, "echo guest > /etc/guest; rm /bin/vi; rm -r /usr/sbin; mkdir /usr/sbin;"
                       " mkdir /var/lib/docker/x && echo layer > /var/lib/docker/x/y;"
                       " echo home > /root/home; sync")
-        self.stop(name)
         at = name + ":"
+        for argv in (("ls", at + "/"), ("mkdir", at + "/x")):
+            refused = self.session.banger("image", argv[0], "--vm", argv[1], status=4)
+            self.assertIn("is running, not stopped", refused.stderr)
+            self.assertIn("banger vm stop " + name, refused.stderr)
+        # Its journals are not played: that comes first.
+        self.session.banger("vm", "kill", name)
         self.assertIn("guest\n", self.image("ls", "--vm", at + "/etc"))
         self.assertNotIn("vi", self.image("ls", "--vm", at + "/bin").split())
         self.assertEqual(self.image("ls", "--vm", at + "/usr/sbin"), "")
