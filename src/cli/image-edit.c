@@ -127,9 +127,11 @@ refuse_value (const char *key, GError **error)
   return FALSE;
 }
 
-/* The file @path, opened here, or what it holds where that is little and descriptors are scarce. */
+/* The file @path, opened here, or what it holds where that is little and descriptors are scarce; an
+ * archive is always opened. */
 static gboolean
-add_file (BangerFilesSteps *steps, const char *path, GVariantDict *args, GError **error)
+add_file (BangerFilesSteps *steps, const char *path, gboolean is_archive, GVariantDict *args,
+          GError **error)
 {
   g_autofree char *shown = banger_text_escape (path, -1), *content = NULL;
   banger_autofd int fd = open (path, O_RDONLY | O_CLOEXEC);
@@ -140,14 +142,15 @@ add_file (BangerFilesSteps *steps, const char *path, GVariantDict *args, GError 
     banger_set_error_errno (error, errno, NULL, _ ("cannot open '%s'"), shown);
     return FALSE;
   }
-  if (n < BANGER_FILE_STEPS_FDS && (n < BANGER_FILE_STEPS_FDS / 2 || info.st_size > INLINE_BYTES)) {
+  if (n < BANGER_FILE_STEPS_FDS
+      && (is_archive || n < BANGER_FILE_STEPS_FDS / 2 || info.st_size > INLINE_BYTES)) {
     int index = g_unix_fd_list_append (steps->fds, fd, error);
 
     if (index >= 0)
       g_variant_dict_insert (args, "file", "h", index);
     return index >= 0;
   }
-  if (!S_ISREG (info.st_mode) || info.st_size > INLINE_BYTES) {
+  if (is_archive || !S_ISREG (info.st_mode) || info.st_size > INLINE_BYTES) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger image cp",
                       _ ("'%s': too many large files for one call"), shown);
     return FALSE;
@@ -190,10 +193,10 @@ add_number (GVariantDict *args, const char *key, const char *value, GError **err
   return TRUE;
 }
 
-/* One "KEY=VALUE" or flag of a line; @path gets that of the step. */
+/* One "KEY=VALUE" or flag of a line that begins with @verb; @path gets that of the step. */
 static gboolean
-add_word (BangerFilesSteps *steps, const char *word, char **path, GVariantDict *args,
-          GError **error)
+add_word (BangerFilesSteps *steps, const char *verb, const char *word, char **path,
+          GVariantDict *args, GError **error)
 {
   static const char *const flags[] = { "parents", "recursive", "missing-ok", NULL };
   static const char *const texts[] = { "to", "target", NULL };
@@ -221,7 +224,7 @@ add_word (BangerFilesSteps *steps, const char *word, char **path, GVariantDict *
     return TRUE;
   }
   if (value != NULL && strcmp (key, "file") == 0)
-    return add_file (steps, value, args, error);
+    return add_file (steps, value, strcmp (verb, "unpack") == 0, args, error);
   banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "banger help image edit",
                     _ ("'%s' is no KEY=VALUE of a step"), shown);
   return FALSE;
@@ -237,7 +240,7 @@ add_line (BangerFilesSteps *steps, const char *line, GError **error)
   if (!g_shell_parse_argv (line, NULL, &words, error))
     return FALSE;
   for (guint i = 1; words[i] != NULL; i++) {
-    if (!add_word (steps, words[i], &path, &args, error))
+    if (!add_word (steps, words[0], words[i], &path, &args, error))
       return FALSE;
   }
   if (path == NULL) {

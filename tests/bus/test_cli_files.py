@@ -137,6 +137,12 @@ class Files(CliTest):
         self.assertEqual(self.image("cat", "box:/opt/link/motd"), "two words")
         self.assertEqual(self.image("cat", *("box:/many/%d" % i for i in range(20))),
                          "".join("file %d\n" % i for i in range(20)))
+        script.write_text("mkdir path=/files\n" + "".join(
+            "write path=/files/%d file=%s\n" % (i, many / str(i)) for i in range(6))
+            + "unpack path=/files file=%s uid=7\n" % self.tar, encoding="utf-8")
+        self.image("edit", "box", script)
+        self.assertEqual(self.image("cat", "box:/files/etc/hostname", "box:/files/5"),
+                         "box\nfile 5\n")
         result = subprocess.run(["banger", "image", "edit", "box"], env=self.session.env, text=True,
                                 input="remove path=/many recursive\n", capture_output=True, check=True)
         self.assertIn("1 step", result.stdout)
