@@ -201,6 +201,7 @@ class Shells(CompletionTest):
         bash, start = self.bash()
         self.typed(bash, start, ("banger image show de\t", "debian "),
                    ("--form\tya\t", "--format yaml "))
+        self.typed(bash, start, ("banger image cat deb\t", r"debian:(?! )"))
         self.typed(bash, start, ("banger vm list --filter state=pau\t", "state=paused "))
         self.typed(bash, start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
         self.typed(bash, start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
@@ -209,12 +210,14 @@ class Shells(CompletionTest):
         zsh, start = self.zsh()
         self.typed(zsh, start, ("banger image show de\t", "debian "),
                    ("--form\t", "--format "), ("ya\t", "yaml "))
+        self.typed(zsh, start, ("banger image cat deb\t", r"debian:(?! )"))
         self.typed(zsh, start, ("banger vm list --filter state=pau\t", "paused "))
         self.typed(zsh, start, ("banger vm set web autos\t", "autostart="), ("t\t", "true "))
         self.typed(zsh, start, ("banger image import x %s/REA\t" % ROOT, r"README\.md "))
 
     def test_fish(self):
         self.assertEqual(self.fish_offers("banger image show de"), ["debian"])
+        self.assertEqual(self.fish_offers("banger image cat deb"), ["debian:"])
         self.assertEqual(sorted(self.fish_offers("banger vm list --format ")),
                          ["csv", "json", "table", "yaml"])
         self.assertEqual(self.fish_offers("banger vm list --filter state=pau"), ["state=paused"])
