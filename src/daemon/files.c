@@ -213,6 +213,22 @@ sync_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cance
 }
 
 static void
+sync_names_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
+{
+  Work *work = data;
+  GError *error = NULL;
+  banger_autofd int dirfd
+      = banger_files_open (work->folder, work->id, O_RDONLY | O_DIRECTORY, &error);
+
+  if (dirfd < 0 || !sync_fd (dirfd, "the folder", &error)) {
+    g_task_return_error (task, error);
+    return;
+  }
+  work->allocated = banger_allocated_bytes_at (work->folder, work->id);
+  g_task_return_boolean (task, TRUE);
+}
+
+static void
 remove_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   Work *work = data;
@@ -254,6 +270,13 @@ banger_files_sync_async (BangerService *service, BangerObjectKind kind, const ch
                          GAsyncReadyCallback callback, gpointer data)
 {
   run (service, kind, id, sync_in_thread, callback, data);
+}
+
+void
+banger_files_sync_names_async (BangerService *service, BangerObjectKind kind, const char *id,
+                               GAsyncReadyCallback callback, gpointer data)
+{
+  run (service, kind, id, sync_names_in_thread, callback, data);
 }
 
 gboolean

@@ -30,9 +30,9 @@ int banger_files_open (int dirfd, const char *name, int flags, GError **error);
 gboolean banger_files_rotate (int dirfd, const char *name, guint keep, GError **error);
 
 /* Marks an object's folder while a worker changes its disks: a mark that is found shows that one
- * was cut short. The folder is then to be synced: the mark before the worker begins, and what it
- * has done before the mark goes. Else a host that loses its power could keep the one without the
- * other. */
+ * was cut short. The mark is to be synced (banger_files_sync_names_async) before the worker
+ * begins, and what that has done before the mark goes. Else a host that loses its power could keep
+ * the one without the other. */
 gboolean
 banger_files_mark (BangerService *service, BangerObjectKind kind, const char *id, GError **error);
 gboolean
@@ -45,7 +45,10 @@ void banger_files_remove_async (BangerService *service, BangerObjectKind kind, c
 /* Brings an object's folder and its files to the disk. */
 void banger_files_sync_async (BangerService *service, BangerObjectKind kind, const char *id,
                               GAsyncReadyCallback callback, gpointer data);
-/* Ends either. @allocated (may be NULL): what the files take on the disk, in bytes. */
+/* Brings to the disk which files there are, such as a mark, but not what they hold. */
+void banger_files_sync_names_async (BangerService *service, BangerObjectKind kind, const char *id,
+                                    GAsyncReadyCallback callback, gpointer data);
+/* Ends each of them. @allocated (may be NULL): what the files take on the disk, in bytes. */
 gboolean banger_files_finish (GAsyncResult *result, guint64 *allocated, GError **error);
 
 /* The run-time folder of a VM, "vms/ID" below RUNTIME; made if it is not there. */

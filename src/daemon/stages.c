@@ -27,7 +27,7 @@ static const struct {
   { "export-image", STAGES ("writing") },
   { "import-kernel", STAGES ("receiving", "extracting", "modules", "checking", "stored") },
   { "read-files", STAGES ("reading") },
-  { "edit-files", STAGES ("editing", "checking") },
+  { "edit-files", STAGES ("editing", "seed") },
   { "delete-image", STAGES ("removed") },
   { "delete-kernel", STAGES ("removed") },
 };

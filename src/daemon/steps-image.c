@@ -131,7 +131,7 @@ store_change (Change *change, guint64 allocated, GError **error)
 }
 
 static void
-on_seed_synced (GObject *source, GAsyncResult *result, gpointer data)
+on_names_synced (GObject *source, GAsyncResult *result, gpointer data)
 {
   Change *change = data;
   guint64 allocated = 0;
@@ -143,7 +143,7 @@ on_seed_synced (GObject *source, GAsyncResult *result, gpointer data)
     fail_change (change, error, FALSE);
 }
 
-/* The new seed takes the place of the former one, once all of it is on the disk. */
+/* The new seed, which the worker has brought to the disk, takes the place of the former one. */
 static gboolean
 place_seed (Change *change, GError **error)
 {
@@ -155,21 +155,8 @@ place_seed (Change *change, GError **error)
   if (change->new_seed ? renameat (dirfd, NEW_SEED, dirfd, "seed.ext4") == 0
                        : unlinkat (dirfd, NEW_SEED, 0) == 0)
     return TRUE;
-  banger_set_error_errno (error, errno, "checking", "the image's folder cannot be written");
+  banger_set_error_errno (error, errno, "seed", "the image's folder cannot be written");
   return FALSE;
-}
-
-static void
-on_files_synced (GObject *source, GAsyncResult *result, gpointer data)
-{
-  Change *change = data;
-  GError *error = NULL;
-
-  if (banger_files_finish (result, NULL, &error) && place_seed (change, &error))
-    banger_files_sync_async (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
-                             on_seed_synced, change);
-  else
-    fail_change (change, error, FALSE);
 }
 
 /* What a worker found wrong with the image itself; that it was killed, or the host is full, passes.
@@ -200,8 +187,11 @@ on_changed (GObject *source, GAsyncResult *result, gpointer data)
     banger_job_commit (change->steps->job);
     banger_steps_take_done (change->steps, done);
   }
-  banger_files_sync_async (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
-                           on_files_synced, change);
+  if (place_seed (change, &error))
+    banger_files_sync_names_async (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
+                                   on_names_synced, change);
+  else
+    fail_change (change, error, FALSE);
 }
 
 static gboolean
@@ -314,8 +304,8 @@ banger_steps_edit_image (BangerCall *call)
   change->steps = steps;
   change->size_bytes = image->record->size_bytes;
   if (banger_files_mark (steps->service, BANGER_OBJECT_IMAGE, image->record->id, &error))
-    banger_files_sync_async (steps->service, BANGER_OBJECT_IMAGE, image->record->id, on_marked,
-                             change);
+    banger_files_sync_names_async (steps->service, BANGER_OBJECT_IMAGE, image->record->id,
+                                   on_marked, change);
   else
     end_change (change, error);
 }

@@ -35,13 +35,13 @@ banger_steps_open (BangerSteps *steps, BangerObjectKind kind, const char *id, co
   return add_fd (steps, key, fd, error);
 }
 
-/* In memory, as they came: a message to the worker takes less. */
+/* In memory, as they came: a message to the worker takes less. GDBus has put them together from a
+ * message value by value, so that they are in normal form. */
 static gboolean
 add_steps (BangerSteps *steps, GVariant *list, GError **error)
 {
-  g_autoptr (GVariant) normal = g_variant_get_normal_form (list);
   banger_autofd int fd
-      = banger_memfd_new ("steps", g_variant_get_data (normal), g_variant_get_size (normal), error);
+      = banger_memfd_new ("steps", g_variant_get_data (list), g_variant_get_size (list), error);
 
   return add_fd (steps, "steps", fd, error);
 }

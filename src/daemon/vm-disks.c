@@ -79,6 +79,13 @@ sync_folder (BangerVm *vm, GAsyncReadyCallback callback, gpointer data)
   banger_files_sync_async (vm->service, BANGER_OBJECT_VM, vm->record->id, callback, data);
 }
 
+/* What banger_files_mark asks for, before a worker begins. */
+static void
+sync_mark (BangerVm *vm, GAsyncReadyCallback callback, gpointer data)
+{
+  banger_files_sync_names_async (vm->service, BANGER_OBJECT_VM, vm->record->id, callback, data);
+}
+
 /* See banger_files_mark. */
 static gboolean
 mark (BangerVm *vm, GError **error)
@@ -189,7 +196,7 @@ banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVar
   work->fds = g_object_ref (fds);
   g_task_set_task_data (task, work, work_free);
   if (mark (vm, &error))
-    sync_folder (vm, on_work_marked, task);
+    sync_mark (vm, on_work_marked, task);
   else
     end_work (task, error);
 }
@@ -480,7 +487,7 @@ begin_trim (BangerVm *vm)
   /* Nobody asked for it and nobody waits for it: it is not on the bus. */
   trim->job = vm->trim = banger_job_new (vm->service, "trim", BANGER_OBJECT_VM, vm->record->id,
                                          vm->record->name, vm->record->owner_uid, TRUE);
-  sync_folder (vm, on_marked_for_trim, trim);
+  sync_mark (vm, on_marked_for_trim, trim);
 }
 
 static gboolean

@@ -75,10 +75,10 @@ take_steps (Files *files, gboolean edit, GError **error)
     return FALSE;
   }
   held = g_bytes_new_take (g_steal_pointer (&bytes), info.st_size);
+  /* In normal form, as bangerd has it: to make sure of that takes longer than the edits do. */
   files->steps = g_variant_ref_sink (
-      g_variant_new_from_bytes (G_VARIANT_TYPE (BANGER_FILE_STEPS_TYPE), held, FALSE));
-  return g_variant_is_normal_form (files->steps)
-         && banger_file_steps_check (files->steps, edit, BANGER_FILE_STEPS_FDS, error);
+      g_variant_new_from_bytes (G_VARIANT_TYPE (BANGER_FILE_STEPS_TYPE), held, TRUE));
+  return banger_file_steps_check (files->steps, edit, BANGER_FILE_STEPS_FDS, error);
 }
 
 static gboolean
@@ -426,13 +426,16 @@ make_room (Files *files, GError **error)
   return banger_disk_make_room (files->root, bytes, entries, error);
 }
 
-/* What new VMs get as their /root, made anew where it has changed. */
+/* What new VMs get as their /root, made anew where it has changed, and brought to the disk. */
 static gboolean
 make_seed (int image, int seed, GError **error)
 {
-  if (banger_disk_copy_tree (image, "/root", seed, "banger-work", error))
-    return TRUE;
-  banger_error_set_stage (error, "checking");
+  if (banger_disk_copy_tree (image, "/root", seed, "banger-work", error)) {
+    if (fsync (seed) == 0)
+      return TRUE;
+    banger_set_error_errno (error, errno, NULL, "it cannot be written");
+  }
+  banger_error_set_stage (error, "seed");
   return FALSE;
 }
 
@@ -443,7 +446,7 @@ add_size (GVariantDict *done, int image, GError **error)
   struct stat info;
 
   if (fstat (image, &info) < 0) {
-    banger_set_error_errno (error, errno, "checking", "the size of the image is not known");
+    banger_set_error_errno (error, errno, "editing", "the size of the image is not known");
     return FALSE;
   }
   g_variant_dict_insert (done, "size-bytes", "t", (guint64)info.st_size);
@@ -453,8 +456,9 @@ add_size (GVariantDict *done, int image, GError **error)
 static gboolean
 end_image (Files *files, int seed, gboolean changed_home, GVariantDict *done, GError **error)
 {
-  if (!banger_job_check_image (files->root, files->report, error)
-      || (changed_home && !make_seed (files->root, seed, error))
+  if (changed_home)
+    banger_report_progress (files->report, "seed", -1);
+  if ((changed_home && !make_seed (files->root, seed, error))
       || !add_size (done, files->root, error))
     return FALSE;
   g_variant_dict_insert (done, "seed", "b", changed_home);
@@ -503,8 +507,7 @@ banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **
   g_auto (GVariantDict) done = G_VARIANT_DICT_INIT (NULL);
 
   if (seed < 0 || !banger_disk_recover (root, error)
-      || !banger_job_check_image (root, report, error) || !make_seed (root, seed, error)
-      || !add_size (&done, root, error))
+      || !banger_job_end_image (root, seed, report, error) || !add_size (&done, root, error))
     return NULL;
   return g_variant_dict_end (&done);
 }

@@ -23,8 +23,9 @@ sync_main (void *data)
   return NULL;
 }
 
-gboolean
-banger_job_check_image (int image, BangerReport *report, GError **error)
+/* One that is there is nobody else's: Failed. */
+static gboolean
+check_image (int image, BangerReport *report, GError **error)
 {
   g_autoptr (GError) cause = NULL;
 
@@ -52,8 +53,7 @@ check_and_sync (Sync *work, BangerReport *report, GError **error)
     banger_set_error_errno (error, errnum, NULL, "cannot start a thread");
     return FALSE;
   }
-  good = banger_job_check_image (work->rootfs, report, error)
-         && banger_job_check_image (work->seed, report, error);
+  good = check_image (work->rootfs, report, error) && check_image (work->seed, report, error);
   pthread_join (thread, NULL);
   if (good && work->errnum != 0) {
     banger_set_error_errno (error, work->errnum, NULL, "the image cannot be written");

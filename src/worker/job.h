@@ -25,9 +25,6 @@ GVariant *banger_job_register_image (BangerMessage *message, BangerReport *repor
 GVariant *banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error);
 
-/* Whether an image that we wrote is without a fault. One that is there is nobody else's: Failed.
- * Stage: checking. */
-gboolean banger_job_check_image (int image, BangerReport *report, GError **error);
 /* Ends an image that was just written to @rootfs, unsynced: makes its seed in the empty file @seed,
  * has both checked and synced. Stages: seed, checking. */
 gboolean banger_job_end_image (int rootfs, int seed, BangerReport *report, GError **error);
