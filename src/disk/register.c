@@ -347,6 +347,8 @@ write_image (Register *job, guint64 *size_bytes, GError **error)
     banger_error_set_stage (error, "writing");
     return FALSE;
   }
+  if (banger_disk_writer_note (job->writer) != NULL)
+    banger_disk_notes_add (&job->notes, NULL, banger_disk_writer_note (job->writer));
   return TRUE;
 }
 

@@ -2,8 +2,6 @@
 /* The disks that a VM writes to: made, grown, edited, trimmed. */
 #include "job.h"
 
-#include "disk/disk.h"
-
 #include <string.h>
 
 /* A descriptor that need not be there: -1 then, and FALSE only for one that cannot be taken. */

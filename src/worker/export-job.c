@@ -2,8 +2,6 @@
 /* export-image: what an image holds, to whoever wants it. */
 #include "job.h"
 
-#include "disk/disk.h"
-
 static void
 on_progress (const char *stage, double fraction, gpointer data)
 {

@@ -3,8 +3,6 @@
 #include "file-lines.h"
 #include "job.h"
 
-#include "disk/disk.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>

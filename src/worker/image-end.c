@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How an image ends, however it was made: with its seed, checked and on the disk. */
+/* What all that makes an image has in common: its limits, and how it ends, with its seed, checked
+ * and on the disk. */
 #include "job.h"
-
-#include "disk/disk.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <unistd.h>
+
+#define BYTES_MAX (G_GUINT64_CONSTANT (256) << 30) /* where bangerd says nothing */
+
+BangerDiskLimits
+banger_job_take_limits (BangerMessage *message)
+{
+  BangerDiskLimits limits = { .bytes = BYTES_MAX, .entries = BANGER_DISK_ENTRIES_MAX };
+
+  g_variant_lookup (message->args, "max-bytes", "t", &limits.bytes);
+  g_variant_lookup (message->args, "max-entries", "t", &limits.entries);
+  g_variant_lookup (message->args, "reserve-bytes", "t", &limits.reserve_bytes);
+  return limits;
+}
 
 typedef struct {
   int rootfs, seed;
@@ -76,4 +88,16 @@ banger_job_end_image (int rootfs, int seed, BangerReport *report, GError **error
     return TRUE;
   banger_error_set_stage (error, "checking");
   return FALSE;
+}
+
+void
+banger_job_init_done (GVariantDict *done, const BangerDiskImport *import)
+{
+  g_autofree char *digest = g_strconcat ("sha256:", import->digest, NULL);
+
+  g_variant_dict_init (done, NULL);
+  g_variant_dict_insert (done, "digest", "s", digest);
+  g_variant_dict_insert (done, "size-bytes", "t", import->size_bytes);
+  g_variant_dict_insert (done, "entries", "t", import->entries);
+  g_variant_dict_insert (done, "notes", "^as", import->notes);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/common.h"
+#include "disk/disk.h"
 
 typedef struct _BangerReport BangerReport;
 
@@ -25,6 +26,10 @@ GVariant *banger_job_register_image (BangerMessage *message, BangerReport *repor
 GVariant *banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **error);
 GVariant *banger_job_trim_disks (BangerMessage *message, BangerReport *report, GError **error);
 
+/* What an image may hold, as bangerd says; else the most that one may. */
+BangerDiskLimits banger_job_take_limits (BangerMessage *message);
 /* Ends an image that was just written to @rootfs, unsynced: makes its seed in the empty file @seed,
  * has both checked and synced. Stages: seed, checking. */
 gboolean banger_job_end_image (int rootfs, int seed, BangerReport *report, GError **error);
+/* Begins the arguments of "done" of a job that made an image. */
+void banger_job_init_done (GVariantDict *done, const BangerDiskImport *import);

@@ -3,7 +3,6 @@
  * boots from. */
 #include "job.h"
 
-#include "disk/disk.h"
 #include "guest/guest.h"
 
 #include <errno.h>

@@ -2,12 +2,8 @@
 /* register-image: a disk image into an image and its work-seed. */
 #include "job.h"
 
-#include "disk/disk.h"
-
 #include <errno.h>
 #include <unistd.h>
-
-#define BYTES_MAX (G_GUINT64_CONSTANT (256) << 30) /* where bangerd says nothing */
 
 static void
 on_progress (const char *stage, double fraction, gpointer data)
@@ -19,14 +15,11 @@ static void
 take_spec (BangerMessage *message, BangerDiskRegisterSpec *spec)
 {
   *spec = (BangerDiskRegisterSpec){ .format = "auto", .label = "" };
-  spec->limits = (BangerDiskLimits){ .bytes = BYTES_MAX, .entries = BANGER_DISK_ENTRIES_MAX };
+  spec->limits = banger_job_take_limits (message);
   g_variant_lookup (message->args, "format", "&s", &spec->format);
   g_variant_lookup (message->args, "label", "&s", &spec->label);
   g_variant_lookup (message->args, "partition", "u", &spec->partition);
   g_variant_lookup (message->args, "keep-fstab", "b", &spec->keep_fstab);
-  g_variant_lookup (message->args, "max-bytes", "t", &spec->limits.bytes);
-  g_variant_lookup (message->args, "max-entries", "t", &spec->limits.entries);
-  g_variant_lookup (message->args, "reserve-bytes", "t", &spec->limits.reserve_bytes);
 }
 
 GVariant *
@@ -38,7 +31,6 @@ banger_job_register_image (BangerMessage *message, BangerReport *report, GError 
   banger_autofd int scratch = seed >= 0 ? banger_message_get_fd (message, "scratch", error) : -1;
   g_auto (BangerDiskRegister) result = { 0 };
   BangerDiskRegisterSpec spec;
-  g_autofree char *digest = NULL;
   GVariantDict done;
 
   if (scratch < 0)
@@ -53,13 +45,8 @@ banger_job_register_image (BangerMessage *message, BangerReport *report, GError 
   }
   if (!banger_job_end_image (rootfs, seed, report, error))
     return NULL;
-  digest = g_strconcat ("sha256:", result.import.digest, NULL);
-  g_variant_dict_init (&done, NULL);
-  g_variant_dict_insert (&done, "digest", "s", digest);
-  g_variant_dict_insert (&done, "size-bytes", "t", result.import.size_bytes);
-  g_variant_dict_insert (&done, "entries", "t", result.import.entries);
+  banger_job_init_done (&done, &result.import);
   g_variant_dict_insert (&done, "partition", "u", result.partition);
   g_variant_dict_insert (&done, "filesystem", "s", result.filesystem);
-  g_variant_dict_insert (&done, "notes", "^as", result.import.notes);
   return g_variant_dict_end (&done);
 }
