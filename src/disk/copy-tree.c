@@ -19,7 +19,7 @@ banger_read_add_item (const BangerReadItem *item, BangerDiskWriter *writer, GErr
   if (!banger_disk_writer_add (writer, item->path, &item->meta, error))
     return FALSE;
   for (guint i = 0; i < item->xattrs->len; i++) {
-    const BangerTarXattr *xattr = &g_array_index (item->xattrs, BangerTarXattr, i);
+    const BangerDiskXattr *xattr = item->xattrs->pdata[i];
 
     if (!banger_disk_writer_xattr (writer, xattr->name, xattr->value, xattr->length, error))
       return FALSE;

@@ -53,20 +53,6 @@ write_data (BangerWalk *walk, Pack *pack, const BangerTarEntry *entry, GError **
   return TRUE;
 }
 
-static GArray *
-tar_xattrs (const GPtrArray *xattrs)
-{
-  GArray *array = g_array_new (FALSE, FALSE, sizeof (BangerTarXattr));
-
-  for (guint i = 0; i < xattrs->len; i++) {
-    const BangerDiskXattr *xattr = xattrs->pdata[i];
-    const BangerTarXattr one = { xattr->name, xattr->value, xattr->length };
-
-    g_array_append_val (array, one);
-  }
-  return array;
-}
-
 /* The first path of the inode that the walk is at; NULL, and this is it from now on. */
 static const char *
 find_first (BangerWalk *walk, Pack *pack, const char *path)
@@ -106,7 +92,7 @@ pack_one (BangerWalk *walk, gpointer data, GError **error)
   entry.target = stat.meta.target;
   if (!S_ISDIR (node.mode) && stat.links > 1)
     entry.hard_link = find_first (walk, pack, path);
-  entry.xattrs = xattrs = tar_xattrs (stat.xattrs);
+  entry.xattrs = xattrs = banger_fs_tar_xattrs (stat.xattrs);
   if (S_ISREG (node.mode)) {
     entry.size = stat.size;
     code = banger_fs_get_pieces (banger_node_fs (&node), banger_node_ino (&node), &pieces);

@@ -2,9 +2,12 @@
 #include "export.h"
 
 #include "export-out.h"
+#include "fs.h"
 #include "image.h"
 #include "notes.h"
 #include "read-tree.h"
+
+#include "common/tar-writer.h"
 
 #include <errno.h>
 #include <linux/fs.h>
@@ -79,6 +82,7 @@ write_item (const BangerReadItem *item, gpointer data, GError **error)
   Archive *archive = data;
   g_autofree char *path = g_strconcat ("./", item->path, NULL);
   g_autofree char *first = item->first != NULL ? g_strconcat ("./", item->first, NULL) : NULL;
+  g_autoptr (GArray) xattrs = item->xattrs != NULL ? banger_fs_tar_xattrs (item->xattrs) : NULL;
   const BangerDiskMeta *meta = &item->meta;
   BangerTarEntry entry = { .path = path,
                            .mode = meta->mode,
@@ -91,7 +95,7 @@ write_item (const BangerReadItem *item, gpointer data, GError **error)
                            .target = meta->target,
                            .hard_link = first,
                            .size = item->size,
-                           .xattrs = item->xattrs };
+                           .xattrs = xattrs };
 
   if (item->size >= TAR_HOLE) {
     g_array_set_size (archive->pieces, 0);

@@ -176,6 +176,20 @@ banger_fs_get_xattrs (ext2_filsys fs, ext2_ino_t ino, GPtrArray **xattrs)
   return close_xattrs (&handle, code);
 }
 
+GArray *
+banger_fs_tar_xattrs (const GPtrArray *xattrs)
+{
+  GArray *array = g_array_new (FALSE, FALSE, sizeof (BangerTarXattr));
+
+  for (guint i = 0; i < xattrs->len; i++) {
+    const BangerDiskXattr *xattr = xattrs->pdata[i];
+    const BangerTarXattr one = { xattr->name, xattr->value, xattr->length };
+
+    g_array_append_val (array, one);
+  }
+  return array;
+}
+
 errcode_t
 banger_fs_get_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, GBytes **value)
 {

@@ -288,8 +288,7 @@ name_clear (gpointer data)
 static gboolean
 is_name (const char *name, int length)
 {
-  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL
-         && !g_str_equal (name, ".") && !g_str_equal (name, "..");
+  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL;
 }
 
 typedef struct {
@@ -306,7 +305,8 @@ add_to_list (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset,
   int length = ext2fs_dirent_name_len (entry);
   BangerFsName name = { entry->inode, NULL };
 
-  if (kind != DIRENT_OTHER_FILE)
+  /* By their names: of folders that lie in their inodes libext2fs does not tell them apart. */
+  if ((length == 1 && entry->name[0] == '.') || (length == 2 && memcmp (entry->name, "..", 2) == 0))
     return 0;
   name.name = g_strndup (entry->name, length);
   g_array_append_val (list->names, name);

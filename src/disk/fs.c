@@ -54,7 +54,7 @@ banger_fs_get_meta (const BangerRawInode *inode, BangerDiskMeta *meta)
                             .uid = inode->i_uid | (guint32)inode->osd2.linux2.l_i_uid_high << 16,
                             .gid = inode->i_gid | (guint32)inode->osd2.linux2.l_i_gid_high << 16,
                             .mtime = read_time (inode->i_mtime, extra),
-                            .mtime_nsec = extra >> 2 };
+                            .mtime_nsec = (extra >> 2) % 1000000000 };
   if (!S_ISCHR (inode->i_mode) && !S_ISBLK (inode->i_mode))
     return;
   if (inode->i_block[0] != 0) {

@@ -66,6 +66,8 @@ errcode_t banger_fs_list (ext2_filsys fs, ext2_ino_t dir, GArray **names);
 
 /* As the kernel gives them, by name; of BangerDiskXattr. */
 errcode_t banger_fs_get_xattrs (ext2_filsys fs, ext2_ino_t ino, GPtrArray **xattrs);
+/* The same as a tar takes them, of BangerTarXattr: good as long as @xattrs are. */
+GArray *banger_fs_tar_xattrs (const GPtrArray *xattrs);
 /* The value of one, NULL where there is none. */
 errcode_t banger_fs_get_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, GBytes **value);
 errcode_t banger_fs_set_xattr (ext2_filsys fs, ext2_ino_t ino, const char *name, const void *value,

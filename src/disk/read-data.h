@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where the data of one file lie, and its attributes. */
+/* Where the data of one file lie. */
 #pragma once
 
 #include "read-tree.h"
@@ -24,7 +24,3 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (BangerReadData, banger_read_data_clear)
 /* Another file's. */
 errcode_t banger_read_data_set (BangerReadData *data, ext2_ino_t ino,
                                 struct ext2_inode_large *inode, guint64 size);
-
-/* The attributes of @ino that Linux gives meaning to (of BangerTarXattr), by name; @dropped:
- * whether there are others. */
-errcode_t banger_read_xattrs (ext2_filsys fs, ext2_ino_t ino, GArray **xattrs, gboolean *dropped);

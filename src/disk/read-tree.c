@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fs.h"
 #include "read-data.h"
 
 #include <string.h>
-
-#define TARGET_MAX 4096
-/* s_min_extra_isize and its like count from the end of the inode that ext2 had. */
-#define OLD_INODE 128
 
 /* What is still to be visited, the next one last. */
 typedef struct {
@@ -24,11 +21,6 @@ typedef struct {
   ext2_ino_t top;
   gint64 top_mtime;
 } Walk;
-
-typedef struct {
-  GArray *children; /* of Waiting, with the name as path */
-  gboolean bad;     /* the last one has a name that cannot be one */
-} Children;
 
 static void
 waiting_clear (gpointer data)
@@ -73,117 +65,32 @@ note (Walk *walk, const char *path, const char *text)
     walk->visitor->note (path, text, walk->visitor->data);
 }
 
-static void
-read_meta (ext2_filsys fs, const struct ext2_inode_large *inode, BangerDiskMeta *meta)
-{
-  gboolean has_extra
-      = EXT2_INODE_SIZE (fs->super) >= G_STRUCT_OFFSET (struct ext2_inode_large, i_mtime_extra) + 4
-        && inode->i_extra_isize
-               >= G_STRUCT_OFFSET (struct ext2_inode_large, i_mtime_extra) + 4 - OLD_INODE;
-  guint32 extra = has_extra ? inode->i_mtime_extra : 0;
-
-  *meta = (BangerDiskMeta){ .mode = inode->i_mode,
-                            .uid = inode->i_uid | (guint32)inode->osd2.linux2.l_i_uid_high << 16,
-                            .gid = inode->i_gid | (guint32)inode->osd2.linux2.l_i_gid_high << 16,
-                            .mtime = (gint64)(gint32)inode->i_mtime + ((gint64)(extra & 3) << 32),
-                            .mtime_nsec = (extra >> 2) % 1000000000 };
-  if (!S_ISCHR (inode->i_mode) && !S_ISBLK (inode->i_mode))
-    return;
-  if (inode->i_block[0] != 0) {
-    meta->major = inode->i_block[0] >> 8 & 0xff;
-    meta->minor = inode->i_block[0] & 0xff;
-  } else {
-    meta->major = inode->i_block[1] >> 8 & 0xfff;
-    meta->minor = (inode->i_block[1] & 0xff) | (inode->i_block[1] >> 12 & 0xfff00);
-  }
-}
-
-/* The target of a symbolic link into @target, of TARGET_MAX bytes. */
-static errcode_t
-read_target (ext2_filsys fs, ext2_ino_t ino, const struct ext2_inode_large *inode, char *target)
-{
-  ext2_file_t file = NULL;
-  unsigned int length = MIN (inode->i_size, TARGET_MAX - 1);
-  errcode_t code = 0;
-
-  if (ext2fs_is_fast_symlink ((struct ext2_inode *)inode)) {
-    length = MIN (length, sizeof inode->i_block);
-    memcpy (target, inode->i_block, length);
-  } else {
-    code = ext2fs_file_open (fs, ino, 0, &file);
-    if (code == 0)
-      code = ext2fs_file_read (file, target, length, &length);
-    if (file != NULL)
-      ext2fs_file_close (file);
-  }
-  target[length] = '\0';
-  return code;
-}
-
-/* A guest that writes its disk can put into a folder what no kernel would: a name that leads out of
- * it must not become a part of a path. */
-static gboolean
-is_name (const char *name, int length)
-{
-  return *name != '\0' && strlen (name) == (gsize)length && strchr (name, '/') == NULL;
-}
-
-static int
-add_child (ext2_ino_t dir, int kind, struct ext2_dir_entry *entry, int offset, int blocksize,
-           char *buffer, void *data)
-{
-  Children *found = data;
-  int length = ext2fs_dirent_name_len (entry);
-  Waiting child = { entry->inode, NULL, 0 };
-
-  /* By their names: of folders that lie in their inodes libext2fs does not tell them apart. */
-  if ((length == 1 && entry->name[0] == '.') || (length == 2 && memcmp (entry->name, "..", 2) == 0))
-    return 0;
-  child.path = g_strndup (entry->name, length);
-  g_array_append_val (found->children, child);
-  found->bad = !is_name (child.path, length);
-  return found->bad ? DIRENT_ABORT : 0;
-}
-
 /* The last name first, as the last one that waits is the next. */
 static int
 compare_names (gconstpointer a, gconstpointer b)
 {
-  return strcmp (((const Waiting *)b)->path, ((const Waiting *)a)->path);
-}
-
-static errcode_t
-list (ext2_filsys fs, ext2_ino_t ino, GArray *children)
-{
-  Children found = { .children = children };
-  errcode_t code = 0;
-
-  g_array_set_clear_func (children, waiting_clear);
-  code = ext2fs_dir_iterate2 (fs, ino, 0, NULL, add_child, &found);
-  if (code == 0 && found.bad)
-    code = EXT2_ET_DIR_CORRUPTED;
-  g_array_sort (children, compare_names);
-  return code;
+  return strcmp (((const BangerFsName *)b)->name, ((const BangerFsName *)a)->name);
 }
 
 static gboolean
 queue_children (Walk *walk, const Waiting *dir, GError **error)
 {
-  g_autoptr (GArray) children = g_array_new (FALSE, FALSE, sizeof (Waiting));
+  g_autoptr (GArray) names = NULL;
   errcode_t code = 0;
 
   if (dir->depth >= BANGER_TREE_DEPTH_MAX)
     return refuse (error, dir->path, "its folders are deeper than any path that Linux takes");
   if (!g_hash_table_add (walk->seen, GUINT_TO_POINTER (dir->ino)))
     return refuse (error, dir->path, "one of its folders lies in two places");
-  code = list (walk->fs, dir->ino, children);
+  code = banger_fs_list (walk->fs, dir->ino, &names);
   if (code != 0)
     return fail (error, code, dir->path);
-  for (guint i = 0; i < children->len; i++) {
-    const Waiting *child = &g_array_index (children, Waiting, i);
-    Waiting next = { child->ino, NULL, dir->depth + 1 };
+  g_array_sort (names, compare_names);
+  for (guint i = 0; i < names->len; i++) {
+    const BangerFsName *name = &g_array_index (names, BangerFsName, i);
+    Waiting next = { name->ino, NULL, dir->depth + 1 };
 
-    next.path = g_strconcat (dir->path, *dir->path != '\0' ? "/" : "", child->path, NULL);
+    next.path = g_strconcat (dir->path, *dir->path != '\0' ? "/" : "", name->name, NULL);
     g_array_append_val (walk->waiting, next);
   }
   return TRUE;
@@ -193,29 +100,55 @@ queue_children (Walk *walk, const Waiting *dir, GError **error)
 static gboolean
 is_plain_lost_found (Walk *walk, const BangerReadItem *item, ext2_ino_t ino)
 {
-  g_autoptr (GArray) children = g_array_new (FALSE, FALSE, sizeof (Waiting));
+  g_autoptr (GArray) names = NULL;
 
   return walk->top == EXT2_ROOT_INO && g_str_equal (item->path, "lost+found")
          && item->meta.mode == (S_IFDIR | 0700) && item->meta.uid == 0 && item->meta.gid == 0
          && item->meta.mtime == walk->top_mtime && item->meta.mtime_nsec == 0
-         && item->xattrs->len == 0 && list (walk->fs, ino, children) == 0 && children->len == 0;
+         && item->xattrs->len == 0 && banger_fs_list (walk->fs, ino, &names) == 0
+         && names->len == 0;
 }
 
 static gboolean
-visit_inode (Walk *walk, const Waiting *at, struct ext2_inode_large *inode, GError **error)
+is_known (const char *name)
+{
+  return g_str_has_prefix (name, "user.") || g_str_has_prefix (name, "trusted.")
+         || g_str_has_prefix (name, "security.") || g_str_equal (name, "system.posix_acl_access")
+         || g_str_equal (name, "system.posix_acl_default");
+}
+
+/* Takes those away to which Linux gives no meaning; TRUE if there were any. */
+static gboolean
+drop_unknown (GPtrArray *xattrs)
+{
+  gboolean dropped = FALSE;
+
+  for (guint i = xattrs->len; i-- > 0;) {
+    const char *name = ((const BangerDiskXattr *)xattrs->pdata[i])->name;
+
+    if (is_known (name))
+      continue;
+    dropped |= !g_str_equal (name, "system.data"); /* which are the contents */
+    g_ptr_array_remove_index (xattrs, i);
+  }
+  return dropped;
+}
+
+static gboolean
+visit_inode (Walk *walk, const Waiting *at, BangerRawInode *inode, GError **error)
 {
   BangerReadItem item = { .path = at->path, .data = &walk->data };
-  g_autoptr (GArray) xattrs = NULL;
-  char target[TARGET_MAX];
-  gboolean dropped = FALSE;
-  errcode_t code = banger_read_xattrs (walk->fs, at->ino, &xattrs, &dropped);
+  g_autoptr (GPtrArray) xattrs = NULL;
+  char target[BANGER_TARGET_MAX];
+  errcode_t code = banger_fs_get_xattrs (walk->fs, at->ino, &xattrs);
+  gboolean dropped = code == 0 && drop_unknown (xattrs);
 
-  read_meta (walk->fs, inode, &item.meta);
+  banger_fs_get_meta (inode, &item.meta);
   if (at->ino == walk->top)
     walk->top_mtime = item.meta.mtime;
   item.xattrs = xattrs;
   if (code == 0 && S_ISLNK (inode->i_mode)) {
-    code = read_target (walk->fs, at->ino, inode, target);
+    code = banger_fs_read_target (walk->fs, at->ino, inode, target);
     item.meta.target = target;
   }
   if (code == 0 && S_ISREG (inode->i_mode)) {
@@ -236,16 +169,15 @@ static gboolean
 visit (Walk *walk, const Waiting *at, GError **error)
 {
   const char *first = g_hash_table_lookup (walk->first, GUINT_TO_POINTER (at->ino));
-  struct ext2_inode_large inode = { 0 };
-  errcode_t code = 0;
+  BangerRawInode inode;
+  errcode_t code = banger_fs_read_inode (walk->fs, at->ino, &inode);
 
-  code = ext2fs_read_inode_full (walk->fs, at->ino, (struct ext2_inode *)&inode, sizeof inode);
   if (code != 0)
     return fail (error, code, at->path);
   if (first != NULL) {
     BangerReadItem item = { .path = at->path, .first = first };
 
-    read_meta (walk->fs, &inode, &item.meta);
+    banger_fs_get_meta (&inode, &item.meta);
     return walk->visitor->item (&item, walk->visitor->data, error);
   }
   if (S_ISSOCK (inode.i_mode)) {

@@ -6,8 +6,7 @@
 #pragma once
 
 #include "ext4.h"
-
-#include "common/tar-writer.h"
+#include "view.h"
 
 /* Holes are told apart in pieces of this. */
 #define BANGER_READ_BLOCK 4096u
@@ -21,8 +20,8 @@ typedef struct {
   BangerDiskMeta meta;
   guint64 size; /* of a regular file */
   /* What follows is told with the first path only. */
-  const GArray *xattrs; /* of BangerTarXattr, in the order of their names, in the kernel's format */
-  BangerReadData *data; /* of a regular file */
+  const GPtrArray *xattrs; /* of BangerDiskXattr, in the order of their names */
+  BangerReadData *data;    /* of a regular file */
 } BangerReadItem;
 
 typedef struct {
