@@ -202,6 +202,10 @@ print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
                     banger_text_size (banger_props_number (p, "SizeBytes")), NULL);
   banger_table_add (table, g_strdup (_ ("on disk:")),
                     banger_text_size (banger_props_number (p, "AllocatedBytes")), NULL);
+  if (kind == BANGER_OBJECT_IMAGE && banger_props_number (p, "Entries") != 0)
+    banger_table_add (table, g_strdup (_ ("names:")),
+                      g_strdup_printf ("%" G_GUINT64_FORMAT, banger_props_number (p, "Entries")),
+                      NULL);
   banger_table_add (table, g_strdup (_ ("digest:")), g_strdup (banger_props_string (p, "Digest")),
                     NULL);
   banger_table_add (table, g_strdup (_ ("default:")), g_strdup (is_default ? _ ("yes") : _ ("no")),

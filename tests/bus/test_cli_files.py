@@ -119,7 +119,9 @@ class Files(CliTest):
                       self.session.banger("image", "chown", "nobody", "box:/srv", status=3).stderr)
         self.assertIn("octal", self.session.banger("image", "chmod", "u+x", "box:/srv", status=2).stderr)
         self.assertIsNotNone(self.session.json("image", "show", "box")["edited_at"])
-        self.assertIn("edited:", self.session.banger("image", "show", "box").stdout)
+        shown = self.session.banger("image", "show", "box").stdout
+        self.assertIn("edited:", shown)
+        self.assertRegex(shown, r"names: +[1-9]")
 
     def test_edit(self):
         """A batch of steps, from a file and from standard input; what is wrong names its line."""
