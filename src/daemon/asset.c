@@ -4,6 +4,7 @@
 #include "call.h"
 #include "files.h"
 #include "image-export.h"
+#include "readers.h"
 #include "steps.h"
 #include "vm.h"
 
@@ -84,6 +85,7 @@ asset_new (BangerService *service, BangerAssetRecord *record)
 
   self->service = service;
   self->record = record;
+  self->readers = g_ptr_array_new ();
   self->path = banger_object_path_new (record->kind, record->id);
   self->iface = banger_interface_new (service, record->kind, record->id);
   g_object_set (self->iface, "id", record->id, "created-at", (guint64)record->created_at, NULL);
@@ -113,6 +115,7 @@ banger_asset_free (BangerAsset *self)
 {
   g_clear_pointer (&self->forget, banger_forget_free);
   g_object_unref (self->iface);
+  g_ptr_array_unref (self->readers);
   g_free (self->path);
   banger_asset_record_free (self->record);
   g_free (self);
@@ -210,13 +213,6 @@ refuse_used (BangerAsset *self, const char *by, const char *hint, GError **error
   return FALSE;
 }
 
-static gboolean
-check_unread (BangerAsset *self, GError **error)
-{
-  return self->readers == 0
-         || refuse_used (self, "being read", "wait for that job to end, or cancel it", error);
-}
-
 /* One whose disk lies over its files, or is being made of them. */
 static BangerVm *
 dependent (BangerAsset *self)
@@ -236,12 +232,12 @@ dependent (BangerAsset *self)
 }
 
 gboolean
-banger_asset_check_editable (BangerAsset *self, GError **error)
+banger_asset_check_editable (BangerAsset *self, uid_t uid, GError **error)
 {
   BangerVm *vm = dependent (self);
   g_autofree char *hint = NULL, *by = NULL;
 
-  if (!check_ready (self, error) || !check_unread (self, error))
+  if (!check_ready (self, error) || !banger_readers_check (self, uid, error))
     return FALSE;
   if (self->record->shared) {
     hint = g_strdup_printf ("banger image unshare %s", self->record->name);
@@ -414,6 +410,16 @@ begin_delete (BangerAsset *self, BangerJob *job, GError **error)
   return TRUE;
 }
 
+/* Nobody else has its files open any more. */
+static void
+on_unread (GObject *source, GAsyncResult *result, gpointer data)
+{
+  BangerAsset *self = data;
+
+  banger_job_stage (self->job, "removed");
+  banger_asset_remove (self, self->job, NULL);
+}
+
 static void
 handle_delete (BangerCall *call)
 {
@@ -436,7 +442,7 @@ handle_delete (BangerCall *call)
 
     refuse_used (self, by, hint, &error);
   }
-  if (error != NULL || !check_unread (self, &error)) {
+  if (error != NULL || !banger_readers_check (self, call->uid, &error)) {
     banger_call_fail (call, error);
     return;
   }
@@ -451,8 +457,8 @@ handle_delete (BangerCall *call)
   banger_service_announce_defaults (call->service);
   banger_job_publish (job);
   banger_call_return (call, g_variant_new ("(o)", banger_job_path (job)));
-  banger_job_stage (job, "removed");
-  banger_asset_remove (self, g_steal_pointer (&job), NULL);
+  g_steal_pointer (&job);
+  banger_readers_end_async (self, "the image is being deleted", on_unread, self);
 }
 
 static void

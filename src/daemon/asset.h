@@ -11,7 +11,8 @@ struct _BangerAsset {
   char *path;
   GDBusInterfaceSkeleton *iface;
   BangerJob *job;       /* that works on it alone, or NULL */
-  guint readers;        /* jobs that read its files */
+  GPtrArray *readers;   /* of BangerJob: those that read its files, see readers.h */
+  GTask *unread;        /* of what waits for their end, or NULL */
   BangerForget *forget; /* its files have gone, its row is to go; or NULL */
 };
 
@@ -30,11 +31,12 @@ void banger_asset_describe (BangerAsset *asset, BangerAuthObject *object);
 void banger_asset_announce (BangerAsset *asset);
 /* Whether @uid may make VMs of it: NotAuthorized, WrongState. */
 gboolean banger_asset_check_usable (BangerAsset *asset, uid_t uid, GError **error);
-/* Whether its files may be read by who is authorised to: WrongState, Busy. Who begins to counts
- * itself among its readers. */
+/* Whether its files may be read by who is authorised to: WrongState, Busy. Who begins to enters
+ * among its readers. */
 gboolean banger_asset_check_readable (BangerAsset *asset, GError **error);
-/* Whether nobody works on it, reads it or has its files below those of a VM. */
-gboolean banger_asset_check_editable (BangerAsset *asset, GError **error);
+/* Whether nothing works on it, no job of @uid's reads it and no VM has its files below its own.
+ * The jobs of others that read it are to be ended first. */
+gboolean banger_asset_check_editable (BangerAsset *asset, uid_t uid, GError **error);
 /* Stores @changed in place of the record and announces it. Takes @changed. */
 gboolean banger_asset_change (BangerAsset *asset, BangerAssetRecord *changed, GError **error);
 BangerAssetRecord *banger_asset_copy_record (const BangerAsset *asset);

@@ -4,6 +4,7 @@
 #include "asset.h"
 #include "files.h"
 #include "notes.h"
+#include "readers.h"
 #include "worker-client.h"
 
 #include <errno.h>
@@ -125,7 +126,6 @@ on_written (GObject *source, GAsyncResult *result, gpointer data)
   g_autofree char *label = g_strdup_printf ("image '%s'", image->record->name);
   guint64 bytes = 0;
 
-  image->readers--;
   if (done != NULL && g_variant_lookup (done, "bytes", "t", &bytes)) {
     GVariantDict facts;
 
@@ -137,6 +137,7 @@ on_written (GObject *source, GAsyncResult *result, gpointer data)
   if (error != NULL)
     banger_error_name_object (&error, label);
   banger_job_finish (export->job, error);
+  banger_readers_leave (image, export->job);
 }
 
 static void
@@ -155,7 +156,7 @@ run (BangerCall *call, BangerAsset *image, GVariant *args, GUnixFDList *fds)
   }
   export = g_new (Export, 1);
   *export = (Export){ image, job };
-  image->readers++;
+  banger_readers_enter (image, export->job);
   banger_job_publish (g_steal_pointer (&job));
   banger_call_return (call, g_variant_new ("(o)", banger_job_path (export->job)));
   banger_job_stage (export->job, "writing");

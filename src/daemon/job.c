@@ -19,6 +19,7 @@ struct _BangerJob {
   char *path;
   BangerDbusJob *iface;
   GCancellable *cancellable;
+  GError *why;          /* it was cancelled, if that was nobody's Cancel */
   GArray *timings;      /* of Timing */
   gint64 stage_began;   /* monotonic */
   gint64 last_progress; /* monotonic time of the last signal */
@@ -83,6 +84,7 @@ banger_job_free (BangerJob *self)
   g_clear_handle_id (&self->leave_timer, g_source_remove);
   g_object_unref (self->iface);
   g_object_unref (self->cancellable);
+  g_clear_error (&self->why);
   g_array_unref (self->timings);
   g_free (self->path);
   banger_job_record_free (self->record);
@@ -146,6 +148,24 @@ banger_job_describe (BangerJob *self, BangerAuthObject *object)
 {
   object->name = self->record->kind;
   object->owner_uid = self->record->started_by;
+}
+
+uid_t
+banger_job_started_by (BangerJob *self)
+{
+  return self->record->started_by;
+}
+
+GError *
+banger_job_cancel_error (BangerJob *self)
+{
+  GError *error = NULL;
+
+  if (self->why != NULL)
+    return g_error_copy (self->why);
+  banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "%s: was cancelled",
+                    self->record->kind);
+  return error;
 }
 
 static void
@@ -351,6 +371,28 @@ banger_job_restore (BangerService *service, BangerJobRecord *record)
 }
 
 static void
+begin_cancel (BangerJob *self)
+{
+  self->record->state = BANGER_JOB_CANCELLING;
+  write_record (self);
+  g_object_set (self->iface, "state", banger_job_state_to_string (self->record->state),
+                "cancelable", FALSE, NULL);
+  flush (self);
+}
+
+void
+banger_job_end_for (BangerJob *self, GError *why)
+{
+  if (banger_job_is_cancelled (self)) {
+    g_error_free (why);
+    return;
+  }
+  self->why = why;
+  begin_cancel (self);
+  g_cancellable_cancel (self->cancellable);
+}
+
+static void
 handle_cancel (BangerCall *call)
 {
   BangerJob *self = banger_call_job (call);
@@ -369,11 +411,7 @@ handle_cancel (BangerCall *call)
     banger_call_fail (call, error);
     return;
   }
-  self->record->state = BANGER_JOB_CANCELLING;
-  write_record (self);
-  g_object_set (self->iface, "state", banger_job_state_to_string (self->record->state),
-                "cancelable", FALSE, NULL);
-  flush (self);
+  begin_cancel (self);
   banger_call_return (call, NULL);
   g_cancellable_cancel (self->cancellable);
 }

@@ -29,15 +29,20 @@ const char *banger_job_id (BangerJob *job);
 const char *banger_job_kind (BangerJob *job);
 const char *banger_job_path (BangerJob *job);
 const char *banger_job_stage_name (BangerJob *job);
-/* Cancelled when a caller asked for it. */
+/* Cancelled when a caller asked for it, or something else needs what the job works on. */
 GCancellable *banger_job_cancellable (BangerJob *job);
+/* How a job that was cancelled ends: a new error, Cancelled or what it was ended for. */
+GError *banger_job_cancel_error (BangerJob *job);
 gboolean banger_job_is_cancelled (BangerJob *job);
 void banger_job_describe (BangerJob *job, BangerAuthObject *object);
+uid_t banger_job_started_by (BangerJob *job);
 
 /* Begins a stage. One that is not of this kind, or before the present one, is passed over. */
 void banger_job_stage (BangerJob *job, const char *stage);
 /* Of the present stage, from 0 to 1, or negative. */
 void banger_job_progress (BangerJob *job, double fraction);
+/* Cancels it though nobody asked for that, unless somebody has: it fails with @why (taken). */
+void banger_job_end_for (BangerJob *job, GError *why);
 /* It can no longer be cancelled, or from here on it can. */
 void banger_job_commit (BangerJob *job);
 void banger_job_allow_cancel (BangerJob *job);

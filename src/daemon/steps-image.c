@@ -2,6 +2,7 @@
 #include "steps.h"
 
 #include "files.h"
+#include "readers.h"
 #include "worker-client.h"
 
 #include <errno.h>
@@ -18,11 +19,13 @@ static void
 on_read (GObject *source, GAsyncResult *result, gpointer data)
 {
   BangerSteps *steps = data;
+  BangerAsset *image = steps->image;
+  BangerJob *job = steps->job;
   GError *error = NULL;
   g_autoptr (GVariant) done G_GNUC_UNUSED = banger_worker_run_finish (result, &error);
 
-  steps->image->readers--;
   banger_steps_end (steps, error);
+  banger_readers_leave (image, job);
 }
 
 void
@@ -44,7 +47,7 @@ banger_steps_read_image (BangerCall *call)
   }
   if (!banger_steps_admit (steps))
     return;
-  image->readers++;
+  banger_readers_enter (image, steps->job);
   fds = banger_steps_take_fds (steps);
   banger_job_stage (steps->job, "reading");
   banger_worker_run_async (steps->service, steps->job, "read-files", banger_steps_args (steps), fds,
@@ -278,6 +281,19 @@ on_marked (GObject *source, GAsyncResult *result, gpointer data)
   end_change (change, error);
 }
 
+static void
+on_unread (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Change *change = data;
+  GError *error = NULL;
+
+  if (banger_files_mark (change->image->service, BANGER_OBJECT_IMAGE, id_of (change), &error))
+    banger_files_sync_names_async (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
+                                   on_marked, change);
+  else
+    end_change (change, error);
+}
+
 void
 banger_steps_edit_image (BangerCall *call)
 {
@@ -289,7 +305,7 @@ banger_steps_edit_image (BangerCall *call)
   if (steps == NULL)
     return;
   steps->image = image;
-  if (!banger_asset_check_editable (image, &error)
+  if (!banger_asset_check_editable (image, call->uid, &error)
       || !banger_steps_open (steps, BANGER_OBJECT_IMAGE, image->record->id, "rootfs.ext4", O_RDWR,
                              "root", &error)) {
     banger_steps_refuse (steps, error);
@@ -303,9 +319,5 @@ banger_steps_edit_image (BangerCall *call)
   change->image = image;
   change->steps = steps;
   change->size_bytes = image->record->size_bytes;
-  if (banger_files_mark (steps->service, BANGER_OBJECT_IMAGE, image->record->id, &error))
-    banger_files_sync_names_async (steps->service, BANGER_OBJECT_IMAGE, image->record->id,
-                                   on_marked, change);
-  else
-    end_change (change, error);
+  banger_readers_end_async (image, "the image is being edited", on_unread, change);
 }

@@ -80,11 +80,7 @@ complete (GTask *task)
   }
   run->running = FALSE;
   if (g_cancellable_is_cancelled (cancellable)) {
-    GError *error = NULL;
-
-    banger_set_error (&error, BANGER_ERROR_CANCELLED, NULL, NULL, NULL, "%s: was cancelled",
-                      banger_job_kind (run->job));
-    g_task_return_error (task, error);
+    g_task_return_error (task, banger_job_cancel_error (run->job));
   } else if (run->failure != NULL) {
     g_task_return_error (task, g_steal_pointer (&run->failure));
   } else {

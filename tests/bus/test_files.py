@@ -149,13 +149,14 @@ class FilesTest(VmCase):
                 continue  # it has ended, or is the kernel's
         return found
 
-    def begin_slow(self, path, method="EditFiles"):
+    def begin_slow(self, path, method="EditFiles", caller=None):
         """A job that waits for a pipe in its first step. The job, and how to end the pipe."""
         pipe = self.fifo()
         fd = self.pipes[-1]
         if method == "EditFiles":
             answer = self.begin_edit(
-                path, "('write', {'path': <'/slow'>, 'file': <handle 0>})", files=[pipe])
+                path, "('write', {'path': <'/slow'>, 'file': <handle 0>})", files=[pipe],
+                caller=caller)
         else:
             os.set_blocking(fd, False)
             # So full that not a byte more has room.
@@ -164,7 +165,10 @@ class FilesTest(VmCase):
                     pass
             except BlockingIOError:
                 pass
-            answer = self.begin_read(path, "('read', {'path': <'/etc/hostname'>})", output=pipe)
+            answer = (caller or self.alice).call(
+                path, "Image.Export", "(handle 0, @a{sv} {})", files=[">%s" % pipe]
+            ) if method == "Export" else self.begin_read(
+                path, "('read', {'path': <'/etc/hostname'>})", output=pipe, caller=caller)
         job = self.begun(answer)
         self.wait_until(self.workers, "no worker runs")
         return job, lambda: self.close(fd)
@@ -365,7 +369,7 @@ class FilesTest(VmCase):
         self.assert_settled(self.image)
 
     def test_edit_waits_for_no_reader(self):
-        """It is refused while somebody reads, and VMs are made of it meanwhile."""
+        """It is refused while one reads oneself, and VMs are made of it meanwhile."""
         job, end = self.begin_slow(self.image, "ReadFiles")
         self.refused(self.begin_edit(self.image, write("/a", "b")), "Busy", "is being read")
         self.refused(self.alice.call(self.image, "Image.Delete"), "Busy", "is being read")
@@ -374,6 +378,32 @@ class FilesTest(VmCase):
         self.ended(self.alice, job, ["read-files", self.image, "failed"])
         self.assertIn("cannot be written to the caller", self.error(job))
         self.edit(self.image, write("/a", "b"))
+
+    def test_others_who_read_are_ended(self):
+        """Nobody keeps an owner from what is theirs: those who read are told why they cannot."""
+        for method, kind in (("ReadFiles", "read-files"), ("Export", "export-image")):
+            with self.subTest(method=method):
+                self.assertIsNone(
+                    self.root.call(self.image, "Image.Share", "(true, @a{sv} {})").error)
+                job, _ = self.begin_slow(self.image, method, caller=self.erin)
+                waits = [self.begin_slow(self.image, method, caller=self.erin)[0]
+                         for _ in range(2)]
+                self.assertIsNone(
+                    self.alice.call(self.image, "Image.Share", "(false, @a{sv} {})").error)
+                self.edit(self.image, write("/a", method))
+                for path in (job, *waits):
+                    self.assertEqual(self.property(path, "State", "Job"), "'failed'")
+                    self.assertIn("image 'mine': %s: was ended" % kind, self.error(path))
+                    self.assertIn("Interrupted", self.error(path))
+                    self.assertIn("the image is being edited", self.error(path))
+                self.assertEqual(self.cat(self.image, "/a"), method.encode())
+                self.assert_settled(self.image)
+        self.assertIsNone(self.root.call(self.image, "Image.Share", "(true, @a{sv} {})").error)
+        job, _ = self.begin_slow(self.image, "Export", caller=self.erin)
+        gone = self.begun(self.alice.call(self.image, "Image.Delete"))
+        self.ended(self.alice, gone, ["delete-image", self.image, "done"])
+        self.assertIn("the image is being deleted", self.error(job))
+        self.assertFalse(self.files_of(self.image).exists())
 
     def test_cancel(self):
         """What was done before the step that was cancelled may stay; the image is without fault."""
