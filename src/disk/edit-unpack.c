@@ -232,6 +232,8 @@ copy_blocks (Unpack *unpack, struct archive_entry *entry, BangerFsStream *stream
       code = banger_fs_stream_data (stream, block, length);
     position = offset + length;
   }
+  if (code == 0 && archive_entry_size (entry) < position)
+    return EXT2_ET_SHORT_READ;
   if (code == 0 && archive_entry_size (entry) > position)
     code = banger_fs_stream_hole (stream, archive_entry_size (entry) - position);
   return code;
@@ -252,6 +254,8 @@ fill_inode (Unpack *unpack, struct archive_entry *entry, ext2_filsys fs, ext2_in
   }
   if (code == EXT2_ET_SHORT_READ)
     return set_archive_error (unpack, error);
+  if (code == EXT2_ET_FILE_TOO_BIG)
+    return refuse_entry (path, "it is larger than a file of ext4 can be", error);
   return code == 0 || banger_view_fail (unpack->view, error, code, path);
 }
 
@@ -339,8 +343,12 @@ put_link (Unpack *unpack, const char *place, const char *path, const char *targe
     return refuse_entry (path, "it is a hard link to nothing, or to a folder", error);
   if (walk.missing == NULL && g_str_equal (walk.path->str, other.path->str))
     return refuse_entry (path, "it is a hard link to itself", error);
-  return (walk.missing != NULL || banger_disk_view_remove (unpack->view, place, FALSE, error))
-         && banger_disk_view_link (unpack->view, place, to, error);
+  if (!banger_view_link (unpack->view, place, to, TRUE, error))
+    return FALSE;
+  /* Another name of a link is one of the archive's own, whoever made the link. */
+  if (S_ISLNK (banger_walk_last (&other)->node.mode))
+    g_hash_table_add (unpack->view->barred, banger_walk_place (&walk));
+  return TRUE;
 }
 
 static gboolean

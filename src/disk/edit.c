@@ -285,39 +285,56 @@ banger_disk_view_symlink (BangerDiskView *view, const char *path, guint what,
   return banger_walk_name_inode (&walk, dir, ino, S_IFLNK, error);
 }
 
+/* Whether the name of @walk can become another one of what @to leads to. */
+static gboolean
+check_link (BangerWalk *walk, BangerWalk *to, GError **error)
+{
+  const BangerNode *file = &banger_walk_last (to)->node;
+
+  if (!S_ISDIR (file->mode) && file->branch == banger_walk_last (walk)->node.branch)
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_INVALID_ARGUMENT,
+                      "its target is a folder, or lies on another disk", NULL, error);
+  return FALSE;
+}
+
 gboolean
-banger_disk_view_link (BangerDiskView *view, const char *path, const char *target, GError **error)
+banger_view_link (BangerDiskView *view, const char *path, const char *target, gboolean replace,
+                  GError **error)
 {
   g_auto (BangerWalk) walk = { 0 }, to = { 0 };
   const BangerNode *dir = NULL, *file = NULL;
   errcode_t code = 0;
 
   if (!banger_walk_init (&to, view, target, FALSE, error) || !banger_walk_require (&to, error)
-      || !banger_walk_init (&walk, view, path, FALSE, error) || !refuse_there (&walk, error))
+      || !banger_walk_init (&walk, view, path, FALSE, error)
+      || !(replace ? banger_walk_clear_way (&walk, error) : refuse_there (&walk, error))
+      || !check_link (&walk, &to, error) || !banger_walk_copy_up (&to, to.steps->len - 1, error))
     return FALSE;
   file = &banger_walk_last (&to)->node;
-  if (S_ISDIR (file->mode) || file->branch != banger_walk_last (&walk)->node.branch) {
-    banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT,
-                        "its target is a folder, or lies on another disk", NULL, error);
-    return FALSE;
-  }
-  if (!banger_walk_copy_up (&to, to.steps->len - 1, error))
-    return FALSE;
   /* What was brought up for the target may be the folder of the new name. */
   banger_walk_clear (&walk);
   if (!banger_walk_init (&walk, view, path, FALSE, error))
     return FALSE;
+  if (walk.missing == NULL && banger_walk_last (&walk)->node.upper == file->upper)
+    return TRUE; /* it is a name of that file */
   dir = banger_walk_open_parent (&walk, error);
   if (dir == NULL)
     return FALSE;
   code = banger_fs_count_name (dir->branch->layer->fs, file->upper, +1);
   if (code != 0)
     return banger_view_fail (view, error, code, path);
-  if (banger_node_put (view, dir, walk.missing, file->upper, file->mode, path, error))
+  if (banger_node_put (view, dir, banger_walk_name (&walk), file->upper, file->mode, path, error))
     return TRUE;
   if (!view->broken)
     banger_fs_count_name (dir->branch->layer->fs, file->upper, -1);
   return FALSE;
+}
+
+gboolean
+banger_disk_view_link (BangerDiskView *view, const char *path, const char *target, GError **error)
+{
+  return banger_view_link (view, path, target, FALSE, error);
 }
 
 gboolean

@@ -12,6 +12,8 @@
 #define ACL "system.posix_acl_access"
 /* Fewer blocks of zeros than these are not worth an extent. */
 #define HOLE_BLOCKS 16
+/* The number of a file's block is of 32 bits, and the last of them is none: fs/ext4/super.c. */
+#define FILE_BYTES_MAX ((guint64)G_MAXUINT32 * BANGER_BLOCK_SIZE)
 
 /* ── Attributes ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -441,11 +443,17 @@ flush_chunk (BangerFsStream *stream)
   return code;
 }
 
+static errcode_t
+check_size (const BangerFsStream *stream, guint64 more)
+{
+  return more <= FILE_BYTES_MAX - (stream->start + stream->fill) ? 0 : EXT2_ET_FILE_TOO_BIG;
+}
+
 errcode_t
 banger_fs_stream_data (BangerFsStream *stream, const void *bytes, gsize length)
 {
   const guint8 *from = bytes;
-  errcode_t code = 0;
+  errcode_t code = check_size (stream, length);
 
   while (code == 0 && length > 0) {
     gsize part = MIN (length, CHUNK - stream->fill);
@@ -465,8 +473,10 @@ banger_fs_stream_hole (BangerFsStream *stream, guint64 length)
 {
   static const guint8 zeros[BANGER_BLOCK_SIZE];
   guint64 rest = stream->fill % BANGER_BLOCK_SIZE;
-  errcode_t code = 0;
+  errcode_t code = check_size (stream, length);
 
+  if (code != 0)
+    return code;
   /* To the end of the block that has data, then whole blocks, then what is left in the last. */
   rest = rest > 0 ? MIN (length, BANGER_BLOCK_SIZE - rest) : 0;
   code = banger_fs_stream_data (stream, zeros, rest);

@@ -84,7 +84,8 @@ errcode_t banger_fs_fit_acl (ext2_filsys fs, ext2_ino_t ino, guint32 mode);
 
 /* ── Contents (fs-data.c) ────────────────────────────────────────────────────────────────────── */
 
-/* The contents of a file that is new. Blocks of zeros in longer rows take no room. */
+/* The contents of a file that is new. Blocks of zeros in longer rows take no room. What would make
+ * it larger than a file can be is EXT2_ET_FILE_TOO_BIG. */
 typedef struct {
   ext2_filsys fs;
   ext2_ino_t ino;

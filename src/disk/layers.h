@@ -146,6 +146,10 @@ gboolean banger_walk_name_inode (BangerWalk *walk, const BangerNode *dir, ext2_i
                                  guint32 mode, GError **error);
 /* Exists where a folder that is not empty has the name. */
 gboolean banger_walk_clear_way (BangerWalk *walk, GError **error);
+/* Another name, @path, of the file @target; @replace: in place of what it leads to, but for a
+ * folder that is not empty. */
+gboolean banger_view_link (BangerDiskView *view, const char *path, const char *target,
+                           gboolean replace, GError **error);
 
 /* edit-read.c */
 gboolean banger_node_stat (BangerDiskView *view, const BangerNode *node, BangerDiskStat *stat,

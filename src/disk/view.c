@@ -26,6 +26,10 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
   if (code == EMLINK) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, "a file has at most 65000 names",
                       NULL, "'%s' of the disk cannot be written", escaped);
+  } else if (code == EXT2_ET_FILE_TOO_BIG) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL,
+                      "it is larger than a file of ext4 can be", NULL,
+                      "'%s' of the disk cannot be written", escaped);
   } else if (banger_fs_is_full (code)) {
     banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, error_message (code),
                       "remove something from it, or make it larger",

@@ -208,14 +208,43 @@ edit (BangerDiskView *view, const guint8 *steps, gsize length, gboolean damaged)
   return taken;
 }
 
+static gboolean
+note (const char *name, const BangerDiskStat *stat, gpointer data, GError **error)
+{
+  g_string_append_printf (data, "%s %o %u %u %" G_GINT64_FORMAT " %u %" G_GUINT64_FORMAT "\n", name,
+                          stat->meta.mode, stat->meta.uid, stat->meta.gid, stat->meta.mtime,
+                          stat->meta.mtime_nsec, stat->size);
+  return TRUE;
+}
+
+/* All but /d, which has no link to anything else. */
+static char *
+describe_rest (BangerDiskView *view)
+{
+  g_autoptr (GString) all = g_string_new (NULL);
+  g_autoptr (GError) error = NULL;
+  char *d = NULL;
+
+  if (!banger_disk_view_list (view, "/", FALSE, note, all, &error)
+      || !banger_disk_view_list (view, "/many", TRUE, note, all, &error))
+    die ("list", error);
+  d = strstr (all->str, "d ");
+  g_string_erase (all, d - all->str, strcspn (d, "\n"));
+  return g_string_free (g_steal_pointer (&all), FALSE);
+}
+
 static void
 unpack (BangerDiskView *view, const guint8 *bytes, gsize length)
 {
   banger_autofd int tar = banger_memfd_new ("tar", bytes, length, NULL);
+  g_autofree char *before = describe_rest (view), *after = NULL;
   g_autoptr (GError) error = NULL;
 
   if (!banger_disk_view_unpack (view, "/d", tar, 0, NULL, &error) && error->domain != BANGER_ERROR)
     die ("a refusal without its reason", error);
+  after = describe_rest (view);
+  if (!g_str_equal (before, after))
+    die ("out of its folder", NULL);
 }
 
 static gboolean
@@ -278,12 +307,20 @@ make_seed (guint8 kind, gconstpointer rest, gsize length)
 }
 
 static GBytes *
+end_archive (TarMaker *maker)
+{
+  banger_autofd int fd = tar_maker_finish (maker);
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd), *bytes = NULL;
+  gsize length = 0;
+
+  g_assert_true (g_file_get_contents (path, &bytes, &length, NULL));
+  return make_seed (ARCHIVE, bytes, length);
+}
+
+static GBytes *
 make_archive (void)
 {
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
-  g_autofree char *path = NULL, *bytes = NULL;
-  banger_autofd int fd = -1;
-  gsize length = 0;
 
   tar_maker_dir (maker, "e/");
   tar_maker_file (maker, "e/f", "in place of a folder");
@@ -291,10 +328,19 @@ make_archive (void)
   tar_maker_file (maker, "b", "text");
   tar_maker_hardlink (maker, "again", "b");
   tar_maker_dir (maker, "way");
-  fd = tar_maker_finish (maker);
-  path = g_strdup_printf ("/proc/self/fd/%d", fd);
-  g_assert_true (g_file_get_contents (path, &bytes, &length, NULL));
-  return make_seed (ARCHIVE, bytes, length);
+  return end_archive (maker);
+}
+
+/* Out of the folder by another name of a link. */
+static GBytes *
+make_foul_archive (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_symlink (maker, "way", "/many");
+  tar_maker_hardlink (maker, "other", "way");
+  tar_maker_file (maker, "other/1", "changed");
+  return end_archive (maker);
 }
 
 static void
@@ -313,6 +359,7 @@ seeds (GPtrArray *all)
     }
   }
   g_ptr_array_add (all, make_archive ());
+  g_ptr_array_add (all, make_foul_archive ());
 }
 
 /* Makes the sum of an archive's headers right again, so that the parser looks

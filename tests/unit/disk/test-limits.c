@@ -2,6 +2,7 @@
 /* Archives that would take all there is, or that lie about their sizes: what bounds them. */
 #include "disk-tools.h"
 #include "import-tools.h"
+#include "tar-raw.h"
 
 #include <locale.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BLOCK 512
+#define BLOCK TAR_RAW_BLOCK
 #define MIB (1u << 20)
 
 static const BangerDiskLimits plenty
@@ -169,57 +170,6 @@ gzip (const void *data, gsize length)
   return bytes;
 }
 
-/* A ustar header of @type for @path, of a link to "file", whose field of the size is @size, up to
- * 12 bytes. */
-static void
-add_header (GByteArray *bytes, char type, const char *path, const void *size, gsize length)
-{
-  guint8 header[BLOCK] = { 0 };
-  guint sum = 8 * ' ';
-
-  memcpy (header, path, strlen (path));
-  memcpy (header + 100, "0000644\0000000000\0000000000", 24);
-  memcpy (header + 124, size, length);
-  memcpy (header + 136, "00000000001", 12);
-  header[156] = type;
-  if (type == '1')
-    memcpy (header + 157, "file", 4);
-  memcpy (header + 257, "ustar\00000", 8);
-  for (guint i = 0; i < BLOCK; i++)
-    sum += i >= 148 && i < 156 ? 0 : header[i];
-  g_snprintf ((char *)header + 148, 8, "%06o", sum);
-  header[155] = ' ';
-  g_byte_array_append (bytes, header, BLOCK);
-}
-
-static void
-add_sized (GByteArray *bytes, char type, const char *path, guint64 size)
-{
-  g_autofree char *text = g_strdup_printf ("%011" G_GINT64_MODIFIER "o", size);
-
-  add_header (bytes, type, path, text, 12);
-}
-
-/* @data and what fills its last block. */
-static void
-add_data (GByteArray *bytes, const char *data)
-{
-  static const guint8 zeros[BLOCK];
-  gsize length = strlen (data);
-
-  g_byte_array_append (bytes, (const guint8 *)data, length);
-  g_byte_array_append (bytes, zeros, -length % BLOCK);
-}
-
-static int
-end_archive (GByteArray *bytes)
-{
-  static const guint8 zeros[2 * BLOCK];
-
-  g_byte_array_append (bytes, zeros, sizeof zeros);
-  return banger_memfd_new ("raw", bytes->data, bytes->len, NULL);
-}
-
 /* What belongs to no file is bounded, too: what a link drags along to something more than 1 GiB,
  * what follows the end to 64 MiB. */
 static void
@@ -235,11 +185,11 @@ test_padding_bomb (void)
     g_autoptr (GByteArray) start = g_byte_array_new (), packed = NULL;
     banger_autofd int tar = -1;
 
-    add_sized (start, '0', "file", 0);
+    tar_raw_sized (start, '0', "file", 0);
     if (linked) {
-      add_sized (start, 'x', "records", strlen (records));
-      add_data (start, records);
-      add_sized (start, '1', "link", (guint64)members * 64 * MIB);
+      tar_raw_sized (start, 'x', "records", strlen (records));
+      tar_raw_data (start, records);
+      tar_raw_sized (start, '1', "link", (guint64)members * 64 * MIB);
     }
     packed = gzip (start->data, start->len);
     for (guint i = 0; i < members; i++)
@@ -306,10 +256,10 @@ test_wrong_sizes (void)
     g_autofree char *data = g_strnfill (1500, 'd');
     banger_autofd int tar = -1;
 
-    add_header (bytes, '0', "wrong", cases[i].field, cases[i].length);
-    add_data (bytes, data);
-    add_sized (bytes, '0', "after", 0);
-    tar = end_archive (bytes);
+    tar_raw_header (bytes, '0', "wrong", cases[i].field, cases[i].length);
+    tar_raw_data (bytes, data);
+    tar_raw_sized (bytes, '0', "after", 0);
+    tar = tar_raw_end (bytes);
     g_test_message ("case %u", i);
     assert_refused (tar, "archive");
   }
@@ -322,11 +272,11 @@ with_records (const char *records)
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autofree char *data = g_strnfill (1500, 'd');
 
-  add_sized (bytes, 'x', "records", strlen (records));
-  add_data (bytes, records);
-  add_sized (bytes, '0', "file", 1500);
-  add_data (bytes, data);
-  return end_archive (bytes);
+  tar_raw_sized (bytes, 'x', "records", strlen (records));
+  tar_raw_data (bytes, records);
+  tar_raw_sized (bytes, '0', "file", 1500);
+  tar_raw_data (bytes, data);
+  return tar_raw_end (bytes);
 }
 
 static void
@@ -352,7 +302,7 @@ test_wrong_pax_sizes (void)
   assert_says (image, "stat /file", "Size: 1500");
 }
 
-#define SPARSE "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n23 GNU.sparse.name=file\n"
+#define SPARSE "22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n24 GNU.sparse.name=file\n"
 
 /* What has to be held in memory at once: a map of five million parts, of none of which has a byte,
  * in 90 KB. What is left of the entry before it does not count. */
@@ -367,22 +317,22 @@ test_map_bomb (void)
   banger_autofd int tar = -1, small = -1, image = empty_image ();
   g_autoptr (GError) error = NULL;
 
-  add_sized (bytes, '0', "file", 0);
-  add_sized (bytes, 'x', "records", strlen ("13 comment=x\n"));
-  add_data (bytes, "13 comment=x\n");
-  add_sized (bytes, '1', "link", 9 * MIB);
+  tar_raw_sized (bytes, '0', "file", 0);
+  tar_raw_sized (bytes, 'x', "records", strlen ("13 comment=x\n"));
+  tar_raw_data (bytes, "13 comment=x\n");
+  tar_raw_sized (bytes, '1', "link", 9 * MIB);
   g_byte_array_append (bytes, skipped, 9 * MIB);
-  small = end_archive (bytes);
+  small = tar_raw_end (bytes);
   import_tar (small, image, &error);
   g_assert_no_error (error);
   g_byte_array_set_size (bytes, bytes->len - 2 * BLOCK);
   g_string_append_printf (map, "%u\n", parts);
   for (guint i = 0; i < parts; i++)
     g_string_append (map, "0\n0\n");
-  add_sized (bytes, 'x', "records", strlen (records));
-  add_data (bytes, records);
-  add_sized (bytes, '0', "sparse", map->len + BLOCK - map->len % BLOCK);
-  add_data (bytes, map->str);
+  tar_raw_sized (bytes, 'x', "records", strlen (records));
+  tar_raw_data (bytes, records);
+  tar_raw_sized (bytes, '0', "sparse", map->len + BLOCK - map->len % BLOCK);
+  tar_raw_data (bytes, map->str);
   packed = gzip (bytes->data, bytes->len);
   tar = banger_memfd_new ("packed", packed->data, packed->len, NULL);
   assert_refused_by (tar, &plenty, "more than 8 MiB");
@@ -409,12 +359,12 @@ test_wrong_maps (void)
     g_autofree char *data = g_strnfill (988, 'd');
     banger_autofd int tar = -1;
 
-    add_sized (bytes, 'x', "records", strlen (cases[i].records));
-    add_data (bytes, cases[i].records);
-    add_sized (bytes, '0', "file", BLOCK + 988);
-    add_data (bytes, cases[i].map);
-    add_data (bytes, data);
-    tar = end_archive (bytes);
+    tar_raw_sized (bytes, 'x', "records", strlen (cases[i].records));
+    tar_raw_data (bytes, cases[i].records);
+    tar_raw_sized (bytes, '0', "file", BLOCK + 988);
+    tar_raw_data (bytes, cases[i].map);
+    tar_raw_data (bytes, data);
+    tar = tar_raw_end (bytes);
     g_test_message ("case %u", i);
     assert_refused (tar, "");
   }
