@@ -43,7 +43,9 @@ const BangerConfigKey banger_config_keys[] = {
         BANGER_ROOM_MIN_MIB) " MiB no VM is "
                              "made and nothing imported, whatever is said here." },
   { "limits", "import-stall", BANGER_CONFIG_NUMBER, AT (import_stall), 0, 86400, NULL,
-    "How many seconds an import may receive nothing while another one waits for its place." },
+    "How many seconds an import may receive nothing while another one waits for its place; and how "
+    "many a job that reads, edits or exports files may get no further with whoever takes or sends "
+    "them while another such job waits." },
   { "limits", "publish-any", BANGER_CONFIG_BOOL, AT (publish_any), 0, 0, "true false",
     "Whether ports may be published on other addresses than those of loopback." },
   { "client", "bus", BANGER_CONFIG_WORD, AT (bus), 0, 0, "session system",

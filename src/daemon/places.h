@@ -34,7 +34,7 @@ gboolean banger_places_free (GArray *taken, const BangerPlace *wanted, gboolean 
 /* Gives back one place like @place. */
 void banger_places_leave (GArray *taken, const BangerPlace *place);
 
-/* Of an import that last received something at @heard (monotonic microseconds): how many
+/* Of a worker that last got on with its caller's bytes at @heard (monotonic microseconds): how many
  * milliseconds it has left at @now until it is taken to have stalled, 0 if it has. @limit: in
  * seconds, not 0. */
 guint banger_places_stall_ms (gint64 heard, gint64 now, guint limit);

@@ -23,8 +23,8 @@ typedef struct {
   GVariant *done;  /* arguments of "done" */
   GError *failure; /* what the worker said, or why it could not run */
   gulong on_cancel;
-  gboolean receiving; /* what comes from somebody who may have gone quiet */
-  gint64 heard;       /* when the worker last said something, monotonic */
+  gboolean with_caller; /* its work goes as fast as somebody outside, who may have gone quiet */
+  gint64 heard;         /* when the worker last said something, monotonic */
 } Run;
 
 static void start_next (BangerService *service);
@@ -90,6 +90,17 @@ complete (GTask *task)
   g_object_unref (task);
 }
 
+/* A worker that works for itself says another @stage. */
+static gboolean
+is_with_caller (const Run *run, const char *stage)
+{
+  static const char *const files[] = { "reading", "editing", "writing", NULL };
+
+  if (run->place.sort == BANGER_PLACE_IMPORT)
+    return g_str_equal (stage, "receiving");
+  return run->place.sort == BANGER_PLACE_FILES && g_strv_contains (files, stage);
+}
+
 static void
 on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
 {
@@ -106,7 +117,7 @@ on_message (BangerChannel *channel, BangerMessage *message, gpointer data)
     complete (task);
   } else if (g_str_equal (message->verb, "progress")) {
     if (g_variant_lookup (message->args, "stage", "&s", &stage)) {
-      run->receiving = run->place.sort == BANGER_PLACE_IMPORT && g_str_equal (stage, "receiving");
+      run->with_caller = is_with_caller (run, stage);
       banger_job_stage (run->job, stage);
     }
     if (g_variant_lookup (message->args, "fraction", "d", &fraction))
@@ -158,7 +169,8 @@ start (GTask *task)
   Run *run = g_task_get_task_data (task);
 
   run->running = TRUE;
-  run->receiving = run->place.sort == BANGER_PLACE_IMPORT;
+  run->with_caller
+      = run->place.sort == BANGER_PLACE_IMPORT || run->place.sort == BANGER_PLACE_FILES;
   run->heard = g_get_monotonic_time ();
   g_array_append_val (run->service->workers_running, run->place);
   g_ptr_array_add (run->service->workers, task);
@@ -201,7 +213,7 @@ start_next (BangerService *service)
   watch_stalls (service);
 }
 
-/* Whether an import that waits could begin if @run ended. */
+/* Whether something that waits could begin if @run ended. */
 static gboolean
 is_in_the_way (BangerService *service, const Run *run)
 {
@@ -212,8 +224,7 @@ is_in_the_way (BangerService *service, const Run *run)
   for (GList *link = service->workers_waiting->head; link != NULL; link = link->next) {
     const Run *waiting = g_task_get_task_data (link->data);
 
-    if (waiting->place.sort == BANGER_PLACE_IMPORT
-        && banger_places_free (others, &waiting->place, shared))
+    if (banger_places_free (others, &waiting->place, shared))
       return TRUE;
   }
   return FALSE;
@@ -223,10 +234,18 @@ is_in_the_way (BangerService *service, const Run *run)
 static void
 end_stalled (Run *run, guint limit)
 {
-  banger_set_error (&run->failure, BANGER_ERROR_TIMEOUT, NULL,
-                    "whoever sends it has gone quiet, and another import waits for its place",
-                    "see that what sends the archive goes on, then try again",
-                    "%s: nothing was received for %u seconds", banger_job_kind (run->job), limit);
+  if (run->place.sort == BANGER_PLACE_IMPORT)
+    banger_set_error (&run->failure, BANGER_ERROR_TIMEOUT, NULL,
+                      "whoever sends it has gone quiet, and another import waits for its place",
+                      "see that what sends the archive goes on, then try again",
+                      "%s: nothing was received for %u seconds", banger_job_kind (run->job), limit);
+  else
+    banger_set_error (&run->failure, BANGER_ERROR_TIMEOUT, NULL,
+                      "who takes or sends the files has gone quiet, and another job that reads or "
+                      "edits files waits for its place",
+                      "see that what is at the other end goes on, then try again",
+                      "%s: nothing was taken or received for %u seconds",
+                      banger_job_kind (run->job), limit);
   kill (run->pid, SIGKILL);
 }
 
@@ -240,7 +259,7 @@ on_stall_timer (gpointer data)
   return G_SOURCE_REMOVE;
 }
 
-/* While an import waits: ends the one that holds a place for nothing, and looks again when that has
+/* While something waits: ends what holds its place for nothing, and looks again when that has
  * ended, or when the next one would have. */
 static void
 watch_stalls (BangerService *service)
@@ -254,7 +273,7 @@ watch_stalls (BangerService *service)
     Run *run = g_task_get_task_data (service->workers->pdata[i]);
     guint left = banger_places_stall_ms (run->heard, now, limit);
 
-    if (!run->receiving || !run->alive || left >= least || !is_in_the_way (service, run))
+    if (!run->with_caller || !run->alive || left >= least || !is_in_the_way (service, run))
       continue;
     if (run->failure != NULL)
       return; /* it is on its way out */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 typedef struct {
+  BangerDiskView *view;
   BangerTarWriter *tar;
   GHashTable *first; /* an inode with several names to the first path of it */
   gsize skip;        /* of a path without links: what comes before its first name here */
@@ -15,11 +16,21 @@ typedef struct {
 } Pack;
 
 static gboolean
+tell (Pack *pack, gsize length, GError **error)
+{
+  if (banger_view_moved (pack->view, length) == 0)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&pack->view->stopped));
+  return FALSE;
+}
+
+static gboolean
 write_chunk (const void *bytes, gsize length, gpointer data)
 {
   Pack *pack = data;
 
-  return banger_tar_writer_data (pack->tar, bytes, length, pack->error);
+  return banger_tar_writer_data (pack->tar, bytes, length, pack->error)
+         && tell (pack, length, pack->error);
 }
 
 static gboolean
@@ -100,7 +111,8 @@ pack_one (BangerWalk *walk, gpointer data, GError **error)
   }
   if (code != 0)
     return banger_view_fail (walk->view, error, code, walk->path->str);
-  return banger_tar_writer_add (pack->tar, &entry, error) && write_data (walk, pack, &entry, error);
+  return banger_tar_writer_add (pack->tar, &entry, error) && tell (pack, 0, error)
+         && write_data (walk, pack, &entry, error);
 }
 
 gboolean
@@ -109,7 +121,7 @@ banger_disk_view_pack (BangerDiskView *view, const char *path, int output, GErro
   g_auto (BangerWalk) walk = { 0 };
   g_autoptr (BangerTarWriter) tar = banger_tar_writer_new (output);
   g_autoptr (GHashTable) first = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  Pack pack = { .tar = tar, .first = first };
+  Pack pack = { .view = view, .tar = tar, .first = first };
 
   if (!banger_walk_init (&walk, view, path, FALSE, error) || !banger_walk_require (&walk, error))
     return FALSE;

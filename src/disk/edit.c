@@ -115,6 +115,8 @@ fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, int content, GError
       errnum = errno;
     else
       code = banger_fs_stream_data (&stream, chunk, n);
+    if (code == 0 && n > 0)
+      code = banger_view_moved (walk->view, n);
   }
   code = banger_fs_stream_close (&stream, errnum != 0 ? EXT2_ET_SHORT_READ : code);
   if (errnum == 0)

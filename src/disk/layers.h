@@ -36,7 +36,10 @@ struct _BangerDiskView {
   GPtrArray *branches; /* of BangerBranch: the root's first */
   gboolean write, no_links;
   gboolean home_is_link, home_changed;
-  gboolean broken;    /* a disk was found damaged amid a change */
+  gboolean broken; /* a disk was found damaged amid a change */
+  BangerDiskMovedFunc moved;
+  gpointer data;      /* of moved */
+  GError *stopped;    /* why it ended a step, until that says so */
   GHashTable *barred; /* NULL, or the paths of links that are not to be followed */
 };
 
@@ -58,6 +61,8 @@ typedef struct {
 
 /* Sets the error of a failure in the trees: at @path while it was read, or changed. */
 gboolean banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const char *path);
+/* Call for each piece of content: a code for banger_view_fail where the step is to end. */
+errcode_t banger_view_moved (BangerDiskView *view, gsize length);
 /* Before the first change of a disk; @path (without links) is what it is about. */
 gboolean banger_view_begin (BangerWalk *walk, GError **error);
 

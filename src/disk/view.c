@@ -23,7 +23,9 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
 {
   g_autofree char *escaped = banger_disk_escape (path);
 
-  if (code == EMLINK) {
+  if (code == EXT2_ET_CANCEL_REQUESTED && view->stopped != NULL) {
+    g_propagate_error (error, g_steal_pointer (&view->stopped));
+  } else if (code == EMLINK) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, "a file has at most 65000 names",
                       NULL, "'%s' of the disk cannot be written", escaped);
   } else if (code == EXT2_ET_FILE_TOO_BIG) {
@@ -44,6 +46,14 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
                         "the disk is damaged at '%s'", escaped);
   }
   return FALSE;
+}
+
+errcode_t
+banger_view_moved (BangerDiskView *view, gsize length)
+{
+  if (view->moved == NULL || view->moved (length, view->data, &view->stopped))
+    return 0;
+  return EXT2_ET_CANCEL_REQUESTED;
 }
 
 /* ── Opened ──────────────────────────────────────────────────────────────────────────────────── */
@@ -233,6 +243,8 @@ banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
   initialize_ext2_error_table ();
   view->branches = g_ptr_array_new_with_free_func (branch_free);
   view->no_links = spec->no_links;
+  view->moved = spec->moved;
+  view->data = spec->data;
   if (!open_layer (&view->root, spec->root, spec->write, error)
       || !open_layer (&view->lower, spec->lower, FALSE, error)
       || !open_layer (&view->work, spec->work, spec->write, error)
@@ -258,6 +270,7 @@ banger_disk_view_free (BangerDiskView *view)
   layer_clear (&view->lower);
   layer_clear (&view->work);
   g_ptr_array_unref (view->branches);
+  g_clear_error (&view->stopped);
   g_free (view);
 }
 

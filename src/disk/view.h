@@ -18,6 +18,10 @@
 
 #include "write.h"
 
+/* Told of each piece of content that was written or packed, with its length: FALSE, with an error,
+ * ends the step with that error. */
+typedef gboolean (*BangerDiskMovedFunc) (gsize length, gpointer data, GError **error);
+
 typedef struct {
   int root;                 /* the image, a copy of one, or with @lower a VM's upper disk */
   int lower;                /* the image below the upper disk, or -1; never written */
@@ -25,6 +29,8 @@ typedef struct {
   const char *const *binds; /* folders that lie on the upper disk; may be NULL */
   gboolean write;
   gboolean no_links; /* BadImage where a path leads through a link: for what nobody has asked for */
+  BangerDiskMovedFunc moved; /* of content; may be NULL */
+  gpointer data;
 } BangerDiskViewSpec;
 
 typedef struct {

@@ -22,6 +22,8 @@ typedef struct {
   int output; /* of what is read */
   GString *lines;
   guint step; /* that is carried out, from 1 */
+  const char *stage;
+  double fraction;
 } Files;
 
 static void
@@ -97,6 +99,16 @@ take_all (Files *files, gboolean edit, GError **error)
   return TRUE;
 }
 
+/* While content goes through, that it does: who is not heard of for long is taken for stalled. */
+static gboolean
+on_moved (gsize length, gpointer data, GError **error)
+{
+  Files *files = data;
+
+  banger_report_progress (files->report, files->stage, files->fraction);
+  return TRUE;
+}
+
 static gboolean
 open_view (Files *files, gboolean write, GError **error)
 {
@@ -106,6 +118,8 @@ open_view (Files *files, gboolean write, GError **error)
     .work = files->work,
     .binds = (const char *const *)files->binds,
     .write = write,
+    .moved = on_moved,
+    .data = files,
   };
 
   files->view = banger_disk_view_open (&spec, error);
@@ -145,13 +159,16 @@ on_entry (const char *name, const BangerDiskStat *stat, gpointer data, GError **
   Files *files = data;
 
   banger_file_lines_add (files->lines, files->step, name, stat);
-  return files->lines->len < OUTPUT_BYTES || flush (files, error);
+  if (files->lines->len < OUTPUT_BYTES)
+    return TRUE;
+  banger_report_progress (files->report, files->stage, files->fraction);
+  return flush (files, error);
 }
 
 static gboolean
 on_data (const void *bytes, gsize length, gpointer data, GError **error)
 {
-  return put (data, bytes, length, error);
+  return on_moved (length, data, error) && put (data, bytes, length, error);
 }
 
 static gboolean
@@ -347,7 +364,6 @@ edit_step (Files *files, const char *verb, const char *path, GVariant *args, GEr
 static gboolean
 run_steps (Files *files, gboolean edit, GError **error)
 {
-  const char *stage = edit ? "editing" : "reading";
   gsize n = g_variant_n_children (files->steps);
 
   for (gsize i = 0; i < n; i++) {
@@ -356,14 +372,15 @@ run_steps (Files *files, gboolean edit, GError **error)
     const char *verb = NULL;
 
     files->step = i + 1;
-    banger_report_progress (files->report, stage, (double)i / n);
+    files->fraction = (double)i / n;
+    banger_report_progress (files->report, files->stage, files->fraction);
     g_variant_get_child (files->steps, i, "(&s@a{sv})", &verb, &args);
     path = banger_file_step_path (args, "path");
     if (edit ? edit_step (files, verb, path, args, error)
              : read_step (files, verb, path, args, error))
       continue;
     g_prefix_error (error, "step %u (%s): ", files->step, verb);
-    banger_error_set_stage (error, stage);
+    banger_error_set_stage (error, files->stage);
     return FALSE;
   }
   return TRUE;
@@ -373,20 +390,28 @@ run_steps (Files *files, gboolean edit, GError **error)
 static gboolean
 recover (Files *files, GError **error)
 {
-  return !flag (files->message->args, "recover")
-         || (banger_disk_recover (files->root, error)
-             && (files->work < 0 || banger_disk_recover (files->work, error)));
+  if (!flag (files->message->args, "recover"))
+    return TRUE;
+  /* No stage that people see: bangerd waits for this as long as it takes. */
+  banger_report_progress (files->report, "recovering", -1);
+  return banger_disk_recover (files->root, error)
+         && (files->work < 0 || banger_disk_recover (files->work, error));
 }
 
 GVariant *
 banger_job_read_files (BangerMessage *message, BangerReport *report, GError **error)
 {
-  g_auto (Files) files
-      = { .message = message, .report = report, .root = -1, .lower = -1, .work = -1, .output = -1 };
+  g_auto (Files) files = { .message = message,
+                           .report = report,
+                           .stage = "reading",
+                           .root = -1,
+                           .lower = -1,
+                           .work = -1,
+                           .output = -1 };
 
   memset (files.files, -1, sizeof files.files);
   files.lines = g_string_new (NULL);
-  banger_report_progress (report, "reading", -1);
+  banger_report_progress (report, files.stage, -1);
   if (take_all (&files, FALSE, error) && recover (&files, error)
       && open_view (&files, FALSE, error)) {
     gboolean done = run_steps (&files, FALSE, error);
@@ -466,15 +491,20 @@ end_image (Files *files, int seed, gboolean changed_home, GVariantDict *done, GE
 GVariant *
 banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **error)
 {
-  g_auto (Files) files
-      = { .message = message, .report = report, .root = -1, .lower = -1, .work = -1, .output = -1 };
+  g_auto (Files) files = { .message = message,
+                           .report = report,
+                           .stage = "editing",
+                           .root = -1,
+                           .lower = -1,
+                           .work = -1,
+                           .output = -1 };
   g_auto (GVariantDict) done = G_VARIANT_DICT_INIT (NULL);
   g_autoptr (GError) failure = NULL;
   banger_autofd int seed = -1;
   gboolean changed_home = FALSE;
 
   memset (files.files, -1, sizeof files.files);
-  banger_report_progress (report, "editing", -1);
+  banger_report_progress (report, files.stage, -1);
   if (!take_all (&files, TRUE, error) || !take_fd (&files, "seed", FALSE, &seed, error)
       || (seed >= 0 && !make_room (&files, error)) || !open_view (&files, TRUE, error)) {
     banger_error_set_stage (error, "editing");

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import threading
 import time
 import unittest
 
@@ -38,7 +39,8 @@ class FilesTest(VmCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.configure(CONFIGURATION.replace("vms=2", "vms=8").replace("disk=128M", "disk=1G"))
+        cls.configuration = CONFIGURATION.replace("vms=2", "vms=8").replace("disk=128M", "disk=1G")
+        cls.configure(cls.configuration)
         cls.restart()
 
     def setUp(self):
@@ -378,6 +380,47 @@ class FilesTest(VmCase):
         self.ended(self.alice, job, ["read-files", self.image, "failed"])
         self.assertIn("cannot be written to the caller", self.error(job))
         self.edit(self.image, write("/a", "b"))
+
+    def test_stalled(self):
+        """Who takes nothing keeps a place as long as nobody waits for it, and who takes slowly does."""
+        self.addCleanup(self.restart)
+        self.addCleanup(self.configure, self.configuration)
+        self.configure(self.configuration.replace("vms=8", "vms=8\nimport-stall=3"))
+        self.restart()
+        self.alice = self.watching("alice")
+        large = self.folder / "large"
+        large.write_bytes(os.urandom(24 * MIB))
+        large.chmod(0o644)
+        self.edit(self.image, "('write', {'path': <'/large'>, 'file': <handle 0>})", files=[large])
+        slow = self.fifo()
+        going = self.begun(self.begin_read(self.image, "('pack', {'path': <'/large'>})",
+                                           output=slow))
+        pause, end = [0.05], threading.Event()
+        taker = threading.Thread(target=self.take, args=(self.pipes[-1], pause, end))
+        taker.start()
+        self.addCleanup(taker.join)
+        self.addCleanup(end.set)
+        quiet, _ = self.begin_slow(self.image, "Export")
+        time.sleep(3.5)  # more than is allowed once somebody waits
+        for job in (quiet, going):
+            self.assertEqual(self.property(job, "State", "Job"), "'running'")
+        waits = self.begun(self.begin_read(self.image, "('stat', {'path': <'/'>})",
+                                           output=self.output()))
+        self.ended(self.alice, waits, ["read-files", self.image, "done"])
+        self.assertEqual(self.property(quiet, "State", "Job"), "'failed'")
+        self.assertIn("Timeout", self.error(quiet))
+        self.assertIn("nothing was taken or received for 3 seconds", self.error(quiet))
+        pause[0] = 0
+        self.ended(self.alice, going, ["read-files", self.image, "done"])
+
+    @staticmethod
+    def take(pipe, pause, end):
+        os.set_blocking(pipe, False)
+        while not end.wait(pause[0]):
+            try:
+                os.read(pipe, 65536)
+            except BlockingIOError:
+                pass  # nothing is there yet, or any more
 
     def test_others_who_read_are_ended(self):
         """Nobody keeps an owner from what is theirs: those who read are told why they cannot."""
