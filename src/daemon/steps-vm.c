@@ -2,7 +2,6 @@
 #include "steps.h"
 
 #include "vm-disks.h"
-#include "worker-client.h"
 
 #include "common/binds.h"
 
@@ -22,7 +21,7 @@ static void
 on_read (GObject *source, GAsyncResult *result, gpointer data)
 {
   GError *error = NULL;
-  g_autoptr (GVariant) done G_GNUC_UNUSED = banger_worker_run_finish (result, &error);
+  g_autoptr (GVariant) done G_GNUC_UNUSED = banger_vm_disks_work_finish (result, &error);
 
   end (data, error);
 }
@@ -73,8 +72,8 @@ on_settled (GObject *source, GAsyncResult *result, gpointer data)
                                 on_edited, steps);
   } else {
     g_variant_dict_insert (&steps->args, "recover", "b", TRUE);
-    banger_worker_run_async (steps->service, steps->job, "read-files", banger_steps_args (steps),
-                             fds, on_read, steps);
+    banger_vm_disks_read_async (steps->vm, steps->job, "read-files", banger_steps_args (steps), fds,
+                                on_read, steps);
   }
 }
 

@@ -113,7 +113,9 @@ typedef struct {
   char *verb;
   GVariant *args;
   GUnixFDList *fds;
+  gboolean reads; /* nothing is left to mend where the worker could end by itself */
   GVariant *done;
+  GError *failure; /* the worker's */
 } Work;
 
 static void
@@ -125,6 +127,7 @@ work_free (gpointer data)
   g_variant_unref (work->args);
   g_clear_object (&work->fds);
   g_clear_pointer (&work->done, g_variant_unref);
+  g_clear_error (&work->failure);
   g_free (work);
 }
 
@@ -149,7 +152,19 @@ on_work_synced (GObject *source, GAsyncResult *result, gpointer data)
 
   if (banger_files_finish (result, NULL, &error))
     unmark (work->vm, &error);
+  if (work->failure != NULL) {
+    g_clear_error (&error);
+    error = g_steal_pointer (&work->failure);
+  }
   end_work (data, error);
+}
+
+/* e2fsck can be killed where its worker is not. */
+static gboolean
+was_cut (GAsyncResult *result, const GError *failure)
+{
+  return banger_worker_run_was_cut (result)
+         || g_error_matches (failure, BANGER_ERROR, BANGER_ERROR_INTERRUPTED);
 }
 
 /* The mark stays unless it is done: the disks are then recovered before they are used. */
@@ -160,10 +175,12 @@ on_work_done (GObject *source, GAsyncResult *result, gpointer data)
   GError *error = NULL;
 
   work->done = banger_worker_run_finish (result, &error);
-  if (work->done != NULL)
-    sync_folder (work->vm, on_work_synced, data);
-  else
+  if (work->done == NULL && (!work->reads || was_cut (result, error))) {
     end_work (data, error);
+    return;
+  }
+  work->failure = error;
+  sync_folder (work->vm, on_work_synced, data);
 }
 
 static void
@@ -181,15 +198,15 @@ on_work_marked (GObject *source, GAsyncResult *result, gpointer data)
   g_clear_object (&work->fds);
 }
 
-void
-banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
-                            GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data)
+static void
+begin_work (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args, GUnixFDList *fds,
+            gboolean reads, GTask *task)
 {
-  GTask *task = g_task_new (NULL, NULL, callback, data);
   Work *work = g_new0 (Work, 1);
   GError *error = NULL;
 
   work->vm = vm;
+  work->reads = reads;
   work->job = job;
   work->verb = g_strdup (verb);
   work->args = g_variant_ref_sink (args);
@@ -199,6 +216,20 @@ banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVar
     sync_mark (vm, on_work_marked, task);
   else
     end_work (task, error);
+}
+
+void
+banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
+                            GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data)
+{
+  begin_work (vm, job, verb, args, fds, FALSE, g_task_new (NULL, NULL, callback, data));
+}
+
+void
+banger_vm_disks_read_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
+                            GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data)
+{
+  begin_work (vm, job, verb, args, fds, TRUE, g_task_new (NULL, NULL, callback, data));
 }
 
 GVariant *
@@ -424,10 +455,7 @@ on_trimmed (GObject *source, GAsyncResult *result, gpointer data)
   Trim *trim = data;
   BangerVm *vm = banger_service_vm (trim->service, trim->vm_id);
   g_autoptr (GVariant) done = banger_worker_run_finish (result, &trim->failure);
-  /* e2fsck can be killed where its worker is not. */
-  gboolean cut = done == NULL
-                 && (banger_worker_run_was_cut (result)
-                     || g_error_matches (trim->failure, BANGER_ERROR, BANGER_ERROR_INTERRUPTED));
+  gboolean cut = done == NULL && was_cut (result, trim->failure);
 
   /* What a worker could not do leaves nothing that a start would have to recover. */
   if (!cut && vm != NULL)

@@ -37,7 +37,11 @@ gboolean banger_vm_disks_finish (GAsyncResult *result, GError **error);
  * settled: marked as being changed until what it did is on the host's disk. */
 void banger_vm_disks_work_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
                                  GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data);
-/* What the worker's "done" says. */
+/* The same with what only reads, once it has recovered what was in use: what ends in any other way
+ * than in the middle leaves no mark. */
+void banger_vm_disks_read_async (BangerVm *vm, BangerJob *job, const char *verb, GVariant *args,
+                                 GUnixFDList *fds, GAsyncReadyCallback callback, gpointer data);
+/* What the worker's "done" says, of either. */
 GVariant *banger_vm_disks_work_finish (GAsyncResult *result, GError **error);
 
 /* Call when a guest has ended. If it is still so after a while, and the disks have come to take

@@ -592,6 +592,28 @@ class FilesTest(VmCase):
         self.ended(self.alice, job, ["edit-files", vm, "done"])
         self.assert_settled(vm)
 
+    def test_reading_recovers(self):
+        """The journals of a guest's disks are brought into place first: what was cut short there is
+        mended before the next use, and what could not be read leaves nothing to mend."""
+        vm = self.vm("clone")
+        mark = self.files_of(vm) / "changing"
+        for end in ("cancelled", "failed"):
+            with self.subTest(end=end):
+                job, _ = self.begin_slow(vm, "ReadFiles")
+                self.assertTrue(mark.exists())
+                if end == "cancelled":
+                    self.assertIsNone(self.alice.call(job, "Job.Cancel").error)
+                else:
+                    for pid in self.workers():
+                        os.kill(pid, signal.SIGKILL)
+                self.ended(self.alice, job, ["read-files", vm, end])
+                self.assert_settled(vm, marked=True)
+                self.assertEqual(self.cat(vm, "/etc/hostname"), b"box\n")
+                self.assert_settled(vm)
+        self.read(vm, "('stat', {'path': <'/no'>})", result="failed")
+        self.assertIn("NotFound", self.error(self.job))
+        self.assert_settled(vm)
+
     def test_killed(self):
         """The mark stays, and who uses the disks next recovers them."""
         vm = self.vm("clone")
