@@ -98,16 +98,29 @@ write_at (io_channel channel, off_t offset, const guint8 *data, gsize left)
   return 0;
 }
 
+/* As the library's own channels do, whoever wants to know is told of a failure. */
+static errcode_t
+tell (io_channel channel, unsigned long block, int count, const void *data, errcode_t code)
+{
+  return code == 0 || channel->write_error == NULL
+             ? code
+             : channel->write_error (channel, block, count, data, length_of (channel, count), -1,
+                                     code);
+}
+
 static errcode_t
 write_blocks (io_channel channel, unsigned long long block, int count, const void *data)
 {
-  return write_at (channel, (off_t)(block * channel->block_size), data, length_of (channel, count));
+  return tell (
+      channel, block, count, data,
+      write_at (channel, (off_t)(block * channel->block_size), data, length_of (channel, count)));
 }
 
 static errcode_t
 write_bytes (io_channel channel, unsigned long offset, int count, const void *data)
 {
-  return write_at (channel, (off_t)offset, data, count);
+  return tell (channel, offset / channel->block_size, -count, data,
+               write_at (channel, (off_t)offset, data, count));
 }
 
 static errcode_t
@@ -126,6 +139,34 @@ static errcode_t
 flush_nothing (io_channel channel)
 {
   return 0;
+}
+
+/* ── Why a write failed ──────────────────────────────────────────────────────────────────────── */
+
+/* Of a block that has to leave the cache for another one the library (1.47.0) gives no code, and
+ * says of the other one that it was written: the errno is still that of the write, then. */
+static errcode_t
+keep_first (io_channel channel, unsigned long block, int count, const void *data, size_t size,
+            int written, errcode_t code)
+{
+  if (code == 0)
+    code = errno != 0 ? errno : EIO;
+  if (channel->app_data == NULL)
+    channel->app_data = GINT_TO_POINTER (code < EXT2_ET_BASE ? (int)code : EIO);
+  return code;
+}
+
+void
+banger_block_io_watch (io_channel channel)
+{
+  channel->app_data = NULL;
+  channel->write_error = keep_first;
+}
+
+int
+banger_block_io_failure (io_channel channel)
+{
+  return channel->write_error == keep_first ? GPOINTER_TO_INT (channel->app_data) : 0;
 }
 
 static struct struct_io_manager manager = {

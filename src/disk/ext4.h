@@ -15,10 +15,12 @@ typedef struct {
   ext2_filsys fs;
 } BangerExt4;
 
-/* Sets the error for a failure of libext2fs: ENOSPC is NoSpace. */
-void banger_ext4_set_error (GError **error, errcode_t code, const char *what);
+/* Sets the error for a failure of libext2fs on @fs, which may be NULL: ENOSPC is NoSpace. */
+void banger_ext4_set_error (GError **error, ext2_filsys fs, errcode_t code, const char *what);
 /* Opens the file system in @fd (which stays the caller's). NULL with BadImage. */
 ext2_filsys banger_ext4_open (int fd, gboolean writable, GError **error);
+/* Writes what waits in memory. Frees @fs, which becomes NULL, in any case. */
+gboolean banger_ext4_close (ext2_filsys *fs, const char *what, GError **error);
 
 /* Opens for reading, and is not after the superblock's checksum; @fs becomes NULL where there is no
  * file system of the kind. FALSE if that cannot be found out. */
@@ -36,6 +38,9 @@ gboolean banger_ext4_repair (int fd, GError **error);
 gboolean banger_ext4_preen (int fd, GError **error);
 /* As above, then grows the file and its file system to @size_bytes. */
 gboolean banger_ext4_resize (int fd, guint64 size_bytes, GError **error);
+/* What the writer would have given the groups from @first on, which lie in a hole: no table that
+ * the kernel would have to clear. With @journal also one of those, where there is none. */
+gboolean banger_ext4_finish_growth (int fd, dgrp_t first, gboolean journal, GError **error);
 
 /* format.c: numbers the inodes and makes the file system, of the size that they and @layout need.
  */

@@ -26,13 +26,33 @@ typedef struct {
 } Geometry;
 
 void
-banger_ext4_set_error (GError **error, errcode_t code, const char *what)
+banger_ext4_set_error (GError **error, ext2_filsys fs, errcode_t code, const char *what)
 {
+  int failure = fs != NULL ? banger_block_io_failure (fs->io) : 0;
+
+  if (code >= EXT2_ET_BASE && failure != 0)
+    code = failure;
   if (code == ENOSPC || code == EDQUOT || code == EIO || code == EFBIG) {
     banger_set_error_errno (error, code, NULL, "%s", what);
     return;
   }
   banger_set_error (error, BANGER_ERROR_FAILED, NULL, error_message (code), NULL, "%s", what);
+}
+
+gboolean
+banger_ext4_close (ext2_filsys *fs, const char *what, GError **error)
+{
+  /* Some failures the library goes past. */
+  errcode_t code = banger_block_io_failure ((*fs)->io);
+
+  if (code == 0)
+    code = ext2fs_close2 (*fs, 0);
+  if (code != 0) { /* it is not freed then */
+    banger_ext4_set_error (error, *fs, code, what);
+    ext2fs_free (*fs);
+  }
+  *fs = NULL;
+  return code == 0;
 }
 
 /* A name for libext2fs' descriptor manager, which closes what it is given. */
@@ -56,7 +76,11 @@ open_fs (int fd, int flags, ext2_filsys *fs)
   int copy = -1;
   errcode_t code = duplicate_name (fd, name, sizeof name, &copy);
 
-  return code != 0 ? code : ext2fs_open2 (name, NULL, flags | EXT2_FLAG_64BITS, 0, 0, manager, fs);
+  if (code == 0)
+    code = ext2fs_open2 (name, NULL, flags | EXT2_FLAG_64BITS, 0, 0, manager, fs);
+  if (code == 0)
+    banger_block_io_watch ((*fs)->io);
+  return code;
 }
 
 /* Without what it was before, the library writes it at once, and not in pieces between which a kill
@@ -123,16 +147,15 @@ banger_ext4_seal (int fd, GError **error)
   }
   fs = NULL;
   code = open_fs (fd, EXT2_FLAG_RW | EXT2_FLAG_IGNORE_CSUM_ERRORS, &fs);
-  if (code == 0) {
-    have_super_whole (fs);
-    fs->super->s_state |= EXT2_ERROR_FS;
-    fs->flags |= EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
-    ext2fs_mark_super_dirty (fs);
-    code = ext2fs_close_free (&fs);
+  if (code != 0) {
+    banger_ext4_set_error (error, NULL, code, "the disk's superblock cannot be written");
+    return FALSE;
   }
-  if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's superblock cannot be written");
-  return code == 0;
+  have_super_whole (fs);
+  fs->super->s_state |= EXT2_ERROR_FS;
+  fs->flags |= EXT2_FLAG_SUPER_ONLY | EXT2_FLAG_MASTER_SB_ONLY;
+  ext2fs_mark_super_dirty (fs);
+  return banger_ext4_close (&fs, "the disk's superblock cannot be written", error);
 }
 
 /* What ext4 counts: a directory's own two, and ".." in each that it holds. */
@@ -382,7 +405,7 @@ banger_ext4_add_journal (ext2_filsys fs, GError **error)
   code = ext2fs_add_journal_inode2 (fs, MIN (blocks, JOURNAL_BLOCKS_MAX), ~0ULL,
                                     EXT2_MKJOURNAL_LAZYINIT);
   if (code != 0) {
-    banger_ext4_set_error (error, code, "the journal cannot be made");
+    banger_ext4_set_error (error, fs, code, "the journal cannot be made");
     return FALSE;
   }
   return TRUE;
@@ -416,9 +439,10 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   if (code == 0)
     code = ext2fs_initialize (name, EXT2_FLAG_64BITS, &parameters, banger_block_io, &ext4->fs);
   if (code != 0) {
-    banger_ext4_set_error (error, code, "the file system cannot be made");
+    banger_ext4_set_error (error, NULL, code, "the file system cannot be made");
     return FALSE;
   }
+  banger_block_io_watch (ext4->fs->io);
   ext4->fs->super->s_checksum_type = EXT2_CRC32C_CHKSUM;
   ext4->fs->super->s_flags |= EXT2_FLAGS_UNSIGNED_HASH;
   ext4->fs->super->s_def_hash_version = EXT2_HASH_HALF_MD4;

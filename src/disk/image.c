@@ -152,24 +152,19 @@ resize (int image, GError **error)
   return status == 0;
 }
 
-/* What a fresh file system gets from the writer: a journal, and no table that the kernel would have
- * to clear. The groups from @first on lie in a hole. */
-static gboolean
-finish_growth (int image, dgrp_t first, GError **error)
+gboolean
+banger_ext4_finish_growth (int image, dgrp_t first, gboolean journal, GError **error)
 {
   ext2_filsys fs = banger_ext4_open (image, TRUE, error);
-  gboolean ok = fs != NULL;
-  errcode_t code = 0;
 
-  if (!ok)
+  if (fs == NULL)
     return FALSE;
-  if (!ext2fs_has_feature_journal (fs->super))
-    ok = banger_ext4_add_journal (fs, error);
+  if (journal && !ext2fs_has_feature_journal (fs->super) && !banger_ext4_add_journal (fs, error)) {
+    ext2fs_free (fs);
+    return FALSE;
+  }
   banger_ext4_mark_tables_zeroed (fs, first);
-  code = ext2fs_close_free (&fs);
-  if (ok && code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
-  return ok && code == 0;
+  return banger_ext4_close (&fs, "the disk's file system cannot be written", error);
 }
 
 gboolean
@@ -198,7 +193,7 @@ banger_disk_grow (int image, guint64 size_bytes, GError **error)
   if (size_bytes > now ? !banger_ext4_resize (image, size_bytes, error)
                        : !banger_ext4_repair (image, error))
     return FALSE;
-  return finish_growth (image, groups, error);
+  return banger_ext4_finish_growth (image, groups, TRUE, error);
 }
 
 gboolean

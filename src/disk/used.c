@@ -242,22 +242,6 @@ banger_disk_trim (int disk, guint64 *freed_bytes, GError **error)
   return ok;
 }
 
-/* The new groups lie in a hole. */
-static gboolean
-finish_growth (int disk, dgrp_t first, GError **error)
-{
-  ext2_filsys fs = banger_ext4_open (disk, TRUE, error);
-  errcode_t code = 0;
-
-  if (fs == NULL)
-    return FALSE;
-  banger_ext4_mark_tables_zeroed (fs, first);
-  code = ext2fs_close_free (&fs);
-  if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
-  return code == 0;
-}
-
 gboolean
 banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
 {
@@ -279,7 +263,8 @@ banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
   ext2fs_free (fs);
   if (size_bytes <= now)
     return TRUE;
-  return banger_ext4_resize (disk, size_bytes, error) && finish_growth (disk, groups, error);
+  return banger_ext4_resize (disk, size_bytes, error)
+         && banger_ext4_finish_growth (disk, groups, FALSE, error);
 }
 
 /* ── Room for what is to come ────────────────────────────────────────────────────────────────── */

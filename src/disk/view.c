@@ -2,6 +2,7 @@
 /* A guest's disks as one tree: opened, marked while they change, finished. */
 #include "layers.h"
 
+#include "block-io.h"
 #include "used-fs.h"
 
 #include <string.h>
@@ -32,6 +33,8 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL,
                       "it is larger than a file of ext4 can be", NULL,
                       "'%s' of the disk cannot be written", escaped);
+  } else if (code == ENOSPC || code == EDQUOT) {
+    banger_set_error_errno (error, (int)code, NULL, "'%s' of the disk cannot be written", escaped);
   } else if (banger_fs_is_full (code)) {
     banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, error_message (code),
                       "remove something from it, or make it larger",
@@ -293,10 +296,10 @@ write_state (BangerLayer *layer, gboolean valid)
 }
 
 static gboolean
-end_writing (errcode_t code, GError **error)
+end_writing (BangerLayer *layer, errcode_t code, GError **error)
 {
   if (code != 0)
-    banger_ext4_set_error (error, code, "the disk's file system cannot be written");
+    banger_ext4_set_error (error, layer->fs, code, "the disk's file system cannot be written");
   return code == 0;
 }
 
@@ -319,7 +322,7 @@ banger_view_begin (BangerWalk *walk, GError **error)
   /* Whoever is killed leaves it so in the host's memory. That the host itself may stop is for those
    * to remember who have the disk: bangerd notes in its folder that it changes. */
   if (!layer->marked)
-    layer->marked = end_writing (write_state (layer, FALSE), error);
+    layer->marked = end_writing (layer, write_state (layer, FALSE), error);
   return layer->marked;
 }
 
@@ -341,11 +344,13 @@ finish_layer (BangerLayer *layer, GError **error)
   if (code == 0)
     code = io_channel_flush (layer->fs->io);
   if (code == 0)
+    code = banger_block_io_failure (layer->fs->io); /* some the library goes past */
+  if (code == 0)
     code = write_state (layer, TRUE);
   if (code == 0)
     code = io_channel_flush (layer->fs->io);
   if (code != 0)
-    return end_writing (code, error);
+    return end_writing (layer, code, error);
   layer->marked = FALSE;
   layer_clear (layer);
   return TRUE;

@@ -365,14 +365,13 @@ close_file_system (BangerExt4 *ext4, gboolean sync, GError **error)
 
   if (code == 0)
     code = ext2fs_set_gdt_csum (ext4->fs);
-  if (code == 0) {
-    banger_ext4_mark_tables_zeroed (ext4->fs, 0);
-    code = ext2fs_close_free (&ext4->fs);
-  }
   if (code != 0) {
-    banger_ext4_set_error (error, code, "the file system cannot be written");
+    banger_ext4_set_error (error, ext4->fs, code, "the file system cannot be written");
     return FALSE;
   }
+  banger_ext4_mark_tables_zeroed (ext4->fs, 0);
+  if (!banger_ext4_close (&ext4->fs, "the file system cannot be written", error))
+    return FALSE;
   if (sync && fsync (ext4->space.fd) < 0) {
     banger_set_error_errno (error, errno, NULL, "the image cannot be written");
     return FALSE;

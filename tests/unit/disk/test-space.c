@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where data go: runs of blocks, holes for zeros, and when the disk is waited for. */
+/* Where data go: runs of blocks, holes for zeros, when the disk is waited for, and a host that has
+ * no room for them. */
 #include "common/common.h"
 #include "disk-tools.h"
 #include "disk/disk.h"
 #include "disk/space.h"
+#include "disk/view.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +19,31 @@
 static const BangerDiskMeta file = { .mode = S_IFREG | 0644, .mtime = 1700000000 };
 
 /* Ours take the C library's place, for libext2fs too. */
-static guint n_syncs, n_early;
+static guint n_syncs, n_early, n_writes;
+static guint full_from, full_until; /* of the writes, counted from 1 */
+
+static gboolean
+has_room (void)
+{
+  n_writes++;
+  if (n_writes < full_from || full_until < n_writes)
+    return TRUE;
+  errno = ENOSPC;
+  return FALSE;
+}
+
+ssize_t
+pwrite (int fd, const void *data, size_t length, off_t offset)
+{
+  return has_room () ? syscall (SYS_pwrite64, fd, data, length, offset) : -1;
+}
+
+/* libext2fs tries it where the other fails; reports of tests are not meant. */
+ssize_t
+write (int fd, const void *data, size_t length)
+{
+  return fd <= STDERR_FILENO || has_room () ? syscall (SYS_write, fd, data, length) : -1;
+}
 
 int
 fsync (int fd)
@@ -236,6 +263,114 @@ test_read_syncs (void)
   g_assert_cmpuint (n_syncs, ==, 0);
 }
 
+/* ── A full host ─────────────────────────────────────────────────────────────────────────────── */
+
+typedef gboolean (*Change) (int disk, GError **error);
+
+/* Each of the writes of @change, without and with all after it, finds no space: that is what it
+ * says, whoever writes. The disk is made anew for each by @make. */
+static void
+check_full (void (*make) (int disk), Change change, guint writes_min)
+{
+  gboolean hit = TRUE;
+
+  for (guint at = 1; hit; at++) {
+    for (guint i = 0; i < 2; i++) {
+      banger_autofd int disk = unnamed_file ();
+      g_autoptr (GError) error = NULL;
+      gboolean ok = FALSE;
+
+      make (disk);
+      n_writes = 0;
+      full_from = at;
+      full_until = i == 0 ? at + 1 : G_MAXUINT; /* the second try too */
+      ok = change (disk, &error);
+      hit = n_writes >= at;
+      full_from = full_until = 0;
+      if (!hit) {
+        g_assert_no_error (error);
+        g_assert_true (ok);
+        g_assert_cmpuint (n_writes, >=, writes_min);
+        continue;
+      }
+      g_assert_false (ok);
+      g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+      g_assert_cmpstr (banger_error_cause (error), ==, g_strerror (ENOSPC));
+      g_assert_true (g_str_has_prefix (banger_error_hint (error), "make room"));
+    }
+  }
+}
+
+static void
+make_nothing (int disk)
+{
+}
+
+static void
+make_disk (int disk)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_make_empty (disk, "space", 8 * MIB, &error);
+  g_assert_no_error (error);
+}
+
+static gboolean
+write_image (int disk, GError **error)
+{
+  const BangerDiskLayout layout = { .label = "space", .size_bytes = 300 * MIB, .journal = TRUE };
+  g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (disk);
+
+  return banger_disk_writer_add (writer, "file", &file, error)
+         && banger_disk_writer_data (writer, "x", 1, error)
+         && banger_disk_writer_finish (writer, &layout, NULL, error);
+}
+
+static gboolean
+enlarge (int disk, GError **error)
+{
+  return banger_disk_enlarge (disk, 300 * MIB, error);
+}
+
+/* As a job does: what could be done is brought to the disk whatever else befell. The folders are
+ * more than the library's cache holds, the file is larger than what it caches. */
+static gboolean
+edit (int disk, GError **error)
+{
+  g_autofree char *letters = g_strnfill (MIB / 8, 'x');
+  const BangerDiskViewSpec spec = { .root = disk, .lower = -1, .work = -1, .write = TRUE };
+  g_autoptr (BangerDiskView) view = banger_disk_view_open (&spec, error);
+  banger_autofd int content = unnamed_file ();
+  gboolean ok = view != NULL;
+
+  g_assert_cmpint (syscall (SYS_pwrite64, content, letters, MIB / 8, 0), ==, MIB / 8);
+  for (guint i = 0; ok && i < 20; i++) {
+    g_autofree char *path = g_strdup_printf ("/folder/%u", i);
+
+    ok = banger_disk_view_mkdir (view, path, TRUE, 0, &file, error);
+  }
+  ok = ok && banger_disk_view_write (view, "/file", content, 0, &file, error);
+  return view != NULL && banger_disk_view_finish (view, ok ? error : NULL) && ok;
+}
+
+static void
+test_full_image (void)
+{
+  check_full (make_nothing, write_image, 10);
+}
+
+static void
+test_full_enlarge (void)
+{
+  check_full (make_disk, enlarge, 2);
+}
+
+static void
+test_full_edit (void)
+{
+  check_full (make_disk, edit, 10);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -246,5 +381,8 @@ main (int argc, char **argv)
   g_test_add_func ("/space/zeros-and-hole", test_zeros_and_hole);
   g_test_add_func ("/space/syncs", test_syncs);
   g_test_add_func ("/space/read-syncs", test_read_syncs);
+  g_test_add_func ("/space/full-image", test_full_image);
+  g_test_add_func ("/space/full-enlarge", test_full_enlarge);
+  g_test_add_func ("/space/full-edit", test_full_edit);
   return g_test_run ();
 }
