@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,22 +33,49 @@ banger_steal_fd (int *fd)
   return stolen;
 }
 
+/* Whether it is worth to try once more: whoever opened a descriptor may not want it to block. */
+static gboolean
+wait_for (int fd, short events)
+{
+  struct pollfd ready = { .fd = fd, .events = events };
+
+  return errno == EAGAIN && TEMP_FAILURE_RETRY (poll (&ready, 1, -1)) >= 0;
+}
+
 gboolean
-banger_write_all (int fd, const void *data, gsize length, GError **error)
+banger_write_whole (int fd, const void *data, gsize length)
 {
   const char *rest = data;
 
   while (length > 0) {
     ssize_t n = TEMP_FAILURE_RETRY (write (fd, rest, length));
 
-    if (n < 0) {
-      banger_set_error_errno (error, errno, NULL, "cannot write");
+    if (n < 0 && !wait_for (fd, POLLOUT))
       return FALSE;
-    }
-    rest += n;
-    length -= n;
+    rest += MAX (n, 0);
+    length -= MAX (n, 0);
   }
   return TRUE;
+}
+
+gboolean
+banger_write_all (int fd, const void *data, gsize length, GError **error)
+{
+  if (banger_write_whole (fd, data, length))
+    return TRUE;
+  banger_set_error_errno (error, errno, NULL, "cannot write");
+  return FALSE;
+}
+
+ssize_t
+banger_read_some (int fd, void *buffer, gsize length)
+{
+  ssize_t n;
+
+  do
+    n = TEMP_FAILURE_RETRY (read (fd, buffer, length));
+  while (n < 0 && wait_for (fd, POLLIN));
+  return n;
 }
 
 char *

@@ -12,8 +12,12 @@ void banger_clear_fd (int *fd);
 /* Returns *@fd and sets it to -1. */
 int banger_steal_fd (int *fd);
 
-/* Writes all of @data, through short writes and EINTR. */
+/* Writes all of @data, through short writes and EINTR; where @fd does not block it waits. */
 gboolean banger_write_all (int fd, const void *data, gsize length, GError **error);
+/* The same; FALSE with errno. */
+gboolean banger_write_whole (int fd, const void *data, gsize length);
+/* read(2), through EINTR; where @fd does not block it waits. */
+ssize_t banger_read_some (int fd, void *buffer, gsize length);
 /* Reads a whole file of at most @limit bytes; more, or what is no regular file, is an error. The
  * result is NUL-terminated. */
 char *banger_read_file_at (int dirfd, const char *name, gsize limit, gsize *length, GError **error);

@@ -3,11 +3,11 @@
 #include "tar-writer.h"
 
 #include "errors.h"
+#include "io.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define BLOCK 512
 #define BUFFER_SIZE (256u << 10)
@@ -65,20 +65,11 @@ banger_tar_writer_is_unread (BangerTarWriter *writer)
 static gboolean
 write_out (BangerTarWriter *writer, const void *data, gsize length, GError **error)
 {
-  const guint8 *rest = data;
-
-  while (length > 0) {
-    ssize_t n = TEMP_FAILURE_RETRY (write (writer->fd, rest, length));
-
-    if (n < 0) {
-      writer->unread = errno == EPIPE;
-      banger_set_error_errno (error, errno, NULL, "the archive cannot be written");
-      return FALSE;
-    }
-    rest += n;
-    length -= n;
-  }
-  return TRUE;
+  if (banger_write_whole (writer->fd, data, length))
+    return TRUE;
+  writer->unread = errno == EPIPE;
+  banger_set_error_errno (error, errno, NULL, "the archive cannot be written");
+  return FALSE;
 }
 
 static gboolean

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -42,23 +41,7 @@ set_write_error (int errnum, GError **error)
 gboolean
 banger_export_write (int fd, const void *data, gsize length, GError **error)
 {
-  const guint8 *rest = data;
-
-  while (length > 0) {
-    ssize_t n = TEMP_FAILURE_RETRY (write (fd, rest, length));
-    struct pollfd writable = { .fd = fd, .events = POLLOUT };
-
-    if (n < 0 && errno == EAGAIN) {
-      if (TEMP_FAILURE_RETRY (poll (&writable, 1, -1)) < 0)
-        return set_write_error (errno, error);
-      continue;
-    }
-    if (n < 0)
-      return set_write_error (errno, error);
-    rest += n;
-    length -= n;
-  }
-  return TRUE;
+  return banger_write_whole (fd, data, length) || set_write_error (errno, error);
 }
 
 static gboolean

@@ -67,6 +67,40 @@ test_states (void)
   g_assert_cmpstr (banger_job_state_to_string (BANGER_JOB_INTERRUPTED), ==, "interrupted");
 }
 
+#define MUCH (1u << 20)
+
+static gpointer
+read_slowly (gpointer data)
+{
+  int fd = GPOINTER_TO_INT (data);
+  g_autofree guint8 *bytes = g_malloc (MUCH);
+  gsize length = 0;
+  ssize_t n;
+
+  while ((n = banger_read_some (fd, bytes + length, MIN (MUCH - length, 10000))) > 0)
+    length += n;
+  g_assert_cmpint (n, ==, 0);
+  return GSIZE_TO_POINTER (length);
+}
+
+/* A pipe that is full, or empty, is waited for, whether its ends block or not. */
+static void
+test_nonblocking (void)
+{
+  g_autofree guint8 *bytes = g_malloc0 (MUCH);
+  g_autoptr (GError) error = NULL;
+  GThread *thread = NULL;
+  int ends[2];
+
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC | O_NONBLOCK), ==, 0);
+  thread = g_thread_new ("reader", read_slowly, GINT_TO_POINTER (ends[0]));
+  banger_write_all (ends[1], bytes, MUCH, &error);
+  g_assert_no_error (error);
+  close (ends[1]);
+  g_assert_cmpuint (GPOINTER_TO_SIZE (g_thread_join (thread)), ==, MUCH);
+  close (ends[0]);
+}
+
 static void
 test_replace_and_read (void)
 {
@@ -279,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/names/names", test_names);
   g_test_add_func ("/names/ids-and-paths", test_ids_and_paths);
   g_test_add_func ("/states/words", test_states);
+  g_test_add_func ("/io/nonblocking", test_nonblocking);
   g_test_add_func ("/io/replace-and-read", test_replace_and_read);
   g_test_add_func ("/io/remove-tree", test_remove_tree);
   g_test_add_func ("/run/output-and-status", test_run_output_and_status);
