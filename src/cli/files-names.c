@@ -27,7 +27,8 @@ banger_files_id (const char *word, guint32 *id)
 {
   guint64 value = 0;
 
-  if (!g_ascii_string_to_unsigned (word, 10, 0, G_MAXUINT32, &value, NULL))
+  /* The largest number is none of an owner's. */
+  if (!g_ascii_string_to_unsigned (word, 10, 0, G_MAXUINT32 - 1, &value, NULL))
     return FALSE;
   *id = (guint32)value;
   return TRUE;

@@ -130,6 +130,9 @@ wrong_number (const char *key, GVariant *value)
     return "must be permissions, at most octal 7777";
   if (g_str_equal (key, "mtime-nsec") && number > 999999999)
     return "must be less than a second";
+  /* To Linux it is that an owner stays as it is, not one. */
+  if ((g_str_equal (key, "uid") || g_str_equal (key, "gid")) && number == G_MAXUINT32)
+    return "must be less than 4294967295";
   return NULL;
 }
 
@@ -200,11 +203,13 @@ has (GVariant *args, const char *key)
 }
 
 static gboolean
-check_step (GVariant *step, gsize index, gboolean edit, guint n_fds, GError **error)
+check_step (GVariant *step, gsize index, gboolean edit, guint n_fds, GHashTable *files,
+            GError **error)
 {
   g_autoptr (GVariant) args = g_variant_get_child_value (step, 1);
   const char *name = NULL;
   const Verb *verb = NULL;
+  gint32 file = -1;
 
   g_variant_get_child (step, 0, "&s", &name);
   verb = find_verb (name);
@@ -216,6 +221,10 @@ check_step (GVariant *step, gsize index, gboolean edit, guint n_fds, GError **er
   }
   if (!check_keys (verb, index, args, n_fds, error))
     return FALSE;
+  /* The first step would leave nothing in it for the second. */
+  if (g_variant_lookup (args, "file", "h", &file)
+      && !g_hash_table_add (files, GINT_TO_POINTER (file)))
+    return refuse (error, index, name, "'file' is a descriptor that a step before has taken");
   if (has (args, "content") && has (args, "file"))
     return refuse (error, index, name, "has both 'content' and 'file'");
   if (has (args, "mtime-nsec") && !has (args, "mtime"))
@@ -226,6 +235,7 @@ check_step (GVariant *step, gsize index, gboolean edit, guint n_fds, GError **er
 gboolean
 banger_file_steps_check (GVariant *steps, gboolean edit, guint n_fds, GError **error)
 {
+  g_autoptr (GHashTable) files = g_hash_table_new (NULL, NULL);
   gsize n = g_variant_n_children (steps);
 
   if (n == 0 || n > BANGER_FILE_STEPS_MAX || g_variant_get_size (steps) > BANGER_FILE_STEPS_BYTES) {
@@ -237,7 +247,7 @@ banger_file_steps_check (GVariant *steps, gboolean edit, guint n_fds, GError **e
   for (gsize i = 0; i < n; i++) {
     g_autoptr (GVariant) step = g_variant_get_child_value (steps, i);
 
-    if (!check_step (step, i, edit, n_fds, error))
+    if (!check_step (step, i, edit, n_fds, files, error))
       return FALSE;
   }
   return TRUE;

@@ -552,6 +552,11 @@ class FilesTest(VmCase):
             with self.subTest(steps=steps):
                 self.refused(self.begin_edit(self.image, *steps), "InvalidArgument", words,
                              "image 'mine'")
+        twice = ["('write', {'path': <'/%s'>, 'file': <handle 0>})" % name for name in "ab"]
+        self.refused(self.begin_edit(self.image, *twice, files=[self.base / "small.tar"]),
+                     "InvalidArgument", "step 2 (write): 'file' is a descriptor")
+        self.refused(self.begin_edit(self.image, "('set', {'path': <'/'>, 'uid': <uint32 4294967295>})"),
+                     "InvalidArgument", "'uid' must be less")
         many = [self.base / "small.tar"] * 9
         self.refused(self.begin_edit(self.image, write("/a", "b"), files=many),
                      "InvalidArgument", "at most 8 descriptors")

@@ -46,6 +46,12 @@ static const struct {
   { "[('write', {'path': <'/a'>, 'content': <b'x'>, 'file': <handle 0>})]", TRUE, "has both" },
   { "[('write', {'path': <'/a'>, 'file': <handle 2>})]", TRUE, "did not come with the call" },
   { "[('write', {'path': <'/a'>, 'file': <handle -1>})]", TRUE, "did not come with the call" },
+  { "[('write', {'path': <'/a'>, 'file': <handle 1>}), "
+    "('unpack', {'path': <'/b'>, 'file': <handle 1>})]",
+    TRUE, "step 2 (unpack): 'file' is a descriptor that a step before has taken" },
+  { "[('write', {'path': <'/a'>, 'room-entries': <uint64 1>})]", TRUE, "not known" },
+  { "[('set', {'path': <'/'>, 'uid': <uint32 4294967295>})]", TRUE, "'uid' must be less" },
+  { "[('mkdir', {'path': <'/a'>, 'gid': <uint32 4294967295>})]", TRUE, "'gid' must be less" },
   { "[('symlink', {'path': <'/a'>, 'target': <''>})]", TRUE, "'target' must be of 1 to 4095" },
 };
 
