@@ -101,20 +101,6 @@ write_guest (struct archive *archive, void *data, const void *bytes, size_t leng
                                                                             : ARCHIVE_FATAL;
 }
 
-/* A guest's archive may be told of faults line by line, and so may ours. */
-static void
-on_note (const char *name, const char *what, gpointer data)
-{
-  Copy *copy = data;
-  g_autofree char *shown = banger_text_escape (name, -1);
-  g_autofree char *why = banger_text_escape (what != NULL ? what : _ ("no reason given"), -1);
-
-  if (++copy->faults <= 20)
-    g_printerr ("banger: '%s': %s\n", shown, why);
-  else if (copy->faults == 21)
-    g_printerr ("banger: %s\n", _ ("there is more of this, which is not shown"));
-}
-
 /* The builtin's end. Its own words stand above. */
 static gboolean
 guest_finish (Guest *guest, GError **error)
@@ -268,7 +254,8 @@ upload (Copy *copy, const BangerCpPath *sources, guint n, const BangerCpPath *ta
   for (guint i = 0; ok && i < n; i++) {
     g_autofree char *name = local_name (sources[i].path);
 
-    ok = banger_archive_add_tree (tar, sources[i].path, name, links, on_note, copy);
+    ok = banger_archive_add_tree (tar, sources[i].path, name, links, banger_archive_print_fault,
+                                  &copy->faults);
   }
   archive_entry_linkresolver_free (links);
   archive_write_close (tar);
@@ -322,8 +309,11 @@ download (Copy *copy, const BangerCpPath *source, const BangerCpPath *target, gb
   g_auto (Place) place = { 0 };
   g_autofree char *base = banger_cp_base (source->path);
   g_autofree char *from = name_of (source);
-  BangerArchiveSpec spec
-      = { .name = base, .from = from, .keep = copy->keep, .note = on_note, .data = copy };
+  BangerArchiveSpec spec = { .name = base,
+                             .from = from,
+                             .keep = copy->keep,
+                             .note = banger_archive_print_fault,
+                             .data = &copy->faults };
   banger_autofd int here = open (".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   gboolean ok = FALSE;
 
@@ -377,7 +367,8 @@ between (Copy *copy, const BangerCpPath *source, const BangerCpPath *target, gbo
   g_auto (Place) place = { 0 };
   g_autofree char *base = banger_cp_base (source->path);
   g_autofree char *name = name_of (source);
-  BangerArchiveSpec spec = { .name = base, .from = name, .note = on_note, .data = copy };
+  BangerArchiveSpec spec
+      = { .name = base, .from = name, .note = banger_archive_print_fault, .data = &copy->faults };
 
   if (base == NULL)
     return set_nameless (source, error);

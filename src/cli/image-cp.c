@@ -138,6 +138,22 @@ add_file (const Copy *copy, Batch *batch, const char *source, const struct stat 
   return TRUE;
 }
 
+/* An image grows by what comes, which a pipe does not tell. */
+static gboolean
+add_room (const Copy *copy, const char *source, const BangerTreeTarSpec *spec, GVariantDict *args,
+          GError **error)
+{
+  guint64 bytes = 0, entries = 0;
+
+  if (copy->target->kind != BANGER_OBJECT_IMAGE)
+    return TRUE;
+  if (!banger_tree_tar_measure (source, spec, &bytes, &entries, error))
+    return FALSE;
+  g_variant_dict_insert (args, "room-bytes", "t", bytes);
+  g_variant_dict_insert (args, "room-entries", "t", entries);
+  return TRUE;
+}
+
 /* The directory at @path is made with the archive, whose first name is its last one. */
 static gboolean
 add_tree (const Copy *copy, Batch *batch, const char *source, const char *path, GError **error)
@@ -148,8 +164,11 @@ add_tree (const Copy *copy, Batch *batch, const char *source, const char *path, 
       = { .prefix = base != NULL ? base : ".", .owner = copy->keep ? NULL : &owner };
   g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
   banger_autofd int fd = -1;
-  BangerPack *pack = banger_pack_start_tree (source, &spec, &fd, error);
+  BangerPack *pack = NULL;
 
+  if (!add_room (copy, source, &spec, &args, error))
+    return FALSE;
+  pack = banger_pack_start_tree (source, &spec, &fd, error);
   if (pack == NULL)
     return FALSE;
   g_ptr_array_add (batch->packs, pack);
@@ -318,19 +337,6 @@ extract_thread (gpointer data)
   return NULL;
 }
 
-static void
-on_note (const char *name, const char *what, gpointer data)
-{
-  Copy *copy = data;
-  g_autofree char *shown = banger_text_escape (name, -1);
-  g_autofree char *why = banger_text_escape (what != NULL ? what : _ ("no reason given"), -1);
-
-  if (++copy->faults <= 20)
-    g_printerr ("banger: '%s': %s\n", shown, why);
-  else if (copy->faults == 21)
-    g_printerr ("banger: %s\n", _ ("there is more of this, which is not shown"));
-}
-
 /* Packs @path there and extracts it here, in the current directory. */
 static gboolean
 fetch (Copy *copy, const char *path, const char *base, const char *rename, GError **error)
@@ -340,8 +346,8 @@ fetch (Copy *copy, const char *path, const char *base, const char *rename, GErro
                                 .rename = rename,
                                 .from = label,
                                 .keep = copy->keep,
-                                .note = on_note,
-                                .data = copy } };
+                                .note = banger_archive_print_fault,
+                                .data = &copy->faults } };
   g_autoptr (GError) cause = NULL;
   GThread *thread = NULL;
   int ends[2];

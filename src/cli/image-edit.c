@@ -178,8 +178,15 @@ static gboolean
 add_number (GVariantDict *args, const char *key, const char *value, GError **error)
 {
   gint64 seconds = 0;
+  guint64 room = 0;
   guint32 id = 0;
 
+  if (g_str_has_prefix (key, "room-")) {
+    if (!g_ascii_string_to_unsigned (value, 10, 0, G_MAXUINT64, &room, NULL))
+      return refuse_value (key, error);
+    g_variant_dict_insert (args, key, "t", room);
+    return TRUE;
+  }
   if (strcmp (key, "mtime") == 0) {
     if (!g_ascii_string_to_signed (value, 10, G_MININT64, G_MAXINT64, &seconds, NULL))
       return refuse_value (key, error);
@@ -200,7 +207,8 @@ add_word (BangerFilesSteps *steps, const char *verb, const char *word, char **pa
 {
   static const char *const flags[] = { "parents", "recursive", "missing-ok", NULL };
   static const char *const texts[] = { "to", "target", NULL };
-  static const char *const numbers[] = { "mode", "uid", "gid", "mtime", "mtime-nsec", NULL };
+  static const char *const numbers[]
+      = { "mode", "uid", "gid", "mtime", "mtime-nsec", "room-bytes", "room-entries", NULL };
   const char *equals = strchr (word, '='), *value = equals != NULL ? equals + 1 : NULL;
   g_autofree char *key = g_strndup (word, equals != NULL ? (gsize)(equals - word) : strlen (word));
   g_autofree char *shown = banger_text_escape (key, -1);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tarball.h"
 
+#include "text.h"
+
 #include "common/common.h"
 
 #include <errno.h>
@@ -8,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FAULTS_MAX 20 /* that are said; the others are only counted */
 
 gboolean
 banger_archive_copy_data (struct archive *from, struct archive *to, struct archive **failed)
@@ -429,4 +433,17 @@ banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GEr
   if (archive_write_close (disk) < ARCHIVE_WARN)
     spec->note (spec->name, archive_error_string (disk), spec->data);
   return result == 0;
+}
+
+void
+banger_archive_print_fault (const char *name, const char *what, gpointer faults)
+{
+  guint *count = faults;
+  g_autofree char *shown = banger_text_escape (name, -1);
+  g_autofree char *why = banger_text_escape (what != NULL ? what : _ ("no reason given"), -1);
+
+  if (++*count <= FAULTS_MAX)
+    g_printerr ("banger: '%s': %s\n", shown, why);
+  else if (*count == FAULTS_MAX + 1)
+    g_printerr ("banger: %s\n", _ ("there is more of this, which is not shown"));
 }

@@ -25,6 +25,9 @@ banger_archive_copy_data (struct archive *from, struct archive *to, struct archi
  * shown. */
 typedef void (*BangerArchiveNote) (const char *name, const char *what, gpointer data);
 
+/* One: says it on standard error, the first twenty times, and counts it in the guint @faults. */
+void banger_archive_print_fault (const char *name, const char *what, gpointer faults);
+
 /* Adds the tree or file at @path to @to, its names beginning with @name. Symbolic links are added
  * as such, a @path with a slash at its end is followed; hard links stay together (@links holds what
  * was seen); sockets and devices are left out. FALSE if @to takes no more: archive_error_string. */

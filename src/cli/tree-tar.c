@@ -33,10 +33,11 @@ typedef struct {
 typedef struct {
   const char *directory;
   const BangerTreeTarSpec *spec;
-  BangerTarWriter *tar;
-  GArray *levels;    /* of Level, from the directory down */
-  GString *path;     /* of what is looked at, below the directory */
-  GHashTable *links; /* LinkKey to the name in the archive of what has several names */
+  BangerTarWriter *tar;   /* NULL: it is only measured */
+  guint64 bytes, entries; /* so far, where it is */
+  GArray *levels;         /* of Level, from the directory down */
+  GString *path;          /* of what is looked at, below the directory */
+  GHashTable *links;      /* LinkKey to the name in the archive of what has several names */
   dev_t device;
   char *chunk;
 } Walk;
@@ -125,7 +126,8 @@ fail (Walk *walk, int errnum, GError **error)
 static void
 note (Walk *walk, const char *what)
 {
-  walk->spec->note (walk->path->str, what, walk->spec->data);
+  if (walk->tar != NULL)
+    walk->spec->note (walk->path->str, what, walk->spec->data);
 }
 
 gboolean
@@ -392,6 +394,31 @@ add_node (Walk *walk, Node *node, GError **error)
   return add_entry (walk, &entry, error) && (fd < 0 || copy_data (walk, node, fd, error));
 }
 
+static void
+measure_node (Walk *walk, Node *node)
+{
+  banger_autofd int fd = -1;
+
+  walk->entries++;
+  if (!S_ISREG (node->st.st_mode) || find_link (walk, node) != NULL)
+    return;
+  fd = open (node->proc, O_RDONLY | O_CLOEXEC);
+  node->pieces = fd >= 0 ? find_pieces (fd, &node->st) : NULL;
+  for (guint i = 0; node->pieces != NULL && i < node->pieces->len; i++)
+    walk->bytes += g_array_index (node->pieces, BangerTarPiece, i).length;
+  if (node->pieces == NULL)
+    walk->bytes += node->st.st_size;
+}
+
+static gboolean
+take_node (Walk *walk, Node *node, GError **error)
+{
+  if (walk->tar != NULL)
+    return add_node (walk, node, error);
+  measure_node (walk, node);
+  return TRUE;
+}
+
 static gboolean
 enter (Walk *walk, Node *node, GError **error)
 {
@@ -423,7 +450,7 @@ visit (Walk *walk, int dir, const char *name, GError **error)
   }
   g_snprintf (node.proc, sizeof node.proc, "/proc/self/fd/%d", node.fd);
   node.name = g_build_filename (walk->spec->prefix, walk->path->str, NULL);
-  return add_node (walk, &node, error)
+  return take_node (walk, &node, error)
          && (!S_ISDIR (node.st.st_mode) || enter (walk, &node, error));
 }
 
@@ -438,7 +465,35 @@ visit_top (Walk *walk, GError **error)
     return fail (walk, errno, error);
   walk->device = node.st.st_dev;
   g_snprintf (node.proc, sizeof node.proc, "/proc/self/fd/%d", fd);
-  return add_node (walk, &node, error) && descend (walk, banger_steal_fd (&fd), error);
+  return take_node (walk, &node, error) && descend (walk, banger_steal_fd (&fd), error);
+}
+
+static gboolean
+walk_all (Walk *walk, GError **error)
+{
+  walk->levels = g_array_new (FALSE, FALSE, sizeof (Level));
+  g_array_set_clear_func (walk->levels, level_clear);
+  walk->path = g_string_new (NULL);
+  walk->links = g_hash_table_new_full (link_hash, link_equal, g_free, g_free);
+  walk->chunk = g_malloc (CHUNK);
+  if (!visit_top (walk, error))
+    return FALSE;
+  while (walk->levels->len > 0) {
+    Level *level = &g_array_index (walk->levels, Level, walk->levels->len - 1);
+    const char *name = NULL;
+
+    if (level->next == level->names->len) {
+      g_array_set_size (walk->levels, walk->levels->len - 1);
+      continue;
+    }
+    name = level->names->pdata[level->next++];
+    g_string_truncate (walk->path, level->path_length);
+    g_string_append (walk->path, name);
+    if (!banger_tree_tar_excludes (walk->spec->exclude, walk->path->str)
+        && !visit (walk, level->fd, name, error))
+      return FALSE;
+  }
+  return TRUE;
 }
 
 gboolean
@@ -447,27 +502,17 @@ banger_tree_tar_write (const char *directory, BangerTarWriter *tar, const Banger
 {
   g_auto (Walk) walk = { .directory = directory, .spec = spec, .tar = tar };
 
-  walk.levels = g_array_new (FALSE, FALSE, sizeof (Level));
-  g_array_set_clear_func (walk.levels, level_clear);
-  walk.path = g_string_new (NULL);
-  walk.links = g_hash_table_new_full (link_hash, link_equal, g_free, g_free);
-  walk.chunk = g_malloc (CHUNK);
-  if (!visit_top (&walk, error))
-    return FALSE;
-  while (walk.levels->len > 0) {
-    Level *level = &g_array_index (walk.levels, Level, walk.levels->len - 1);
-    const char *name = NULL;
+  return walk_all (&walk, error) && banger_tar_writer_finish (tar, error);
+}
 
-    if (level->next == level->names->len) {
-      g_array_set_size (walk.levels, walk.levels->len - 1);
-      continue;
-    }
-    name = level->names->pdata[level->next++];
-    g_string_truncate (walk.path, level->path_length);
-    g_string_append (walk.path, name);
-    if (!banger_tree_tar_excludes (spec->exclude, walk.path->str)
-        && !visit (&walk, level->fd, name, error))
-      return FALSE;
-  }
-  return banger_tar_writer_finish (tar, error);
+gboolean
+banger_tree_tar_measure (const char *directory, const BangerTreeTarSpec *spec, guint64 *bytes,
+                         guint64 *entries, GError **error)
+{
+  g_auto (Walk) walk = { .directory = directory, .spec = spec };
+  gboolean ok = walk_all (&walk, error);
+
+  *bytes = walk.bytes;
+  *entries = walk.entries;
+  return ok;
 }

@@ -30,5 +30,9 @@ typedef struct {
  */
 gboolean banger_tree_tar_write (const char *directory, BangerTarWriter *tar,
                                 const BangerTreeTarSpec *spec, GError **error);
+/* How much of it there is: the bytes of its files without their holes, and its entries. What cannot
+ * be read is found when it is written, at the latest. */
+gboolean banger_tree_tar_measure (const char *directory, const BangerTreeTarSpec *spec,
+                                  guint64 *bytes, guint64 *entries, GError **error);
 /* Whether @exclude (may be NULL) leaves out @path, which is below the directory. */
 gboolean banger_tree_tar_excludes (const char *const *exclude, const char *path);

@@ -41,7 +41,7 @@ typedef struct {
 typedef struct {
   const char *verb;
   gboolean edit;
-  Key keys[10]; /* ends with { NULL } */
+  Key keys[12]; /* ends with { NULL } */
 } Verb;
 
 static const Verb verbs[] = {
@@ -51,8 +51,17 @@ static const Verb verbs[] = {
   { "pack", FALSE, { THE_PATH } },
   { "write",
     TRUE,
-    { THE_PATH, { "content", "ay" }, { "file", "h" }, { "mode", "u" }, OWNER, TIME, PARENTS } },
-  { "unpack", TRUE, { THE_PATH, { "file", "h", TRUE }, OWNER } },
+    { THE_PATH,
+      { "content", "ay" },
+      { "file", "h" },
+      { "room-bytes", "t" },
+      { "mode", "u" },
+      OWNER,
+      TIME,
+      PARENTS } },
+  { "unpack",
+    TRUE,
+    { THE_PATH, { "file", "h", TRUE }, { "room-bytes", "t" }, { "room-entries", "t" }, OWNER } },
   { "mkdir", TRUE, { THE_PATH, { "mode", "u" }, OWNER, TIME, PARENTS } },
   { "symlink", TRUE, { THE_PATH, { "target", TEXT, TRUE }, OWNER, TIME } },
   { "link", TRUE, { THE_PATH, { "target", PATH, TRUE } } },

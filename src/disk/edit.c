@@ -2,8 +2,11 @@
 /* Changes to one thing of a view. */
 #include "layers.h"
 
+#include "common/common.h"
+
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK (256u << 10)
@@ -97,23 +100,35 @@ banger_walk_clear_way (BangerWalk *walk, GError **error)
   return names->len == 0;
 }
 
+/* Passes over a hole at which @content stands, without reading it. */
+static errcode_t
+skip_hole (BangerFsStream *stream, int content)
+{
+  off_t at = lseek (content, 0, SEEK_CUR), data = lseek (content, at, SEEK_DATA);
+
+  if (at >= 0 && data < 0 && errno == ENXIO) /* there is no more but a hole */
+    data = lseek (content, 0, SEEK_END);
+  return at >= 0 && data > at ? banger_fs_stream_hole (stream, data - at) : 0;
+}
+
 /* A file's content from a descriptor. */
 static gboolean
 fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, int content, GError **error)
 {
   g_autofree guint8 *chunk = g_malloc (CHUNK);
+  struct stat st;
+  gboolean has_holes = content >= 0 && fstat (content, &st) == 0 && S_ISREG (st.st_mode);
   BangerFsStream stream;
   int errnum = 0;
   ssize_t n = content < 0 ? 0 : 1;
   errcode_t code = banger_fs_stream_open (&stream, fs, ino);
 
   while (code == 0 && n > 0) {
-    n = read (content, chunk, CHUNK);
-    if (n < 0 && errno == EINTR)
-      n = 1;
-    else if (n < 0)
-      errnum = errno;
-    else
+    if (has_holes)
+      code = skip_hole (&stream, content);
+    n = code == 0 ? banger_read_some (content, chunk, CHUNK) : 0;
+    errnum = n < 0 ? errno : 0;
+    if (n > 0)
       code = banger_fs_stream_data (&stream, chunk, n);
     if (code == 0 && n > 0)
       code = banger_view_moved (walk->view, n);

@@ -125,3 +125,6 @@ gboolean banger_disk_view_finish (BangerDiskView *view, GError **error);
 
 /* Makes the image @disk, which nobody uses, so large that @bytes in @entries files find room. */
 gboolean banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error);
+/* What the regular file @tar will take, from where it is read on: exactly of an archive that is not
+ * compressed and whose headers say all, else about as much as it is long. Reads no content. */
+void banger_disk_measure_tar (int tar, guint64 *bytes, guint64 *entries);

@@ -10,6 +10,10 @@
 
 /* So much of what is read is kept until it is written to the caller. */
 #define OUTPUT_BYTES (128u << 10)
+/* A file of more pieces than these counts from there on as if it had no holes. */
+#define PIECES_MAX 65536
+#define ROOM_BYTES_MAX (1ULL << 40)
+#define ROOM_ENTRIES_MAX (1ULL << 32)
 
 typedef struct {
   BangerMessage *message;
@@ -424,6 +428,52 @@ banger_job_read_files (BangerMessage *message, BangerReport *report, GError **er
   return NULL;
 }
 
+/* What lies in the file from where it is read on, without its holes. */
+static guint64
+count_data (int file, const struct stat *info)
+{
+  off_t start = lseek (file, 0, SEEK_CUR), at = start;
+  guint64 sum = 0;
+
+  for (guint i = 0; i < PIECES_MAX && at >= 0 && at < info->st_size; i++) {
+    off_t data = lseek (file, at, SEEK_DATA);
+
+    if (data < 0 && errno == ENXIO) {
+      at = info->st_size;
+      break;
+    }
+    at = data >= 0 ? lseek (file, data, SEEK_HOLE) : data;
+    sum += at >= 0 ? at - data : 0;
+  }
+  if (start >= 0)
+    lseek (file, start, SEEK_SET);
+  /* What is not known to be a hole is none. */
+  if (at < 0)
+    return info->st_size;
+  return sum + (info->st_size > at ? info->st_size - at : 0);
+}
+
+/* What a step's file will take, as far as it shows, or as its caller says. */
+static void
+measure_file (int file, const char *verb, GVariant *args, guint64 *bytes, guint64 *entries)
+{
+  guint64 said_bytes = 0, said_entries = 0;
+  struct stat info;
+
+  *bytes = 0;
+  *entries = 1;
+  if (fstat (file, &info) == 0 && S_ISREG (info.st_mode)) {
+    if (g_str_equal (verb, "unpack"))
+      banger_disk_measure_tar (file, bytes, entries);
+    else
+      *bytes = count_data (file, &info);
+  }
+  g_variant_lookup (args, "room-bytes", "t", &said_bytes);
+  g_variant_lookup (args, "room-entries", "t", &said_entries);
+  *bytes = MAX (*bytes, said_bytes);
+  *entries = MAX (*entries, said_entries);
+}
+
 /* An image has no more room than a margin: it grows by what comes, as far as that is known. */
 static gboolean
 make_room (Files *files, GError **error)
@@ -433,18 +483,20 @@ make_room (Files *files, GError **error)
   for (gsize i = 0; i < g_variant_n_children (files->steps); i++) {
     g_autoptr (GVariant) args = NULL;
     g_autoptr (GVariant) content = NULL;
-    struct stat info;
+    const char *verb = NULL;
+    guint64 more_bytes = 0, more_entries = 1;
     gint32 file = -1;
 
-    g_variant_get_child (files->steps, i, "(&s@a{sv})", NULL, &args);
+    g_variant_get_child (files->steps, i, "(&s@a{sv})", &verb, &args);
     content = g_variant_lookup_value (args, "content", G_VARIANT_TYPE_BYTESTRING);
     if (content != NULL)
-      bytes += g_variant_get_size (content);
+      more_bytes = g_variant_get_size (content);
     if (g_variant_lookup (args, "file", "h", &file) && file >= 0
-        && file < (gint32)G_N_ELEMENTS (files->files) && files->files[file] >= 0
-        && fstat (files->files[file], &info) == 0 && S_ISREG (info.st_mode))
-      bytes += info.st_size;
-    entries++;
+        && file < (gint32)G_N_ELEMENTS (files->files) && files->files[file] >= 0)
+      measure_file (files->files[file], verb, args, &more_bytes, &more_entries);
+    /* More than any image holds, and little enough to reckon with. */
+    bytes = MIN (bytes + MIN (more_bytes, ROOM_BYTES_MAX), ROOM_BYTES_MAX);
+    entries = MIN (entries + MIN (more_entries, ROOM_ENTRIES_MAX), ROOM_ENTRIES_MAX);
   }
   return banger_disk_make_room (files->root, bytes, entries, error);
 }

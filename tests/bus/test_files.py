@@ -2,6 +2,7 @@
 """ReadFiles and EditFiles: what they do to images and to the disks of VMs, who is in whose way, and
 what is left when somebody goes away in the middle. No guest runs. Runs in privbus.py."""
 
+import io
 import json
 import os
 import re
@@ -298,6 +299,43 @@ class FilesTest(VmCase):
         self.ended(self.alice, job, ["edit-files", self.image, "failed"])
         self.assertIn("NoSpace", self.error(job))
         self.assertEqual(self.cat(self.image, "/before"), b"kept")
+        self.assert_settled(self.image)
+
+    def test_room(self):
+        """Of a pipe its caller knows how much comes, holes take nothing, and many small files more
+        than their archive is long."""
+        large = os.urandom(40 * MIB)
+        pipe = self.fifo()
+        fd = self.pipes[-1]
+        job = self.begun(self.begin_edit(
+            self.image, "('write', {'path': <'/large'>, 'file': <handle 0>,"
+            " 'room-bytes': <uint64 %d>})" % len(large), files=[pipe]))
+        with os.fdopen(os.dup(fd), "wb") as out:
+            out.write(large)
+        self.close(fd)
+        self.ended(self.alice, job, ["edit-files", self.image, "done"])
+        self.assertEqual(self.cat(self.image, "/large"), large)
+        size = self.rootfs().stat().st_size
+        sparse = self.folder / "sparse"
+        with sparse.open("wb") as file:
+            file.truncate(300 << 30)
+        sparse.chmod(0o644)
+        self.edit(self.image, "('write', {'path': <'/sparse'>, 'file': <handle 0>})",
+                  files=[sparse])
+        self.assertEqual(self.rootfs().stat().st_size, size)
+        stat = json.loads(self.read(self.image, "('stat', {'path': <'/sparse'>})"))
+        self.assertEqual(stat["size"], 300 << 30)
+        tar = self.folder / "many.tar"
+        with tarfile.open(tar, "w") as many:
+            for i in range(6000):
+                entry = tarfile.TarInfo("file%d" % i)
+                entry.size = 100
+                many.addfile(entry, io.BytesIO(bytes([65 + i % 26]) * 100))
+        tar.chmod(0o644)
+        self.edit(self.image, "('mkdir', {'path': <'/many'>})",
+                  "('unpack', {'path': <'/many'>, 'file': <handle 0>})", files=[tar])
+        self.assertEqual(self.cat(self.image, "/many/file5999"), b"T" * 100)
+        self.assertLess(self.rootfs().stat().st_blocks * 512, 128 * MIB)
         self.assert_settled(self.image)
 
     def test_steps_before_one_that_fails_stay(self):

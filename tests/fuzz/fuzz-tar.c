@@ -68,7 +68,11 @@ run (const guint8 *bytes, gsize length)
   banger_autofd int tar = banger_memfd_new ("tar", bytes, length, NULL);
   banger_autofd int image = banger_memfd_new ("image", "", 0, NULL);
   FuzzChoice choice = fuzz_choice (bytes, length);
+  guint64 room_bytes = 0, room_entries = 0;
 
+  banger_disk_measure_tar (tar, &room_bytes, &room_entries);
+  if (room_bytes > length || room_entries > length / BLOCK || lseek (tar, 0, SEEK_CUR) != 0)
+    die ("more is said to be in it than it is long", NULL);
   if (!banger_disk_import_tar (tar, image, "fuzz", NULL, NULL, NULL, &import, &error)) {
     check_refusal (error);
     return FALSE;

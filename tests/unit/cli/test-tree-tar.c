@@ -388,6 +388,34 @@ test_no_directory (Fixture *fixture, gconstpointer data)
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
 }
 
+/* As much as will come: without holes, sockets and what is left out; a file of two names once. */
+static void
+test_measure (Fixture *fixture, gconstpointer data)
+{
+  static const char *const exclude[] = { "*.o", NULL };
+  const BangerTreeTarSpec spec = { .prefix = ".", .exclude = exclude };
+  g_autofree char *path = g_build_filename (fixture->top, "tree", NULL);
+  g_autoptr (GError) error = NULL;
+  guint64 bytes = 0, entries = 0;
+  banger_autofd int fd = -1;
+
+  make_dir (fixture, "dir");
+  put_file (fixture, "dir/file", "12345");
+  put_file (fixture, "dir/left.o", "out");
+  g_assert_cmpint (linkat (fixture->tree, "dir/file", fixture->tree, "other", 0), ==, 0);
+  g_assert_cmpint (symlinkat ("dir", fixture->tree, "link"), ==, 0);
+  fd = make_file (fixture, "holes", "");
+  g_assert_cmpint (pwrite (fd, "1", 1, 1 << 30), ==, 1);
+  g_assert_cmpint (ftruncate (fd, 3LL << 30), ==, 0);
+  banger_tree_tar_measure (path, &spec, &bytes, &entries, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (bytes, >=, 5 + 1);
+  g_assert_cmpuint (bytes, <, 1 << 20);
+  g_assert_cmpuint (entries, ==, 6);
+  g_assert_false (banger_tree_tar_measure ("/nowhere", &spec, &bytes, &entries, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
+}
+
 #define ADD(name, func) g_test_add ("/tree-tar/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
@@ -400,6 +428,7 @@ main (int argc, char **argv)
   ADD ("prefix-and-owner", test_prefix_and_owner);
   g_test_add_func ("/tree-tar/excludes", test_excludes);
   ADD ("exclude", test_exclude);
+  ADD ("measure", test_measure);
   ADD ("socket", test_socket);
   ADD ("other-file-system", test_other_file_system);
   ADD ("unreadable", test_unreadable);

@@ -13,7 +13,11 @@ static const struct {
   { "[('list', {'path': <b'/caf\\351'>, 'recursive': <true>})]", FALSE, NULL },
   { "[('read', {'path': <'/a'>, 'offset': <uint64 1>, 'length': <uint64 2>})]", FALSE, NULL },
   { "[('pack', {'path': <'/'>})]", FALSE, NULL },
-  { "[('unpack', {'path': <'/a'>, 'file': <handle 0>, 'uid': <uint32 4294967295>})]", TRUE, NULL },
+  { "[('unpack', {'path': <'/a'>, 'file': <handle 0>, 'uid': <uint32 4294967294>})]", TRUE, NULL },
+  { "[('unpack', {'path': <'/a'>, 'file': <handle 1>, 'room-bytes': <uint64 7>, "
+    "'room-entries': <uint64 8>}), "
+    "('write', {'path': <'/b'>, 'file': <handle 0>, 'room-bytes': <uint64 9>})]",
+    TRUE, NULL },
   { "[('unpack', {'path': <'/a'>})]", TRUE, "'file' is missing" },
   { "[('write', {'path': <'/a'>, 'content': <b'x'>, 'mode': <uint32 0600>, 'parents': <true>})]",
     TRUE, NULL },
