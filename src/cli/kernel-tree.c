@@ -189,10 +189,16 @@ set_unreadable (const char *vmlinuz, const char *modules, const char *name, GErr
   g_autofree char *hint = NULL;
   int errnum = errno;
 
-  if (errnum == EACCES || errnum == EPERM)
-    hint = g_strdup_printf ("sudo cp %s /tmp/%s; sudo chmod a+r /tmp/%s; banger kernel import %s "
-                            "--vmlinuz /tmp/%s --modules %s",
-                            vmlinuz, base, base, name, base, modules);
+  /* The names may be anybody's. The shell that writes the copy is the user's, and so is its place.
+   */
+  if (errnum == EACCES || errnum == EPERM) {
+    g_autofree char *copy = g_build_filename (g_get_home_dir (), base, NULL);
+    g_autofree char *from = g_shell_quote (vmlinuz), *to = g_shell_quote (copy);
+    g_autofree char *with = g_shell_quote (modules), *as = g_shell_quote (name);
+
+    hint = g_strdup_printf ("sudo cat %s > %s; banger kernel import %s --vmlinuz %s --modules %s",
+                            from, to, as, to, with);
+  }
   banger_set_error (error, BANGER_ERROR_FAILED, STAGE, g_strerror (errnum), hint,
                     _ ("cannot open '%s'"), shown);
 }
