@@ -9,6 +9,7 @@
 #include <glib/gi18n.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +51,43 @@ is_no_file (const char *path)
   return stat (path, &st) == 0 && !S_ISREG (st.st_mode) && !S_ISDIR (st.st_mode);
 }
 
+/* Locked as long as somebody writes it, here or in the service; -1 with errno. */
+static int
+make_part (const char *part)
+{
+  int fd = open (part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
+
+  if (fd >= 0)
+    flock (fd, LOCK_EX | LOCK_NB); /* not all file systems have locks */
+  return fd;
+}
+
+/* What an export of one's own left that was killed. FALSE with EEXIST where it is something else,
+ * or is still being written. */
+static gboolean
+remove_left_part (const char *part)
+{
+  banger_autofd int fd = open (part, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct stat st;
+  gboolean left = fd >= 0 && fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && st.st_uid == geteuid ()
+                  && (flock (fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+                  && unlink (part) == 0;
+
+  errno = EEXIST;
+  return left;
+}
+
+static void
+set_part_there (const char *part, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (part, -1);
+
+  banger_set_error (error, BANGER_ERROR_EXISTS, NULL,
+                    _ ("another export writes it, or one was cut short"),
+                    _ ("if none does, take it away with --force, or with rm"),
+                    _ ("'%s' is there already"), shown);
+}
+
 static gboolean
 open_part (Target *target, gboolean force, GError **error)
 {
@@ -63,11 +101,15 @@ open_part (Target *target, gboolean force, GError **error)
   }
   target->part = g_strconcat (target->path, ".part", NULL);
   /* An image may hold keys and passwords. */
-  target->fd = open (target->part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                     S_IRUSR | S_IWUSR);
+  target->fd = make_part (target->part);
+  if (target->fd < 0 && errno == EEXIST && force && remove_left_part (target->part))
+    target->fd = make_part (target->part);
   if (target->fd >= 0)
     return TRUE;
-  set_target_error (target->part, errno, error);
+  if (errno == EEXIST)
+    set_part_there (target->part, error);
+  else
+    set_target_error (target->part, errno, error);
   g_clear_pointer (&target->part, g_free);
   return FALSE;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Images written to files, and disk images taken as images, by the command line."""
 
+import fcntl
 import os
 import re
 import select
@@ -67,6 +68,25 @@ class ExportTest(CliTest):
         self.assertEqual(self.file.read_bytes(), b"mine")
         self.export("first", self.file, "--force")
         self.assertTrue(tarfile.is_tarfile(self.file))
+
+    def test_part_that_is_there(self):
+        """What an export that was killed left is no riddle, and gives way to --force; what is still
+        written, or is another thing, does not."""
+        part = self.session.base / "out.part"
+        part.write_bytes(b"cut short")
+        result = self.export("first", self.file, status=4)
+        self.assertIn("out.part' is there already", result.stderr)
+        self.assertIn("--force", result.stderr)
+        with part.open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            self.export("first", self.file, "--force", status=4)
+        self.assertEqual(part.read_bytes(), b"cut short")
+        self.export("first", self.file, "--force")
+        self.assertTrue(tarfile.is_tarfile(self.file))
+        self.assertFalse(part.exists())
+        part.symlink_to(self.file)
+        self.export("first", self.file, "--force", status=4)
+        self.assertTrue(part.is_symlink())
 
     def test_standard_output(self):
         with self.file.open("wb") as out:
