@@ -223,12 +223,15 @@ const BangerCommand banger_commands_image[] = {
         "of a shell; # begins a comment. It is faster than as many commands. A step that fails "
         "ends "
         "it, and those before it stay.\n\n"
-        "write path=PATH [content=TEXT|file=FILE] [parents] [mode=] [uid=] [gid=] [mtime=]; unpack "
-        "path=PATH file=TAR [uid=] [gid=]\n\n"
-        "mkdir path=PATH [parents] [mode=] [uid=] [gid=]; symlink path=PATH target=TARGET; link "
-        "path=PATH target=PATH; rename path=PATH to=PATH\n\n"
-        "remove path=PATH [recursive] [missing-ok]; set path=PATH [mode=] [uid=] [gid=] [mtime=] "
-        "[recursive]"),
+        "write path=PATH [content=TEXT|file=FILE] [parents] [mode=] [OWNER] [TIME]; unpack "
+        "path=PATH file=TAR [OWNER]\n\n"
+        "mkdir path=PATH [parents] [mode=] [OWNER] [TIME]; symlink path=PATH target=TARGET [OWNER] "
+        "[TIME]; link path=PATH target=PATH; rename path=PATH to=PATH\n\n"
+        "remove path=PATH [recursive] [missing-ok]; set path=PATH [recursive] [mode=] [OWNER] "
+        "[TIME]\n\n"
+        "OWNER is uid= and gid=, numbers; TIME is mtime= in seconds since 1970, with mtime-nsec=. "
+        "write and unpack also take room-bytes=, and unpack room-entries=: how much a compressed "
+        "archive or a pipe has, where the image is to grow by that."),
     .run = banger_image_edit },
   { .verb = NULL },
 };

@@ -166,6 +166,8 @@ add_tree (const Copy *copy, Batch *batch, const char *source, const char *path, 
   banger_autofd int fd = -1;
   BangerPack *pack = NULL;
 
+  if (copy->has_mode)
+    return set_misused (error, _ ("image cp: --mode is for files that are copied into an image"));
   if (!add_room (copy, source, &spec, &args, error))
     return FALSE;
   pack = banger_pack_start_tree (source, &spec, &fd, error);
@@ -466,6 +468,8 @@ copy_all (Copy *copy, const BangerCpPath *paths, guint n, GError **error)
   copy->has_mode = mode != NULL;
   if ((mode != NULL && !banger_files_mode (mode, &copy->mode, error)) || !take_owner (copy, error))
     return FALSE;
+  if (copy->has_mode && (paths[n - 1].kind != BANGER_CP_GUEST || paths[0].kind == BANGER_CP_STREAM))
+    return set_misused (error, _ ("image cp: --mode is for files that are copied into an image"));
   if (paths[n - 1].kind == BANGER_CP_STREAM)
     return to_output (copy, error);
   if (paths[0].kind == BANGER_CP_STREAM)

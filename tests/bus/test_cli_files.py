@@ -132,11 +132,13 @@ class Files(CliTest):
         script = self.session.base / "script"
         script.write_text("# what is so\n\nmkdir path=/opt/app parents mode=750 uid=1000\n"
                           "write path=/opt/app/motd content='two words' mode=600\n"
-                          "symlink path=/opt/link target=app\n" + "".join(
+                          "symlink path=/opt/link target=app uid=7 mtime=5 mtime-nsec=6\n" + "".join(
                               "write path=/many/%d file=%s parents\n" % (i, many / str(i))
                               for i in range(20)), encoding="utf-8")
         self.assertIn("23 steps", self.image("edit", "box", script))
         self.assertEqual(self.image("cat", "box:/opt/link/motd"), "two words")
+        link, = json.loads(self.image("stat", "--json", "box:/opt/link"))["files"]
+        self.assertEqual((link["uid"], link["mtime"], link["mtime_nsec"]), (7, 5, 6))
         self.assertEqual(self.image("cat", *("box:/many/%d" % i for i in range(20))),
                          "".join("file %d\n" % i for i in range(20)))
         script.write_text("mkdir path=/files\n" + "".join(
@@ -151,6 +153,8 @@ class Files(CliTest):
         for text, words in (("", "no step"), ("write path=/a mode=9", "line 1: a mode is"),
                             ("\nwrite content=x", "line 2: path= is missing"),
                             ("write path=/a colour=red", "line 1: 'colour' is no"),
+                            ("set path=/etc uid=4294967295", "line 1: 'uid' cannot be"),
+                            ("unpack path=/ file=/dev/null room-bytes=x", "'room-bytes' cannot be"),
                             ("write path=/a file=/none", "line 1: cannot open '/none'"),
                             ("write path='/a", "line 1: "), ("burn path=/a", "step 1 is none of")):
             with self.subTest(text=text):
@@ -159,6 +163,25 @@ class Files(CliTest):
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(words, result.stderr)
         self.assertEqual(self.session.banger("image", "edit", "box:/etc", script, status=2).stdout, "")
+
+    def test_room(self):
+        """An image grows by what is copied into it, be it much or many."""
+        tree = self.here("room")
+        (tree / "large").write_bytes(os.urandom(24 << 20))
+        (tree / "small").mkdir()
+        for i in range(3000):
+            (tree / "small" / str(i)).write_bytes(b"%d" % i)
+        self.image("cp", "-r", tree, "box:/srv/room")
+        self.assertEqual(len(self.listed("box:/srv/room")), 3002)
+        packed = self.session.base / "room.tar.gz"
+        subprocess.run(["tar", "-C", tree, "-czf", packed, "."], check=True)
+        step = "unpack path=/etc file=%s" % packed
+        script = self.session.base / "script"
+        script.write_text(step, encoding="utf-8")
+        self.assertIn("has no room",
+                      self.session.banger("image", "edit", "box", script, status=None).stderr)
+        script.write_text(step + " room-bytes=%d room-entries=3002" % (25 << 20), encoding="utf-8")
+        self.image("edit", "box", script)
 
     def here(self, name):
         path = self.session.base / name
@@ -206,6 +229,8 @@ class Files(CliTest):
                             ((tree / "tool", "box:/none/"), "is not a directory"),
                             ((tree / "tool", tree / "tool", "box:/none"), "is not a directory"),
                             ((tree / "none", "box:/srv"), "cannot copy"),
+                            (("-r", "-m", "644", tree, "box:/srv"), "--mode is for files"),
+                            (("-m", "644", "-", "box:/srv"), "--mode is for files"),
                             ((tree, tree), "NAME:PATH"), (("box:/srv", "box:/etc"), "NAME:PATH")):
             with self.subTest(argv=argv):
                 result = self.session.banger("image", "cp", *argv, status=None)
@@ -228,6 +253,7 @@ class Files(CliTest):
         self.assertLess((back / "holes").stat().st_blocks * 512, 1 << 20)
         for argv, words in ((("box:/srv", out), "is a directory"),
                             (("box:/none", out), "not there"),
+                            (("-m", "644", "box:/etc/hostname", out), "--mode is for files"),
                             (("box:/etc/hostname", "box:/etc/group", out / "none"),
                              "is not a directory"), (("-r", "box:/", out), "name what to copy")):
             with self.subTest(argv=argv):
