@@ -45,6 +45,12 @@ banger_asset_describe (BangerAsset *self, BangerAuthObject *object)
     object->image = self->record->name;
 }
 
+static BangerAssetState
+state_of (const BangerAsset *self)
+{
+  return self->unsettled ? BANGER_ASSET_DAMAGED : self->record->state;
+}
+
 static void
 announce_kernel (BangerAsset *self)
 {
@@ -67,9 +73,9 @@ banger_asset_announce (BangerAsset *self)
   const BangerAssetRecord *record = self->record;
 
   g_object_set (self->iface, "name", record->name, "owner-uid", (guint)record->owner_uid, "shared",
-                record->shared, "state", banger_asset_state_to_string (record->state), "size-bytes",
-                record->size_bytes, "allocated-bytes", record->allocated_bytes, "digest",
-                record->digest, NULL);
+                record->shared, "state", banger_asset_state_to_string (state_of (self)),
+                "size-bytes", record->size_bytes, "allocated-bytes", record->allocated_bytes,
+                "digest", record->digest, NULL);
   if (record->kind == BANGER_OBJECT_KERNEL)
     announce_kernel (self);
   else
@@ -163,14 +169,14 @@ refuse_at_work (BangerAsset *self, GError **error)
 {
   static const char hint[] = "wait for its job to end, or cancel the job";
 
-  if (self->record->state == BANGER_ASSET_READY)
+  if (state_of (self) == BANGER_ASSET_READY)
     banger_set_error (error, BANGER_ERROR_BUSY, "admitted", NULL, hint,
                       "%s '%s': job %s (%s) works on it", word (self), self->record->name,
                       banger_job_id (self->job), banger_job_kind (self->job));
   else
     banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", NULL, hint, "%s '%s' is %s",
                       word (self), self->record->name,
-                      banger_asset_state_to_string (self->record->state));
+                      banger_asset_state_to_string (state_of (self)));
   return FALSE;
 }
 
@@ -180,28 +186,31 @@ static gboolean
 check_ready (BangerAsset *self, GError **error)
 {
   const char *cause = "its files could not be removed", *hint = "delete it again";
+  g_autofree char *export = NULL;
 
-  if (self->record->state == BANGER_ASSET_READY && self->job == NULL)
+  if (state_of (self) == BANGER_ASSET_READY && self->job == NULL)
     return TRUE;
   if (self->job != NULL)
     return refuse_at_work (self, error);
-  if (self->record->state == BANGER_ASSET_DAMAGED) {
+  if (state_of (self) == BANGER_ASSET_DAMAGED) {
     cause = "an edit of its files was cut short and could not be mended";
-    hint = "read from it what is needed, then delete it";
+    hint = export = g_strdup_printf ("delete it; banger image export --raw %s FILE keeps what it "
+                                     "holds for tools that mend file systems",
+                                     self->record->name);
   } else if (self->forget != NULL) {
     cause = "the state cannot be written";
     hint = "make room; then it goes by itself";
   }
   banger_set_error (error, BANGER_ERROR_WRONG_STATE, "admitted", cause, hint, "%s '%s' is %s",
                     word (self), self->record->name,
-                    banger_asset_state_to_string (self->record->state));
+                    banger_asset_state_to_string (state_of (self)));
   return FALSE;
 }
 
 gboolean
 banger_asset_check_readable (BangerAsset *self, GError **error)
 {
-  return (self->record->state == BANGER_ASSET_DAMAGED && self->job == NULL)
+  return (state_of (self) == BANGER_ASSET_DAMAGED && self->job == NULL)
          || check_ready (self, error);
 }
 
@@ -406,6 +415,7 @@ begin_delete (BangerAsset *self, BangerJob *job, GError **error)
       || !banger_job_save (job, error) || !banger_transaction_commit (transaction, error))
     return FALSE;
   self->record->state = changed->state;
+  self->unsettled = FALSE;
   banger_asset_announce (self);
   return TRUE;
 }

@@ -90,14 +90,14 @@ undo_asset (BangerService *service, const BangerAssetRecord *record, GError **er
          && clear_intents (service, record->id, error);
 }
 
-/* Takes @record. An image whose edit was cut short is recovered, while others are served. */
+/* Takes @record. An image whose edit was cut short is recovered, while others are served; one where
+ * that has failed before, too. */
 static void
 load_asset (BangerService *service, BangerAssetRecord *record)
 {
   BangerAsset *asset = banger_asset_publish (service, record);
 
-  if (record->state == BANGER_ASSET_READY
-      && banger_files_is_marked (service, record->kind, record->id))
+  if (banger_files_is_marked (service, record->kind, record->id))
     banger_steps_settle_image (asset);
 }
 

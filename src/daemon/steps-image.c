@@ -85,7 +85,7 @@ end_change (Change *change, GError *error)
   g_free (change);
 }
 
-/* What is damaged for good is written down; else the next start finds the mark and tries again. */
+/* What is damaged itself is written down. The next start finds the mark and tries again. */
 static void
 set_damaged (Change *change, const GError *why, gboolean for_good)
 {
@@ -100,7 +100,7 @@ set_damaged (Change *change, const GError *why, gboolean for_good)
       return;
     g_warning ("image '%s': %s", change->image->record->name, error->message);
   }
-  change->image->record->state = BANGER_ASSET_DAMAGED;
+  change->image->unsettled = TRUE;
   banger_asset_announce (change->image);
 }
 
@@ -125,9 +125,11 @@ store_change (Change *change, guint64 allocated, GError **error)
 {
   BangerAssetRecord *record = banger_asset_copy_record (change->image);
 
+  record->state = BANGER_ASSET_READY;
   record->edited_at = g_get_real_time () / G_USEC_PER_SEC;
   record->size_bytes = change->size_bytes;
   record->allocated_bytes = allocated;
+  change->image->unsettled = FALSE;
   return banger_asset_change (change->image, record, error)
          && banger_files_unmark (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
                                  error);
@@ -162,14 +164,13 @@ place_seed (Change *change, GError **error)
   return FALSE;
 }
 
-/* What a worker found wrong with the image itself; that it was killed, or the host is full, passes.
- */
+/* What a worker found wrong with the image itself; a host that is full, has no memory or cannot run
+ * the programs passes. */
 static gboolean
 is_for_good (GAsyncResult *result, const GError *error)
 {
   return !banger_worker_run_was_cut (result)
-         && (g_error_matches (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE)
-             || g_error_matches (error, BANGER_ERROR, BANGER_ERROR_FAILED));
+         && g_error_matches (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
 }
 
 static void

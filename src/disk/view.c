@@ -71,7 +71,7 @@ check_readable (ext2_filsys fs, GError **error)
       && !ext2fs_has_feature_orphan_present (fs->super))
     return TRUE;
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "its last use was cut short",
-                    "start and stop the VM", "the disk needs a check first");
+                    "import the image again", "the disk needs a check first");
   return FALSE;
 }
 

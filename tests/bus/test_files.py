@@ -536,14 +536,13 @@ class FilesTest(VmCase):
         self.wait_until(lambda: not self.workers(), "a worker outlives the service")
 
     def test_damaged(self):
-        """What cannot be recovered is said to be so: it can be read, as far as that goes, and
-        deleted."""
+        """What cannot be recovered is said to be so: it can be exported raw and deleted. Each start
+        tries again."""
         self.restart()
+        whole = self.rootfs().read_bytes()
         with self.rootfs().open("r+b") as file:
             file.write(bytes(8 * MIB))
-        mark = self.files_of(self.image) / "changing"
-        mark.touch()
-        os.chown(mark, UIDS["bangerd"], UIDS["bangerd"])
+        mark = self.put_mark()
         self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
         self.wait_until(lambda: self.property(self.image, "State", "Image") == "'damaged'",
                         "it is not found damaged")
@@ -553,15 +552,55 @@ class FilesTest(VmCase):
                                      "('', objectpath '%s', {'start': <false>})" % self.image),
                      "WrongState", "is damaged")
         self.read(self.image, "('stat', {'path': <'/'>})", result="failed")
+        self.assertNotIn("the VM", self.error(self.job))
+        file = self.output()
+        job = self.begun(self.alice.call(self.image, "Image.Export",
+                                         "(handle 0, {'format': <'raw'>})", files=[">%s" % file]))
+        self.ended(self.alice, job, ["export-image", self.image, "done"])
+        self.assertEqual(file.read_bytes(), self.rootfs().read_bytes())
         self.restart()
         self.assertEqual(self.property(self.image, "State", "Image"), "'damaged'")
+        self.assertTrue(mark.exists())
+        self.restart()
+        with self.rootfs().open("r+b") as file:
+            file.write(whole)
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: not mark.exists(), "it is not tried again")
+        self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
+
+    def put_mark(self):
+        """As of an edit that was cut short: the next start recovers the image."""
+        mark = self.files_of(self.image) / "changing"
+        mark.touch()
+        os.chown(mark, UIDS["bangerd"], UIDS["bangerd"])
+        return mark
+
+    def test_recovery_that_the_host_fails(self):
+        """A worker that says so says nothing of the image, and a rename does not write it down."""
+        self.restart()
+        mark = self.put_mark()
+        e2fsck = os.path.realpath(shutil.which("e2fsck", path=PATH))
+        subprocess.run(["mount", "--bind", "/bin/false", e2fsck], check=True)
+        try:
+            self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+            self.wait_until(lambda: self.property(self.image, "State", "Image") == "'damaged'",
+                            "it is used as it is")
+        finally:
+            subprocess.run(["umount", e2fsck], check=True)
+        self.assertIsNone(self.alice.call(self.image, "Image.Rename",
+                                          "('renamed', @a{sv} {})").error)
+        self.assertEqual(self.property(self.image, "State", "Image"), "'damaged'")
+        self.restart()
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: not mark.exists(), "it is not recovered")
+        self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
+        self.assertEqual(self.property(self.image, "Name", "Image"), "'renamed'")
+        self.assert_settled(self.image)
 
     def test_recovery_that_fails_for_a_while(self):
         """A worker that cannot run says nothing of the image: the next start tries again."""
         self.restart()
-        mark = self.files_of(self.image) / "changing"
-        mark.touch()
-        os.chown(mark, UIDS["bangerd"], UIDS["bangerd"])
+        mark = self.put_mark()
         worker = self.base / "libexec/banger-worker"
         kept = self.base / "libexec/banger-worker.real"
         shutil.copy2(worker, kept)
