@@ -487,7 +487,8 @@ class FilesTest(VmCase):
         self.assertFalse(self.files_of(self.image).exists())
 
     def test_cancel(self):
-        """What was done before the step that was cancelled may stay; the image is without fault."""
+        """What the steps changed may be there or not; the image is without fault, and all else in it as
+        it was."""
         pipe = self.fifo()
         job = self.begun(self.begin_edit(
             self.image, write("/a", "a"), "('write', {'path': <'/b'>, 'file': <handle 0>})",
@@ -498,6 +499,10 @@ class FilesTest(VmCase):
         self.ended(self.alice, job, ["edit-files", self.image, "cancelled"])
         self.assert_settled(self.image)
         self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
+        listed = self.read(self.image, "('list', {'path': <'/'>, 'recursive': <true>})")
+        names = {json.loads(line)["name"] for line in listed.splitlines()}
+        self.assertEqual(names - {"a", "b"}, {"etc", "etc/hostname", "lost+found", "root"})
+        self.assertEqual(self.cat(self.image, "/etc/hostname"), b"box\n")
         self.edit(self.image, write("/c", "c"))
         self.assertEqual(self.cat(self.image, "/c"), b"c")
 
