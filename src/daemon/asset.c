@@ -167,9 +167,16 @@ word (BangerAsset *self)
 static gboolean
 refuse_at_work (BangerAsset *self, GError **error)
 {
-  static const char hint[] = "wait for its job to end, or cancel the job";
+  const char *hint = banger_job_is_cancelable (self->job)
+                         ? "wait for its job to end, or cancel the job"
+                         : "wait for its job to end";
 
-  if (state_of (self) == BANGER_ASSET_READY)
+  /* One that is on no bus nobody can name or wait for. */
+  if (banger_service_job (self->service, banger_job_id (self->job)) == NULL)
+    banger_set_error (error, BANGER_ERROR_BUSY, "admitted", "an edit of its files was cut short",
+                      "try again in a moment", "%s '%s' is being recovered", word (self),
+                      self->record->name);
+  else if (state_of (self) == BANGER_ASSET_READY)
     banger_set_error (error, BANGER_ERROR_BUSY, "admitted", NULL, hint,
                       "%s '%s': job %s (%s) works on it", word (self), self->record->name,
                       banger_job_id (self->job), banger_job_kind (self->job));

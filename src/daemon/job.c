@@ -281,6 +281,12 @@ banger_job_allow_cancel (BangerJob *self)
   flush (self);
 }
 
+gboolean
+banger_job_is_cancelable (BangerJob *self)
+{
+  return banger_dbus_job_get_cancelable (self->iface);
+}
+
 void
 banger_job_set_result (BangerJob *self, GVariant *result)
 {

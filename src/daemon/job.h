@@ -46,6 +46,7 @@ void banger_job_end_for (BangerJob *job, GError *why);
 /* It can no longer be cancelled, or from here on it can. */
 void banger_job_commit (BangerJob *job);
 void banger_job_allow_cancel (BangerJob *job);
+gboolean banger_job_is_cancelable (BangerJob *job);
 /* What it found out (a{sv}), before it ends; floating is taken. */
 void banger_job_set_result (BangerJob *job, GVariant *result);
 /* Ends it, NULL: done. Takes @error: Cancelled says that all is undone, any other that it failed,

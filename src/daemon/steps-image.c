@@ -113,6 +113,7 @@ fail_change (Change *change, GError *error, gboolean for_good)
   if (change->settle == NULL) {
     if (change->steps->failure == NULL)
       change->steps->failure = g_steal_pointer (&why);
+    banger_job_commit (change->steps->job);
     settle (change);
     return;
   }

@@ -580,6 +580,27 @@ class FilesTest(VmCase):
         os.chown(mark, UIDS["bangerd"], UIDS["bangerd"])
         return mark
 
+    def test_use_while_it_is_recovered(self):
+        """There is no job to wait for or to cancel."""
+        self.restart()
+        mark = self.put_mark()
+        worker = self.base / "libexec/banger-worker"
+        kept = self.base / "libexec/banger-worker.real"
+        worker.rename(kept)
+        self.addCleanup(os.replace, kept, worker)
+        shutil.copy2("/bin/cat", worker)  # takes the job and says nothing
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(self.workers, "it is not recovered")
+        self.alice = self.watching("alice")
+        for answer in (self.begin_edit(self.image, write("/a", "a")),
+                       self.alice.call(self.image, "Image.Delete")):
+            self.refused(answer, "Busy", "image 'mine' is being recovered", "try again in a moment")
+            self.assertNotIn("cancel", answer.message)
+        self.restart()
+        shutil.copy2(kept, worker)
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: not mark.exists(), "it is not recovered")
+
     def test_recovery_that_the_host_fails(self):
         """A worker that says so says nothing of the image, and a rename does not write it down."""
         self.restart()
