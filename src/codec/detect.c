@@ -80,21 +80,29 @@ is_skippable (const guint8 *bytes, gsize length)
   return length < 4 ? BANGER_MEMBER_MAYBE : BANGER_MEMBER_YES;
 }
 
-BangerCodec
-banger_codec_detect (const guint8 *bytes, gsize length)
+static BangerCodec
+detect_magic (const guint8 *bytes, gsize length)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (magics); i++) {
     if (length >= magics[i].length && memcmp (bytes, magics[i].magic, magics[i].length) == 0)
       return magics[i].codec;
   }
-  /* As pzstd writes it: the size of the frame that follows. */
-  if (length >= SKIPPABLE_HEADER && is_skippable (bytes, length) == BANGER_MEMBER_YES) {
+  return is_lzma (bytes, length) ? BANGER_CODEC_LZMA : BANGER_CODEC_NONE;
+}
+
+BangerCodec
+banger_codec_detect (const guint8 *bytes, gsize length)
+{
+  /* As pzstd writes it: the size of the frame that follows. There can be millions of them. */
+  while (length >= SKIPPABLE_HEADER && is_skippable (bytes, length) == BANGER_MEMBER_YES) {
     guint64 skipped = SKIPPABLE_HEADER + little_endian (bytes + 4, 4);
 
-    return skipped < length ? banger_codec_detect (bytes + skipped, length - skipped)
-                            : BANGER_CODEC_NONE;
+    if (skipped >= length)
+      return BANGER_CODEC_NONE;
+    bytes += skipped;
+    length -= skipped;
   }
-  return is_lzma (bytes, length) ? BANGER_CODEC_LZMA : BANGER_CODEC_NONE;
+  return detect_magic (bytes, length);
 }
 
 const char *

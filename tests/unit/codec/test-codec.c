@@ -237,6 +237,21 @@ test_skippable (void)
   g_assert_true (is_same (&outcome, sample));
 }
 
+/* Too many of them for a stack that grows with each. */
+static void
+test_many_skippable (void)
+{
+  const gsize count = 8u << 20;
+  g_autofree guint64 *frames = g_new (guint64, count + 1);
+
+  for (gsize i = 0; i < count; i++)
+    frames[i] = GUINT64_TO_LE (0x184d2a50);
+  g_assert_cmpint (banger_codec_detect ((const guint8 *)frames, count * 8), ==, BANGER_CODEC_NONE);
+  frames[count] = GUINT64_TO_LE (0xfd2fb528);
+  g_assert_cmpint (banger_codec_detect ((const guint8 *)frames, count * 8 + 4), ==,
+                   BANGER_CODEC_ZSTD);
+}
+
 #ifdef HAVE_ISAL
 /* Both inflaters find the same faults and give the same data. */
 static void
@@ -526,6 +541,7 @@ main (int argc, char **argv)
 #endif
   g_test_add_func ("/codec/xz-padding", test_xz_padding);
   g_test_add_func ("/codec/skippable", test_skippable);
+  g_test_add_func ("/codec/many-skippable", test_many_skippable);
   g_test_add_func ("/codec/window", test_window);
   g_test_add_func ("/codec/bomb", test_bomb);
   g_test_add_func ("/codec/errors", test_errors);
