@@ -19,7 +19,6 @@ typedef struct {
   GHashTable *seen;  /* inode numbers of folders */
   BangerReadData data;
   ext2_ino_t top;
-  gint64 top_mtime;
 } Walk;
 
 static void
@@ -96,7 +95,8 @@ queue_children (Walk *walk, const Waiting *dir, GError **error)
   return TRUE;
 }
 
-/* One that only keeps what e2fsck may find one day: the writer gives each image such a one. */
+/* One that only keeps what e2fsck may find one day: the writer gives each image such a one, whose
+ * time says nothing. */
 static gboolean
 is_plain_lost_found (Walk *walk, const BangerReadItem *item, ext2_ino_t ino)
 {
@@ -104,7 +104,6 @@ is_plain_lost_found (Walk *walk, const BangerReadItem *item, ext2_ino_t ino)
 
   return walk->top == EXT2_ROOT_INO && g_str_equal (item->path, "lost+found")
          && item->meta.mode == (S_IFDIR | 0700) && item->meta.uid == 0 && item->meta.gid == 0
-         && item->meta.mtime == walk->top_mtime && item->meta.mtime_nsec == 0
          && item->xattrs->len == 0 && banger_fs_list (walk->fs, ino, &names) == 0
          && names->len == 0;
 }
@@ -144,8 +143,6 @@ visit_inode (Walk *walk, const Waiting *at, BangerRawInode *inode, GError **erro
   gboolean dropped = code == 0 && drop_unknown (xattrs);
 
   banger_fs_get_meta (inode, &item.meta);
-  if (at->ino == walk->top)
-    walk->top_mtime = item.meta.mtime;
   item.xattrs = xattrs;
   if (code == 0 && S_ISLNK (inode->i_mode)) {
     code = banger_fs_read_target (walk->fs, at->ino, inode, target);

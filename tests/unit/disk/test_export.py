@@ -100,6 +100,26 @@ class Export(unittest.TestCase):
         with tarfile.open(archives[0]) as tar:
             self.assertEqual(tar.getnames(), [".", "./B", "./a", "./b", "./b/x", "./b-c", "./b.d"])
 
+    def names(self, name, *entries):
+        """What an image of the entries, below a root of an odd time, exports."""
+        path = self.folder / (name + ".tar")
+        with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(entry("./", tarfile.DIRTYPE, 0o755, mtime=1700000000.25))
+            for each in entries:
+                tar.addfile(each)
+        self.make(path, name)
+        with tarfile.open(self.export(name, "tar", name + ".out")) as tar:
+            return tar.getnames()
+
+    def test_lost_found_that_no_source_had(self):
+        self.assertEqual(self.names("none"), ["."])
+        self.assertEqual(self.names("same", entry("lost+found/", tarfile.DIRTYPE, 0o700)), ["."])
+        self.assertEqual(self.names("open", entry("lost+found/", tarfile.DIRTYPE, 0o755)),
+                         [".", "./lost+found"])
+        self.assertEqual(self.names("full", entry("lost+found/", tarfile.DIRTYPE, 0o700),
+                                    entry("lost+found/#12")),
+                         [".", "./lost+found", "./lost+found/#12"])
+
     def test_holes_take_no_room(self):
         self.assertLess((self.folder / "holes.out").stat().st_size, 2 * MIB)
 
