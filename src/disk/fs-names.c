@@ -12,6 +12,8 @@
 typedef struct {
   ext2_ino_t dir;     /* 0: none */
   GHashTable *inodes; /* by name */
+  guint64 used;       /* bytes that the names take */
+  guint64 at;         /* the block that had room last */
 } Known;
 
 typedef struct {
@@ -73,10 +75,12 @@ learn (ext2_filsys fs, ext2_ino_t dir)
     fs->priv_data = memory = g_new0 (Memory, 1);
   known = &memory->folders[memory->next++ % KNOWN_MAX];
   forget (known);
-  *known = (Known){ dir, g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
+  *known = (Known){ .dir = dir,
+                    .inodes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
   for (guint i = 0; i < names->len; i++) {
     BangerFsName *name = &g_array_index (names, BangerFsName, i);
 
+    known->used += EXT2_DIR_REC_LEN (strlen (name->name));
     if (!g_hash_table_contains (known->inodes, name->name))
       g_hash_table_insert (known->inodes, g_steal_pointer (&name->name),
                            GUINT_TO_POINTER (name->ino));
@@ -156,20 +160,30 @@ find_room (ext2_filsys fs, guint8 *block, guint end, guint length)
   return NULL;
 }
 
-/* Puts a name into the last block of a folder without index: ext2fs_link looks through all of them.
- * EXT2_ET_DIR_NO_SPACE where it is full. */
+/* The name that is to be put into a folder without index. */
+typedef struct {
+  ext2_filsys fs;
+  ext2_ino_t dir;
+  struct ext2_inode inode; /* the folder's */
+  const char *name;
+  ext2_ino_t ino;
+  int type;
+} Addition;
+
+/* EXT2_ET_DIR_NO_SPACE where the block @logical of the folder is full. */
 static errcode_t
-add_to_last_block (ext2_filsys fs, ext2_ino_t dir, const struct ext2_inode *inode, const char *name,
-                   ext2_ino_t ino, int type)
+add_to_block (Addition *addition, guint64 logical)
 {
+  ext2_filsys fs = addition->fs;
+  ext2_ino_t dir = addition->dir;
+  const char *name = addition->name;
   g_autofree guint8 *block = g_malloc (fs->blocksize);
   guint end
       = fs->blocksize
         - (ext2fs_has_feature_metadata_csum (fs->super) ? sizeof (struct ext2_dir_entry_tail) : 0);
   struct ext2_dir_entry *entry = NULL;
   blk64_t at = 0;
-  errcode_t code = ext2fs_bmap2 (fs, dir, (struct ext2_inode *)inode, NULL, 0,
-                                 EXT2_I_SIZE (inode) / fs->blocksize - 1, NULL, &at);
+  errcode_t code = ext2fs_bmap2 (fs, dir, &addition->inode, NULL, 0, logical, NULL, &at);
 
   if (code == 0 && at == 0)
     code = EXT2_ET_DIR_CORRUPTED;
@@ -180,25 +194,48 @@ add_to_last_block (ext2_filsys fs, ext2_ino_t dir, const struct ext2_inode *inod
   entry = find_room (fs, block, end, EXT2_DIR_REC_LEN (strlen (name)));
   if (entry == NULL)
     return EXT2_ET_DIR_NO_SPACE;
-  entry->inode = ino;
+  entry->inode = addition->ino;
   ext2fs_dirent_set_name_len (entry, (int)strlen (name));
-  ext2fs_dirent_set_file_type (entry, type);
+  ext2fs_dirent_set_file_type (entry, addition->type);
   memcpy (entry->name, name, strlen (name));
   return ext2fs_write_dir_block4 (fs, at, block, 0, dir);
 }
 
+/* Where names were removed there is room in other blocks than the last one. They are gone through
+ * in a circle, so that not each name asks all of them, and only if a quarter of them all is free:
+ * before each new block of a folder that is full it would be for nothing. */
+static errcode_t
+add_to_gap (Addition *addition)
+{
+  guint64 size = EXT2_I_SIZE (&addition->inode), blocks = size / addition->fs->blocksize;
+  Known *known = get_known (addition->fs, addition->dir);
+  errcode_t code = EXT2_ET_DIR_NO_SPACE;
+
+  if (known == NULL || known->used > size / 4 * 3)
+    return code;
+  for (guint64 i = 0; code == EXT2_ET_DIR_NO_SPACE && i < blocks; i++) {
+    code = add_to_block (addition, known->at % blocks);
+    if (code == EXT2_ET_DIR_NO_SPACE)
+      known->at++;
+  }
+  return code;
+}
+
+/* ext2fs_link looks through all blocks. */
 static errcode_t
 link_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t ino, int type)
 {
-  struct ext2_inode inode;
-  errcode_t code = ext2fs_read_inode (fs, dir, &inode);
+  Addition addition = { .fs = fs, .dir = dir, .name = name, .ino = ino, .type = type };
+  errcode_t code = ext2fs_read_inode (fs, dir, &addition.inode);
+  guint64 size = EXT2_I_SIZE (&addition.inode);
 
   if (code != 0)
     return code;
-  if ((inode.i_flags & (EXT2_INDEX_FL | EXT4_INLINE_DATA_FL)) != 0
-      || EXT2_I_SIZE (&inode) <= (guint64)PLAIN_BLOCKS * fs->blocksize)
+  if ((addition.inode.i_flags & (EXT2_INDEX_FL | EXT4_INLINE_DATA_FL)) != 0
+      || size <= (guint64)PLAIN_BLOCKS * fs->blocksize)
     return ext2fs_link (fs, dir, name, ino, type);
-  return add_to_last_block (fs, dir, &inode, name, ino, type);
+  code = add_to_block (&addition, size / fs->blocksize - 1);
+  return code == EXT2_ET_DIR_NO_SPACE ? add_to_gap (&addition) : code;
 }
 
 static errcode_t
@@ -255,6 +292,8 @@ banger_fs_put_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t
   errcode_t code
       = old != 0 ? change_name (fs, dir, &change) : add_name (fs, dir, name, ino, change.type);
 
+  if (code == 0 && known != NULL && old == 0)
+    known->used += EXT2_DIR_REC_LEN (strlen (name));
   if (code == 0 && known != NULL)
     g_hash_table_replace (known->inodes, g_strdup (name), GUINT_TO_POINTER (ino));
   return code;
@@ -266,8 +305,10 @@ banger_fs_cut_name (ext2_filsys fs, ext2_ino_t dir, const char *name, ext2_ino_t
   Known *known = get_known (fs, dir);
   errcode_t code = ext2fs_unlink (fs, dir, name, ino, 0);
 
-  if (code == 0 && known != NULL)
+  if (code == 0 && known != NULL) {
     g_hash_table_remove (known->inodes, name);
+    known->used -= EXT2_DIR_REC_LEN (strlen (name));
+  }
   return code;
 }
 

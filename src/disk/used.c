@@ -270,8 +270,19 @@ banger_disk_enlarge (int disk, guint64 size_bytes, GError **error)
 /* ── Room for what is to come ────────────────────────────────────────────────────────────────── */
 
 #define SIZE_STEP (8ULL << 20)
-/* Growing takes some of what it gives, for the tables of new groups. */
+/* Growing gives less than it adds, by what descriptors take and the tables of a last group. */
 #define ROUNDS 4
+
+/* The blocks that the tables of new groups take, where @more blocks are to be free. */
+static guint64
+new_tables (ext2_filsys fs, guint64 more)
+{
+  const guint64 all = fs->super->s_blocks_per_group;
+  const guint64 tables = MIN (fs->inode_blocks_per_group + 2, all - 1);
+  const guint64 last = all - 1 - (ext2fs_blocks_count (fs->super) - 1) % all;
+
+  return more <= last ? 0 : (more - last + all - tables - 1) / (all - tables) * tables;
+}
 
 /* The size at which the file system has room for @blocks and @inodes; its own where it has it. */
 static guint64
@@ -279,18 +290,26 @@ size_for (ext2_filsys fs, guint64 blocks, guint64 inodes)
 {
   const struct ext2_super_block *super = fs->super;
   guint64 size = ext2fs_blocks_count (fs->super), have = ext2fs_free_blocks_count (fs->super);
-  guint64 groups = 0;
+  guint64 more = blocks > have ? blocks - have : 0, groups = 0;
 
   if (inodes > super->s_free_inodes_count)
     groups = (inodes - super->s_free_inodes_count + super->s_inodes_per_group - 1)
              / super->s_inodes_per_group;
-  if (have >= blocks && groups == 0)
+  if (more == 0 && groups == 0)
     return size * fs->blocksize;
-  size += blocks > have ? blocks - have : 0;
+  size += more + new_tables (fs, more);
   /* Inodes come with whole groups only. */
   if (groups > 0)
     size = MAX (size, (fs->group_desc_count + groups) * super->s_blocks_per_group);
   return (size * fs->blocksize + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
+}
+
+static gboolean
+refuse_room (const char *cause, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, NULL,
+                    "the image cannot be made large enough");
+  return FALSE;
 }
 
 gboolean
@@ -300,7 +319,7 @@ banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error)
    */
   guint64 blocks = bytes / BANGER_BLOCK_SIZE + bytes / BANGER_BLOCK_SIZE / 256 + entries * 2 + 64;
 
-  for (guint round = 0; round < ROUNDS; round++) {
+  for (guint round = 0; round <= ROUNDS; round++) {
     ext2_filsys fs = banger_disk_open_used (disk, error);
     guint64 now = 0, size = 0;
 
@@ -312,11 +331,9 @@ banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error)
     if (size <= now)
       return TRUE;
     if (size / BANGER_BLOCK_SIZE > BANGER_BLOCKS_MAX)
-      break;
-    if (!banger_disk_enlarge (disk, size + round * SIZE_STEP, error))
+      return refuse_room ("it would be larger than 256 GiB", error);
+    if (round < ROUNDS && !banger_disk_enlarge (disk, size + round * SIZE_STEP, error))
       return FALSE;
   }
-  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, "it would be larger than 256 GiB", NULL,
-                    "the image cannot be made large enough");
-  return FALSE;
+  return refuse_room ("its file system takes what it is given for itself", error);
 }

@@ -357,6 +357,58 @@ test_full (void)
   assert_says (disk, "cat /kept", "kept");
 }
 
+#define LONG_NAME "a-name-of-which-some-forty-find-a-place-in-a-block-of-a-folder-and-not-many-more"
+
+static void
+change_names (int disk, guint first, guint end, gboolean remove)
+{
+  BangerDiskView *view = open_view (disk, -1, -1, TRUE);
+
+  for (guint i = first; i < end; i++) {
+    g_autofree char *path = g_strdup_printf ("/folder/" LONG_NAME "-%04u", i);
+
+    if (remove)
+      g_assert_true (banger_disk_view_remove (view, path, FALSE, NULL));
+    else
+      g_assert_true (banger_disk_view_write (view, path, -1, 0, NULL, NULL));
+  }
+  finish (view);
+}
+
+static guint64
+folder_size (int disk)
+{
+  BangerDiskView *view = open_view (disk, -1, -1, FALSE);
+  g_auto (BangerDiskStat) stat = { 0 };
+
+  g_assert_true (banger_disk_view_stat (view, "/folder", FALSE, &stat, NULL));
+  banger_disk_view_free (view);
+  return stat.size;
+}
+
+/* A folder whose names come and go stays as large as it was, whichever edit takes them away. */
+static void
+test_names_come_and_go (void)
+{
+  banger_autofd int disk = new_disk ("names", 16 * MIB);
+  BangerDiskView *view = open_view (disk, -1, -1, TRUE);
+  guint64 size = 0;
+
+  g_assert_true (banger_disk_view_mkdir (view, "/folder", FALSE, 0, NULL, NULL));
+  finish (view);
+  change_names (disk, 0, 800, FALSE);
+  size = folder_size (disk);
+  g_assert_cmpuint (size, >, 16 * 4096);
+  for (guint first = 0; first < 2400; first += 400) {
+    change_names (disk, first, first + 400, TRUE);
+    change_names (disk, first + 800, first + 1200, FALSE);
+  }
+  assert_clean (disk);
+  assert_says (disk, "stat /folder/" LONG_NAME "-2400", "Type: regular");
+  assert_says (disk, "stat /folder/" LONG_NAME "-3199", "Type: regular");
+  g_assert_cmpuint (folder_size (disk), <, size + size / 2);
+}
+
 /* Content that lies in many pieces: what notes them takes blocks of its own, and no other's. */
 static void
 test_fragments (void)
@@ -642,6 +694,31 @@ test_makes_room (void)
   assert_clean (image);
 }
 
+/* A file system that is not ours and gives half of all blocks to its inodes. */
+static void
+test_makes_room_beside_tables (void)
+{
+  g_autofree char *path = g_build_filename (folder, "tables", NULL);
+  const char *const argv[]
+      = { "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-I", "2048", "-i", "4096", path, NULL };
+  const BangerRunSpec spec = { .argv = argv };
+  banger_autofd int disk = new_file ("tables");
+  g_autofree char *output = NULL;
+  g_autoptr (GError) error = NULL;
+  struct stat after;
+  int status = 0;
+
+  g_assert_cmpint (ftruncate (disk, 128 * MIB), ==, 0);
+  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
+  g_assert_cmpint (status, ==, 0);
+  g_assert_true (banger_disk_make_room (disk, 1024 * MIB, 1, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+  g_assert_cmpint (fstat (disk, &after), ==, 0);
+  g_assert_cmpint (after.st_size, >, 2048 * MIB);
+  g_assert_cmpint (after.st_size, <, 2300 * MIB);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -655,6 +732,7 @@ main (int argc, char **argv)
   g_test_add_func ("/view/writes-over", test_writes_over);
   g_test_add_func ("/view/moves", test_moves);
   g_test_add_func ("/view/full", test_full);
+  g_test_add_func ("/view/names-come-and-go", test_names_come_and_go);
   g_test_add_func ("/view/fragments", test_fragments);
   g_test_add_func ("/view/large-attributes", test_large_attributes);
   g_test_add_func ("/view/overlay", test_overlay);
@@ -665,6 +743,7 @@ main (int argc, char **argv)
   g_test_add_func ("/view/unpacks", test_unpacks);
   g_test_add_func ("/view/unpacks-nothing-foul", test_unpacks_nothing_foul);
   g_test_add_func ("/view/makes-room", test_makes_room);
+  g_test_add_func ("/view/makes-room-beside-tables", test_makes_room_beside_tables);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, folder, NULL));
   g_free (folder);
