@@ -12,6 +12,10 @@
 
 #define FILE_MAX (512ull * 1024 * 1024)
 #define TOTAL_MAX (8ull * 1024 * 1024 * 1024)
+/* Of the tar, whatever it holds: as much as an image may have that nobody has allowed more. */
+#define DECODED_MAX (32ull * 1024 * 1024 * 1024)
+/* What may belong to the headers of one entry: libarchive holds their map of holes in memory. */
+#define HEADERS_MAX (8ull * 1024 * 1024)
 /* What may follow the end of an archive: padding. */
 #define TRAILER_MAX (64ull * 1024 * 1024)
 #define OUT (256u << 10)
@@ -227,9 +231,17 @@ read_tar (BangerPackage *package, const void **bytes, const char **cause)
 static la_ssize_t
 read_source (struct archive *archive, void *data, const void **bytes)
 {
+  BangerPackage *package = data;
   const char *cause = NULL;
-  gssize n = read_tar (data, bytes, &cause);
+  gssize n = read_tar (package, bytes, &cause);
 
+  package->decoded += MAX (n, 0);
+  if (n >= 0 && package->decoded > package->bound) {
+    cause = package->bound < package->decoded_max
+                ? "an entry's name, attributes and holes take more than 8 MiB"
+                : "it is larger than 32 GiB when it is decompressed";
+    n = -1;
+  }
   if (n < 0)
     archive_set_error (archive, EIO, "%s", cause);
   return n;
@@ -244,6 +256,7 @@ package_new (int fd, BangerPackageForm form, const char *release)
   package->form = form;
   package->fd = fd;
   package->wanted = g_strdup (release);
+  package->bound = package->decoded_max = DECODED_MAX;
   package->releases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   package->chunk = g_malloc (BANGER_ARCHIVE_BLOCK);
   if (fstat (fd, &st) == 0 && S_ISREG (st.st_mode))
@@ -402,13 +415,29 @@ finish (BangerPackage *package, GError **error)
   return trailer <= TRAILER_MAX || refuse (package, error, "more than 64 MiB follow its end");
 }
 
+/* What is left of the entry before is no part of the headers. */
+static int
+next_header (BangerPackage *package, struct archive_entry **header)
+{
+  int status = ARCHIVE_OK;
+
+  if (archive_file_count (package->tar) > 0)
+    status = archive_read_data_skip (package->tar);
+  if (!usable (status) && status != ARCHIVE_EOF)
+    return status;
+  package->bound = MIN (package->decoded_max, package->decoded + HEADERS_MAX);
+  status = archive_read_next_header (package->tar, header);
+  package->bound = package->decoded_max;
+  return status;
+}
+
 gboolean
 banger_package_next (BangerPackage *package, BangerPackageEntry *entry, GError **error)
 {
   struct archive_entry *header;
 
   do {
-    int status = archive_read_next_header (package->tar, &header);
+    int status = next_header (package, &header);
 
     *entry = (BangerPackageEntry){ .kind = BANGER_PACKAGE_END };
     if (status == ARCHIVE_EOF)

@@ -32,10 +32,12 @@ struct _BangerPackage {
   guint64 file_size; /* 0: a pipe */
   guint64 taken;     /* bytes read */
   guint64 total;
-  char *wanted;         /* of a tree: the release to take, or NULL */
-  char *release;        /* of the modules; of a tree: that is taken */
-  GHashTable *releases; /* of a tree: what it has, by release */
-  gboolean has_kernel;  /* of a tree */
+  guint64 decoded, decoded_max; /* bytes of the tar, with what is skipped */
+  guint64 bound;                /* how many there may be for now */
+  char *wanted;                 /* of a tree: the release to take, or NULL */
+  char *release;                /* of the modules; of a tree: that is taken */
+  GHashTable *releases;         /* of a tree: what it has, by release */
+  gboolean has_kernel;          /* of a tree */
 };
 
 /* BadImage; @hint is what the form says where it is NULL. */

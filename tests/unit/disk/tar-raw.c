@@ -46,20 +46,29 @@ tar_raw_data (GByteArray *bytes, const char *data)
 
 /* Documentation of GNU tar, "PAX Format, Version 1.0". */
 void
-tar_raw_sparse (GByteArray *bytes, guint64 size, guint64 offset, const char *data)
+tar_raw_map (GByteArray *bytes, guint64 size, const char *map, const char *data)
 {
   g_autofree char *real = g_strdup_printf (" GNU.sparse.realsize=%" G_GUINT64_FORMAT "\n", size);
+  gsize length = strlen (real) + 2;
   g_autofree char *records
       = g_strdup_printf ("22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n24 GNU.sparse.name=file\n"
                          "%zu%s",
-                         strlen (real) + 2, real);
-  g_autofree char *map = g_strdup_printf ("1\n%" G_GUINT64_FORMAT "\n%zu\n", offset, strlen (data));
+                         length, real);
 
   tar_raw_sized (bytes, 'x', "records", strlen (records));
   tar_raw_data (bytes, records);
-  tar_raw_sized (bytes, '0', "sparse", TAR_RAW_BLOCK + strlen (data));
+  length = strlen (map) + TAR_RAW_BLOCK - 1;
+  tar_raw_sized (bytes, '0', "sparse", length - length % TAR_RAW_BLOCK + strlen (data));
   tar_raw_data (bytes, map);
   tar_raw_data (bytes, data);
+}
+
+void
+tar_raw_sparse (GByteArray *bytes, guint64 size, guint64 offset, const char *data)
+{
+  g_autofree char *map = g_strdup_printf ("1\n%" G_GUINT64_FORMAT "\n%zu\n", offset, strlen (data));
+
+  tar_raw_map (bytes, size, map, data);
 }
 
 int

@@ -13,6 +13,8 @@ tar_raw_header (GByteArray *bytes, char type, const char *path, const void *size
 void tar_raw_sized (GByteArray *bytes, char type, const char *path, guint64 size);
 /* @data and what fills its last block. */
 void tar_raw_data (GByteArray *bytes, const char *data);
+/* A file "file" of @size bytes (at most 18 digits) whose map of holes is @map. */
+void tar_raw_map (GByteArray *bytes, guint64 size, const char *map, const char *data);
 /* A file "file" of @size bytes, of which only what @data holds, one block at most, is at @offset.
  */
 void tar_raw_sparse (GByteArray *bytes, guint64 size, guint64 offset, const char *data);

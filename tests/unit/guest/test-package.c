@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fixture.h"
+#include "tar-raw.h"
 
 #include "common/common.h"
 #include "guest/guest.h"
+#include "guest/package.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -294,6 +296,46 @@ test_modules_deb (void)
   fixture_files_free (files);
 }
 
+static void
+assert_bounded (BangerPackage *package, const char *cause)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Read) read = { 0 };
+
+  g_assert_nonnull (package);
+  g_assert_false (read_all (package, &read, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+  g_assert_nonnull (strstr (banger_error_cause (error), cause));
+}
+
+/* A map of holes is held in memory at once; what is skipped is work, too. */
+static void
+test_bounds (void)
+{
+  g_autofree char *text = g_strnfill (3 << 20, 't');
+  g_autoptr (GBytes) content = g_bytes_new_static ("x", 1);
+  g_autoptr (GBytes) large = g_bytes_new_static (text, 3 << 20);
+  const FixtureFile files[] = { { "srv/one", large }, { "lib/modules/1/a.ko", content }, { NULL } };
+  g_autoptr (GBytes) tar = fixture_tar (files, "gzip");
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (GString) map = g_string_new ("3000000\n");
+  g_autoptr (BangerPackage) skipped = NULL, bomb = NULL;
+  banger_autofd int fd = -1, raw = -1;
+  gsize length = 0;
+  const void *data = g_bytes_get_data (tar, &length);
+
+  fd = banger_memfd_new ("package", data, length, NULL);
+  skipped = banger_package_open_modules (fd, NULL);
+  skipped->bound = skipped->decoded_max = 2 << 20;
+  assert_bounded (skipped, "when it is decompressed");
+  for (guint i = 0; i < 3000000; i++)
+    g_string_append (map, "0\n0\n");
+  tar_raw_map (bytes, 100, map->str, "");
+  raw = tar_raw_end (bytes);
+  bomb = banger_package_open_modules (raw, NULL);
+  assert_bounded (bomb, "more than 8 MiB");
+}
+
 static gboolean
 read_tree (const FixtureFile *files, const char *release, Read *result, GError **error)
 {
@@ -543,6 +585,7 @@ main (int argc, char **argv)
   g_test_add_func ("/guest/package/refuses", test_refuses);
   g_test_add_func ("/guest/package/wrong-kind", test_wrong_kind);
   g_test_add_func ("/guest/package/modules-deb", test_modules_deb);
+  g_test_add_func ("/guest/package/bounds", test_bounds);
   g_test_add_func ("/guest/package/tree", test_tree);
   g_test_add_func ("/guest/package/tree-kernel-in-modules", test_tree_kernel_in_modules);
   g_test_add_func ("/guest/package/tree-unnamed", test_tree_unnamed);
