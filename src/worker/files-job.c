@@ -566,7 +566,10 @@ banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **er
   if (run_steps (&files, TRUE, &failure))
     files.step++;
   changed_home = banger_disk_view_changed_home (files.view);
-  if (!banger_disk_view_finish (files.view, error)) {
+  if (!banger_disk_view_finish (files.view, failure == NULL ? error : NULL)) {
+    /* Then no step stays done, and this one says why. */
+    if (failure != NULL)
+      g_propagate_error (error, g_steal_pointer (&failure));
     banger_error_set_stage (error, "editing");
     return NULL;
   }

@@ -347,6 +347,17 @@ class FilesTest(VmCase):
         self.read(self.image, "('stat', {'path': <'/b'>})", result="failed")
         self.assert_settled(self.image)
 
+    def test_step_that_finds_damage(self):
+        """Nothing stays done then, and it is the step that says why."""
+        self.edit(self.image, "('mkdir', {'path': <'/d'>})")
+        block = int(debugfs(self.rootfs(), "blocks /d").split()[0])
+        with self.rootfs().open("r+b") as file:
+            file.seek(block * 4096)
+            file.write(b"garbage " * 512)
+        job = self.edit(self.image, write("/a", "a"), write("/d/b", "b"), result="failed")
+        self.assertIn("step 2 (write)", self.error(job))
+        self.assertIn("damaged at", self.error(job))
+
     def test_new_vms_get_what_was_edited(self):
         """The seed of their /root as well; VMs that are there keep theirs."""
         self.edit(self.image, write("/root/greeting", "hello"))
