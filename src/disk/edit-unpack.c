@@ -2,105 +2,33 @@
 /* A tar archive into a folder of a view. */
 #include "layers.h"
 
-#include "acl.h"
-#include "feed.h"
-#include "pax.h"
+#include "archive-in.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <string.h>
 
-/* What may follow the end of an archive: padding to the end of a tape's record. */
-#define TRAILER_MAX (64u << 20)
-#define HINT_DAMAGED "the archive is damaged or cut off: make or fetch it again"
+/* Of paths that are kept until the end, with what is kept for them. */
+#define KEPT_BYTES_MAX (256u << 20)
+#define HINT_PARTS "unpack it in parts"
 #define ALL (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID | BANGER_DISK_MTIME)
-
-/* A folder's time is set when all that it gets is in it. */
-typedef struct {
-  char *path;
-  BangerDiskMeta meta;
-} Folder;
 
 typedef struct {
   BangerDiskView *view;
   const char *top; /* the folder, without links */
   guint what;
   const BangerDiskMeta *meta;
-  GArray *folders; /* of Folder */
-  BangerFeed *feed;
-  struct archive *archive;
+  GHashTable *times; /* of folders by their paths: BangerDiskMeta, set when all is in them */
+  gsize kept_bytes;
+  BangerArchiveIn in;
 } Unpack;
-
-static void
-folder_clear (gpointer data)
-{
-  g_free (((Folder *)data)->path);
-}
 
 static void
 unpack_clear (Unpack *unpack)
 {
   g_clear_pointer (&unpack->view->barred, g_hash_table_unref);
-  g_clear_pointer (&unpack->folders, g_array_unref);
-  if (unpack->archive != NULL)
-    archive_read_free (unpack->archive);
-  g_clear_pointer (&unpack->feed, banger_feed_free);
+  g_clear_pointer (&unpack->times, g_hash_table_unref);
+  banger_archive_in_clear (&unpack->in);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Unpack, unpack_clear)
-
-/* ── The archive ─────────────────────────────────────────────────────────────────────────────── */
-
-static ssize_t
-read_chunk (struct archive *archive, void *data, const void **buffer)
-{
-  Unpack *unpack = data;
-  ssize_t n = banger_feed_read (unpack->feed, buffer);
-
-  if (n < 0)
-    archive_set_error (archive, EIO, "the archive ends here"); /* the feed says why */
-  return n;
-}
-
-/* FALSE also without an error of its own. */
-static gboolean
-open_archive (Unpack *unpack, int fd, GError **error)
-{
-  struct archive *a = unpack->archive = archive_read_new ();
-
-  unpack->feed = banger_feed_new (fd, error);
-  if (unpack->feed == NULL)
-    return FALSE;
-  archive_read_support_format_tar (a);
-  return archive_read_open (a, unpack, NULL, read_chunk, NULL) == ARCHIVE_OK;
-}
-
-static gboolean
-set_archive_error (Unpack *unpack, GError **error)
-{
-  g_autoptr (GError) fault = banger_feed_take_error (unpack->feed);
-  const char *said = archive_error_string (unpack->archive);
-  g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
-  gboolean began = archive_file_count (unpack->archive) > 0;
-
-  if (fault != NULL)
-    g_propagate_error (error, g_steal_pointer (&fault));
-  else
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
-                      began ? HINT_DAMAGED : BANGER_FEED_HINT,
-                      began ? "the archive cannot be read to its end"
-                            : "the source is not a tar archive that banger can read");
-  return FALSE;
-}
-
-static gboolean
-refuse_entry (const char *path, const char *cause, GError **error)
-{
-  g_autofree char *escaped = banger_disk_escape (path);
-
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL,
-                    "entry '%s' cannot be unpacked", escaped);
-  return FALSE;
-}
 
 /* Where an entry belongs: below the folder, "" for the folder itself. NULL where it leads out. */
 static char *
@@ -113,7 +41,7 @@ place_of (Unpack *unpack, const char *path, GError **error)
     if (*names[i] == '\0' || g_str_equal (names[i], "."))
       continue;
     if (g_str_equal (names[i], "..")) {
-      refuse_entry (path, "its name leads upwards by '..'", error);
+      banger_archive_refuse (path, "its name climbs out with '..'", error);
       return NULL;
     }
     g_string_append_printf (place, "/%s", names[i]);
@@ -125,138 +53,98 @@ place_of (Unpack *unpack, const char *path, GError **error)
 
 /* ── One entry ───────────────────────────────────────────────────────────────────────────────── */
 
-static const guint8 *
-recall (guint64 offset, gsize length, gpointer data)
-{
-  Unpack *unpack = data;
+typedef struct {
+  BangerDiskView *view;
+  ext2_filsys fs;
+  ext2_ino_t ino;
+  BangerFsStream stream;
+  errcode_t code;
+} Filling;
 
-  return banger_feed_recall (unpack->feed, offset, length);
+/* What is the overlay's own is no attribute that a guest would see. */
+static gboolean
+put_xattr (const char *name, const void *value, gsize length, gpointer data, GError **error)
+{
+  Filling *filling = data;
+
+  if (!g_str_has_prefix (name, BANGER_OVERLAY_XATTRS) && !g_str_equal (name, BANGER_FRESH_XATTR))
+    filling->code = banger_fs_set_xattr (filling->fs, filling->ino, name, value, length);
+  return filling->code == 0;
+}
+
+static errcode_t
+put_xattrs (Unpack *unpack, struct archive_entry *entry, ext2_filsys fs, ext2_ino_t ino)
+{
+  Filling filling = { .fs = fs, .ino = ino };
+
+  banger_archive_in_xattrs (&unpack->in, entry, put_xattr, &filling, NULL);
+  return filling.code;
 }
 
 static gboolean
-read_meta (Unpack *unpack, struct archive_entry *entry, const char *path, BangerDiskMeta *meta,
-           GError **error)
+put_data (const void *bytes, guint64 length, gpointer data, GError **error)
 {
-  gint64 uid = archive_entry_uid (entry), gid = archive_entry_gid (entry);
+  Filling *filling = data;
 
-  if ((unpack->what & BANGER_DISK_UID) != 0)
-    uid = unpack->meta->uid;
-  if ((unpack->what & BANGER_DISK_GID) != 0)
-    gid = unpack->meta->gid;
-  *meta = (BangerDiskMeta){ .mode = archive_entry_mode (entry),
-                            .uid = (guint32)uid,
-                            .gid = (guint32)gid,
-                            .mtime = archive_entry_mtime (entry),
-                            .mtime_nsec = archive_entry_mtime_nsec (entry),
-                            .major = archive_entry_rdevmajor (entry),
-                            .minor = archive_entry_rdevminor (entry),
-                            .target = archive_entry_symlink (entry) };
-  /* libarchive drops the sign of a fraction. What is not at hand any more stays as it says. */
-  if (meta->mtime_nsec != 0 && meta->mtime <= 0)
-    banger_pax_find_mtime (archive_read_header_position (unpack->archive), recall, unpack,
-                           &meta->mtime, &meta->mtime_nsec);
-  if (uid < 0 || uid > G_MAXUINT32 - 1 || gid < 0 || gid > G_MAXUINT32 - 1)
-    return refuse_entry (path, "Linux has no such user or group", error);
-  if ((S_ISCHR (meta->mode) || S_ISBLK (meta->mode))
-      && (meta->major > 0xfff || meta->minor > 0xfffff))
-    return refuse_entry (path, "Linux has no such device", error);
-  if (S_ISLNK (meta->mode)
-      && (meta->target == NULL || *meta->target == '\0'
-          || strlen (meta->target) >= BANGER_TARGET_MAX))
-    return refuse_entry (path, "a link leads to something, of at most 4095 bytes", error);
-  if (!S_ISREG (meta->mode) && !S_ISDIR (meta->mode) && !S_ISLNK (meta->mode)
-      && !S_ISCHR (meta->mode) && !S_ISBLK (meta->mode) && !S_ISFIFO (meta->mode))
-    return refuse_entry (path, "it is of a type that Linux does not know", error);
-  return TRUE;
+  filling->code = bytes == NULL ? banger_fs_stream_hole (&filling->stream, length)
+                                : banger_fs_stream_data (&filling->stream, bytes, length);
+  if (filling->code == 0 && bytes != NULL)
+    filling->code = banger_view_moved (filling->view, length);
+  return filling->code == 0;
 }
 
 static gboolean
-is_kept_xattr (const char *name)
+fill_file (Unpack *unpack, struct archive_entry *entry, ext2_filsys fs, ext2_ino_t ino,
+           const char *place, GError **error)
 {
-  return (g_str_has_prefix (name, "user.") || g_str_has_prefix (name, "trusted.")
-          || g_str_has_prefix (name, "security.") || g_str_equal (name, "system.posix_acl_access")
-          || g_str_equal (name, "system.posix_acl_default"))
-         && !g_str_has_prefix (name, BANGER_OVERLAY_XATTRS)
-         && !g_str_equal (name, BANGER_FRESH_XATTR) && strlen (name) <= 255;
-}
+  Filling filling = { .view = unpack->view };
+  gboolean whole = FALSE;
 
-static errcode_t
-put_acl (ext2_filsys fs, ext2_ino_t ino, struct archive_entry *entry, int type, const char *name)
-{
-  g_autoptr (GByteArray) value = NULL;
-
-  if (archive_entry_acl_count (entry, type) > 0)
-    value = banger_acl_from_archive (entry, type);
-  return value != NULL ? banger_fs_set_xattr (fs, ino, name, value->data, value->len) : 0;
-}
-
-static errcode_t
-put_xattrs (ext2_filsys fs, ext2_ino_t ino, struct archive_entry *entry)
-{
-  const char *name = NULL;
-  const void *value = NULL;
-  size_t length = 0;
-  errcode_t code = 0;
-
-  archive_entry_xattr_reset (entry);
-  while (code == 0 && archive_entry_xattr_next (entry, &name, &value, &length) == ARCHIVE_OK) {
-    if (name != NULL && is_kept_xattr (name) && length <= 65536)
-      code = banger_fs_set_xattr (fs, ino, name, value, length);
+  filling.code = banger_fs_stream_open (&filling.stream, fs, ino);
+  if (filling.code == 0)
+    whole = banger_archive_in_data (&unpack->in, entry, put_data, &filling, error);
+  if (filling.code == 0 && !whole) {
+    banger_fs_stream_close (&filling.stream, EXT2_ET_SHORT_READ);
+    return FALSE;
   }
-  if (code == 0)
-    code = put_acl (fs, ino, entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access");
-  if (code == 0)
-    code = put_acl (fs, ino, entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default");
-  return code;
-}
-
-/* The data of the entry as they come: EXT2_ET_SHORT_READ where the archive is at fault. */
-static errcode_t
-copy_blocks (Unpack *unpack, struct archive_entry *entry, BangerFsStream *stream)
-{
-  gint64 position = 0;
-  errcode_t code = 0;
-
-  while (code == 0) {
-    const void *block = NULL;
-    size_t length = 0;
-    la_int64_t offset = 0;
-    int result = archive_read_data_block (unpack->archive, &block, &length, &offset);
-
-    if (result == ARCHIVE_EOF)
-      break;
-    if ((result != ARCHIVE_OK && result != ARCHIVE_WARN) || offset < position)
-      return EXT2_ET_SHORT_READ;
-    code = banger_fs_stream_hole (stream, offset - position);
-    if (code == 0)
-      code = banger_fs_stream_data (stream, block, length);
-    position = offset + length;
-  }
-  if (code == 0 && archive_entry_size (entry) < position)
-    return EXT2_ET_SHORT_READ;
-  if (code == 0 && archive_entry_size (entry) > position)
-    code = banger_fs_stream_hole (stream, archive_entry_size (entry) - position);
-  return code;
+  filling.code = banger_fs_stream_close (&filling.stream, filling.code);
+  if (filling.code == EXT2_ET_FILE_TOO_BIG)
+    return banger_archive_refuse (archive_entry_pathname (entry),
+                                  "it is larger than a file of ext4 can be", error);
+  return filling.code == 0 || banger_view_fail (unpack->view, error, filling.code, place);
 }
 
 static gboolean
 fill_inode (Unpack *unpack, struct archive_entry *entry, ext2_filsys fs, ext2_ino_t ino,
-            const char *path, GError **error)
+            const char *place, GError **error)
 {
-  BangerFsStream stream;
-  errcode_t code = put_xattrs (fs, ino, entry);
+  errcode_t code = put_xattrs (unpack, entry, fs, ino);
 
-  if (code == 0 && S_ISREG (archive_entry_mode (entry))) {
-    code = banger_fs_stream_open (&stream, fs, ino);
-    if (code == 0)
-      code = copy_blocks (unpack, entry, &stream);
-    code = banger_fs_stream_close (&stream, code);
-  }
-  if (code == EXT2_ET_SHORT_READ)
-    return set_archive_error (unpack, error);
-  if (code == EXT2_ET_FILE_TOO_BIG)
-    return refuse_entry (path, "it is larger than a file of ext4 can be", error);
-  return code == 0 || banger_view_fail (unpack->view, error, code, path);
+  if (code != 0)
+    return banger_view_fail (unpack->view, error, code, place);
+  return !S_ISREG (archive_entry_mode (entry)) || fill_file (unpack, entry, fs, ino, place, error);
+}
+
+static gboolean
+count_kept (Unpack *unpack, gsize bytes, GError **error)
+{
+  unpack->kept_bytes += bytes;
+  if (unpack->kept_bytes <= KEPT_BYTES_MAX)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL,
+                    "the names of its folders and links take more than 256 MiB", HINT_PARTS,
+                    "the archive is too large");
+  return FALSE;
+}
+
+/* The link that @walk leads to is one of the archive's own. */
+static gboolean
+bar (Unpack *unpack, BangerWalk *walk, GError **error)
+{
+  char *place = banger_walk_place (walk);
+  gsize length = strlen (place);
+
+  return !g_hash_table_add (unpack->view->barred, place) || count_kept (unpack, length, error);
 }
 
 /* A new inode takes the place of what is there, but not of a folder that is not empty. */
@@ -280,11 +168,9 @@ put_inode (Unpack *unpack, struct archive_entry *entry, const char *place,
   code = banger_fs_make (fs, dir->upper, meta, &ino);
   if (code != 0)
     return banger_view_fail (unpack->view, error, code, place);
-  if (fill_inode (unpack, entry, fs, ino, place, error)) {
-    if (S_ISLNK (meta->mode))
-      g_hash_table_add (unpack->view->barred, banger_walk_place (&walk));
+  if (fill_inode (unpack, entry, fs, ino, place, error)
+      && (!S_ISLNK (meta->mode) || bar (unpack, &walk, error)))
     return banger_walk_name_inode (&walk, dir, ino, meta->mode, error);
-  }
   if (!unpack->view->broken)
     banger_fs_drop (fs, dir->upper, ino);
   return FALSE;
@@ -306,13 +192,21 @@ clear_way_of_folder (Unpack *unpack, const char *place, GError **error)
   return S_ISDIR (mode) || banger_disk_view_remove (unpack->view, place, FALSE, error);
 }
 
+/* A folder that comes often is one. */
+static gboolean
+note_time (Unpack *unpack, const char *path, const BangerDiskMeta *meta, GError **error)
+{
+  return !g_hash_table_replace (unpack->times, g_strdup (path), g_memdup2 (meta, sizeof *meta))
+         || count_kept (unpack, strlen (path) + sizeof *meta, error);
+}
+
 /* A folder that is there keeps what it has. */
 static gboolean
 put_folder (Unpack *unpack, struct archive_entry *entry, const char *place,
             const BangerDiskMeta *meta, GError **error)
 {
   g_auto (BangerWalk) walk = { 0 }, now = { 0 };
-  Folder folder = { NULL, *meta };
+  g_autofree char *path = NULL;
   const BangerNode *node = NULL;
   errcode_t code = 0;
 
@@ -320,13 +214,13 @@ put_folder (Unpack *unpack, struct archive_entry *entry, const char *place,
       || !banger_disk_view_mkdir (unpack->view, place, TRUE, 0, NULL, error)
       || !banger_walk_init (&walk, unpack->view, place, TRUE, error))
     return FALSE;
-  folder.path = banger_walk_place (&walk);
-  g_array_append_val (unpack->folders, folder);
-  if (!banger_disk_view_set (unpack->view, folder.path, FALSE, ALL, meta, error)
-      || !banger_walk_init (&now, unpack->view, folder.path, FALSE, error))
+  path = banger_walk_place (&walk);
+  if (!note_time (unpack, path, meta, error)
+      || !banger_disk_view_set (unpack->view, path, FALSE, ALL, meta, error)
+      || !banger_walk_init (&now, unpack->view, path, FALSE, error))
     return FALSE;
   node = &banger_walk_last (&now)->node;
-  code = put_xattrs (node->branch->layer->fs, node->upper, entry);
+  code = put_xattrs (unpack, entry, node->branch->layer->fs, node->upper);
   return code == 0 || banger_view_fail (unpack->view, error, code, place);
 }
 
@@ -340,15 +234,13 @@ put_link (Unpack *unpack, const char *place, const char *path, const char *targe
       || !banger_walk_init (&other, unpack->view, to, FALSE, error))
     return FALSE;
   if (other.missing != NULL || S_ISDIR (banger_walk_last (&other)->node.mode))
-    return refuse_entry (path, "it is a hard link to nothing, or to a folder", error);
+    return banger_archive_refuse (path, "it is a hard link to nothing, or to a folder", error);
   if (walk.missing == NULL && g_str_equal (walk.path->str, other.path->str))
-    return refuse_entry (path, "it is a hard link to itself", error);
-  if (!banger_view_link (unpack->view, place, to, TRUE, error))
-    return FALSE;
+    return banger_archive_refuse (path, "it is a hard link to itself", error);
   /* Another name of a link is one of the archive's own, whoever made the link. */
-  if (S_ISLNK (banger_walk_last (&other)->node.mode))
-    g_hash_table_add (unpack->view->barred, banger_walk_place (&walk));
-  return TRUE;
+  if (S_ISLNK (banger_walk_last (&other)->node.mode) && !bar (unpack, &walk, error))
+    return FALSE;
+  return banger_view_link (unpack->view, place, to, TRUE, error);
 }
 
 static gboolean
@@ -359,17 +251,12 @@ put_entry (Unpack *unpack, struct archive_entry *entry, GError **error)
   g_autofree char *place = NULL;
   BangerDiskMeta meta;
 
-  if (path == NULL || *path == '\0') {
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, NULL, NULL,
-                      "entry %d of the archive has no name", archive_file_count (unpack->archive));
-    return FALSE;
-  }
   place = place_of (unpack, path, error);
   if (place == NULL || !banger_disk_view_make_parents (unpack->view, place, error))
     return FALSE;
   if (target != NULL)
     return put_link (unpack, place, path, target, error);
-  if (!read_meta (unpack, entry, path, &meta, error))
+  if (!banger_archive_in_meta (&unpack->in, entry, unpack->what, unpack->meta, &meta, error))
     return FALSE;
   return S_ISDIR (meta.mode) ? put_folder (unpack, entry, place, &meta, error)
                              : put_inode (unpack, entry, place, &meta, error);
@@ -378,51 +265,37 @@ put_entry (Unpack *unpack, struct archive_entry *entry, GError **error)
 /* ── All of them ─────────────────────────────────────────────────────────────────────────────── */
 
 static gboolean
-put_entries (Unpack *unpack, GError **error)
-{
-  for (;;) {
-    struct archive_entry *entry = NULL;
-    int result = archive_read_next_header (unpack->archive, &entry);
-
-    if (result == ARCHIVE_EOF)
-      return TRUE;
-    if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-      return set_archive_error (unpack, error);
-    if (!put_entry (unpack, entry, error))
-      return FALSE;
-  }
-}
-
-/* An archive ends with a block of zeros: one that just stops was cut off between two entries. So
- * that no writer of a pipe is cut off, what follows is read. */
-static gboolean
-check_end (Unpack *unpack, GError **error)
-{
-  if (banger_feed_drain (unpack->feed, TRAILER_MAX) < 0)
-    return set_archive_error (unpack, error);
-  if (archive_filter_bytes (unpack->archive, 0) > archive_read_header_position (unpack->archive))
-    return TRUE;
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL,
-                    "it stops without the mark that ends a tar archive", HINT_DAMAGED,
-                    "the archive is not whole");
-  return FALSE;
-}
-
-static gboolean
 set_times (Unpack *unpack, GError **error)
 {
-  for (guint i = unpack->folders->len; i > 0; i--) {
-    const Folder *folder = &g_array_index (unpack->folders, Folder, i - 1);
+  gpointer path = NULL, meta = NULL;
+  GHashTableIter each;
+
+  g_hash_table_iter_init (&each, unpack->times);
+  while (g_hash_table_iter_next (&each, &path, &meta)) {
     g_auto (BangerWalk) walk = { 0 };
 
-    if (!banger_walk_init (&walk, unpack->view, folder->path, FALSE, NULL) || walk.missing != NULL
+    if (!banger_walk_init (&walk, unpack->view, path, FALSE, NULL) || walk.missing != NULL
         || !S_ISDIR (banger_walk_last (&walk)->node.mode))
       continue; /* something else has taken its place */
-    if (!banger_disk_view_set (unpack->view, folder->path, FALSE, BANGER_DISK_MTIME, &folder->meta,
-                               error))
+    if (!banger_disk_view_set (unpack->view, path, FALSE, BANGER_DISK_MTIME, meta, error))
       return FALSE;
   }
   return TRUE;
+}
+
+static gboolean
+put_entries (Unpack *unpack, int tar, GError **error)
+{
+  struct archive_entry *entry = NULL;
+
+  if (!banger_archive_in_open (&unpack->in, tar, NULL, NULL, error))
+    return FALSE;
+  do {
+    if (!banger_archive_in_next (&unpack->in, &entry, error)
+        || (entry != NULL && !put_entry (unpack, entry, error)))
+      return FALSE;
+  } while (entry != NULL);
+  return banger_archive_in_end (&unpack->in, error) && set_times (unpack, error);
 }
 
 gboolean
@@ -439,10 +312,13 @@ banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint 
     return FALSE;
   }
   unpack.top = walk.path->str;
-  unpack.folders = g_array_new (FALSE, FALSE, sizeof (Folder));
-  g_array_set_clear_func (unpack.folders, folder_clear);
+  unpack.times = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  unpack.in.decoded_max = view->unpack_bytes;
+  unpack.in.entries_max = view->unpack_entries;
+  unpack.in.hint = HINT_PARTS;
   view->barred = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (!open_archive (&unpack, tar, error))
-    return unpack.feed != NULL && set_archive_error (&unpack, error);
-  return put_entries (&unpack, error) && check_end (&unpack, error) && set_times (&unpack, error);
+  if (put_entries (&unpack, tar, error))
+    return TRUE;
+  banger_archive_add_hint (error);
+  return FALSE;
 }

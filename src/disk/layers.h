@@ -38,8 +38,9 @@ struct _BangerDiskView {
   gboolean home_is_link, home_changed;
   gboolean broken; /* a disk was found damaged amid a change */
   BangerDiskMovedFunc moved;
-  gpointer data;      /* of moved */
-  GError *stopped;    /* why it ended a step, until that says so */
+  gpointer data;   /* of moved */
+  GError *stopped; /* why it ended a step, until that says so */
+  guint64 unpack_bytes, unpack_entries;
   GHashTable *barred; /* NULL, or the paths of links that are not to be followed */
 };
 

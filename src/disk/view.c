@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* As of an import that nobody has allowed more. */
+#define UNPACK_BYTES (G_GUINT64_CONSTANT (32) << 30)
+#define UNPACK_ENTRIES 1000000
 #define HOME_NAME "root"
 #define HOME "/" HOME_NAME
 
@@ -248,6 +251,8 @@ banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
   view->no_links = spec->no_links;
   view->moved = spec->moved;
   view->data = spec->data;
+  view->unpack_bytes = spec->unpack_bytes > 0 ? spec->unpack_bytes : UNPACK_BYTES;
+  view->unpack_entries = spec->unpack_entries > 0 ? spec->unpack_entries : UNPACK_ENTRIES;
   if (!open_layer (&view->root, spec->root, spec->write, error)
       || !open_layer (&view->lower, spec->lower, FALSE, error)
       || !open_layer (&view->work, spec->work, spec->write, error)

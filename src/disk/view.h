@@ -28,6 +28,9 @@ typedef struct {
   int work;                 /* what lies at /root, or -1 */
   const char *const *binds; /* folders that lie on the upper disk; may be NULL */
   gboolean write;
+  /* What one archive that is unpacked may have, decompressed, and as entries; 0: 32 GiB, 1000000.
+   */
+  guint64 unpack_bytes, unpack_entries;
   gboolean no_links; /* BadImage where a path leads through a link: for what nobody has asked for */
   BangerDiskMovedFunc moved; /* of content; may be NULL */
   gpointer data;
@@ -114,7 +117,8 @@ gboolean banger_disk_view_set (BangerDiskView *view, const char *path, gboolean 
                                guint what, const BangerDiskMeta *meta, GError **error);
 /* What the tar archive @tar holds into the folder @path: entries of all kinds, later ones in place
  * of earlier ones, nothing through a link of the archive's. Links that were there are followed.
- * Those of @what (owner, group) are as @meta says, whatever the archive does. */
+ * Attributes that Linux would not take are left out. Those of @what (owner, group) are as @meta
+ * says, whatever the archive does. */
 gboolean banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint what,
                                   const BangerDiskMeta *meta, GError **error);
 

@@ -65,6 +65,8 @@ gboolean banger_disk_writer_xattr (BangerDiskWriter *writer, const char *name, c
 /* Whether ext4 has a place for attributes of this name: user., trusted., security. and the two
  * lists of POSIX. The writer refuses others. */
 gboolean banger_disk_keeps_xattr (const char *name);
+/* Whether Linux knows entries of its type, device number or target: BadImage. */
+gboolean banger_disk_check_meta (const char *path, const BangerDiskMeta *meta, GError **error);
 /* How many names the tree holds, less the root. */
 guint64 banger_disk_writer_entries (BangerDiskWriter *writer);
 /* Makes the file system around what was added and syncs the file. @size_bytes (may be NULL): of the

@@ -226,8 +226,8 @@ finish_entry (BangerDiskWriter *writer, GError **error)
   return settle_zeros (writer, blocks, error);
 }
 
-static gboolean
-check_meta (const char *path, const BangerDiskMeta *meta, GError **error)
+gboolean
+banger_disk_check_meta (const char *path, const BangerDiskMeta *meta, GError **error)
 {
   g_autofree char *escaped = NULL;
   const char *cause = NULL;
@@ -262,7 +262,7 @@ gboolean
 banger_disk_writer_add (BangerDiskWriter *writer, const char *path, const BangerDiskMeta *meta,
                         GError **error)
 {
-  if (!finish_entry (writer, error) || !check_meta (path, meta, error))
+  if (!finish_entry (writer, error) || !banger_disk_check_meta (path, meta, error))
     return FALSE;
   writer->entry = banger_tree_add (writer->ext4.tree, path, meta, error);
   if (writer->entry == NULL)

@@ -343,6 +343,20 @@ make_foul_archive (void)
   return end_archive (maker);
 }
 
+/* Attributes that Linux would not take. */
+static GBytes *
+make_odd_archive (void)
+{
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  struct archive_entry *entry = tar_maker_entry ("b", S_IFREG | 0644);
+
+  archive_entry_xattr_add_entry (entry, "system.posix_acl_access", "garbage", 7);
+  archive_entry_xattr_add_entry (entry, "user.", "nameless", 8);
+  archive_entry_xattr_add_entry (entry, "user.some", "v", 1);
+  tar_maker_put (maker, entry, "text", 4);
+  return end_archive (maker);
+}
+
 static void
 seeds (GPtrArray *all)
 {
@@ -360,6 +374,7 @@ seeds (GPtrArray *all)
   }
   g_ptr_array_add (all, make_archive ());
   g_ptr_array_add (all, make_foul_archive ());
+  g_ptr_array_add (all, make_odd_archive ());
 }
 
 /* Makes the sum of an archive's headers right again, so that the parser looks

@@ -83,6 +83,7 @@ assert_refused (BangerDiskView *view, const char *path, int tar, BangerErrorCode
 
   g_assert_false (banger_disk_view_unpack (view, path, tar, 0, NULL, &error));
   g_assert_error (error, BANGER_ERROR, (int)code);
+  g_assert_true (code != BANGER_ERROR_BAD_IMAGE || banger_error_hint (error) != NULL);
   said = g_strdup_printf ("%s: %s", error->message, banger_error_cause (error));
   if (strstr (said, word) == NULL)
     g_error ("no '%s' in: %s", word, said);
@@ -204,7 +205,7 @@ test_too_large (void)
   g_byte_array_set_size (bytes, 0);
   tar_raw_sparse (bytes, 100, 99, "text");
   outside = tar_raw_end (bytes);
-  assert_refused (view, "/srv", outside, BANGER_ERROR_BAD_IMAGE, "cannot be read");
+  assert_refused (view, "/srv", outside, BANGER_ERROR_BAD_IMAGE, "beyond its size");
   assert_missing (view, "/srv/file");
   g_byte_array_set_size (bytes, 0);
   tar_raw_sparse (bytes, 16 * TIB - 4096, 16 * TIB - 4100, "text");
@@ -217,6 +218,168 @@ test_too_large (void)
   finish (view, disk);
 }
 
+static void
+assert_xattr (BangerDiskView *view, const char *path, const char *name, const char *value)
+{
+  g_auto (BangerDiskStat) stat = { 0 };
+
+  g_assert_true (banger_disk_view_stat (view, path, FALSE, &stat, NULL));
+  for (guint i = 0; i < stat.xattrs->len; i++) {
+    const BangerDiskXattr *xattr = stat.xattrs->pdata[i];
+
+    if (!g_str_equal (xattr->name, name))
+      continue;
+    g_assert_nonnull (value);
+    g_assert_cmpmem (xattr->value, xattr->length, value, strlen (value));
+    return;
+  }
+  g_assert_null (value);
+}
+
+/* As of an import: what Linux would not take is left out, and costs nobody his disk. */
+static void
+test_odd_attributes (void)
+{
+  static const char *const names[] = { "system.posix_acl_access",
+                                       "system.posix_acl_default",
+                                       "system.other",
+                                       "user.",
+                                       "other",
+                                       "trusted.overlay.opaque",
+                                       "security.empty" };
+  banger_autofd int disk = new_disk (), tar = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  g_autofree char *last = g_strdup_printf ("user.%0260d", 1);
+  g_auto (BangerDiskStat) link = { 0 };
+
+  for (guint folder = 0; folder < 2; folder++) {
+    struct archive_entry *entry
+        = tar_maker_entry (folder ? "d/" : "f", (folder ? S_IFDIR : S_IFREG) | 0644);
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+      archive_entry_xattr_add_entry (entry, names[i], "garbage",
+                                     i + 1 < G_N_ELEMENTS (names) ? 7 : 0);
+    archive_entry_xattr_add_entry (entry, last, "long", 4);
+    archive_entry_xattr_add_entry (entry, "user.a%3Db%25", "decoded", 7);
+    /* libarchive writes them backwards. */
+    archive_entry_xattr_add_entry (entry, "user.twice", "last", 4);
+    archive_entry_xattr_add_entry (entry, "user.twice", "earlier", 7);
+    tar_maker_put (maker, entry, folder ? NULL : "text", folder ? 0 : 4);
+  }
+  {
+    struct archive_entry *entry = tar_maker_entry ("l", S_IFLNK | 0777);
+
+    archive_entry_set_symlink (entry, "f");
+    archive_entry_xattr_add_entry (entry, "user.none", "v", 1);
+    tar_maker_put (maker, entry, NULL, 0);
+  }
+  tar = tar_maker_finish (maker);
+  unpack (view, "/srv", tar);
+  for (guint folder = 0; folder < 2; folder++) {
+    const char *path = folder ? "/srv/d" : "/srv/f";
+
+    for (guint i = 0; i + 1 < G_N_ELEMENTS (names); i++)
+      assert_xattr (view, path, names[i], NULL);
+    assert_xattr (view, path, "security.empty", "");
+    assert_xattr (view, path, "user.a=b%", "decoded");
+    assert_xattr (view, path, "user.twice", "last");
+  }
+  g_assert_true (banger_disk_view_stat (view, "/srv/l", FALSE, &link, NULL));
+  g_assert_cmpuint (link.xattrs->len, ==, 0);
+  finish (view, disk);
+}
+
+/* What is refused leaves a disk that is whole, with what came before. */
+static void
+test_bounds (void)
+{
+  banger_autofd int disk = new_disk (), many = -1, large = -1, headers = -1, after = -1;
+  const BangerDiskViewSpec spec = { .root = disk,
+                                    .lower = -1,
+                                    .work = -1,
+                                    .write = TRUE,
+                                    .unpack_bytes = 32 * MIB,
+                                    .unpack_entries = 3 };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (BangerDiskView) view = banger_disk_view_open (&spec, &error);
+  g_autofree char *text = g_strnfill (40 * MIB, 't');
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autofree guint8 *zeros = g_malloc0 (65 * MIB);
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  for (guint i = 0; i < 4; i++)
+    tar_maker_dir (maker, "same");
+  many = tar_maker_finish (maker);
+  assert_refused (view, "/srv", many, BANGER_ERROR_BAD_IMAGE, "more than 3 entries");
+  maker = tar_maker_new (ARCHIVE_FILTER_GZIP);
+  tar_maker_put (maker, tar_maker_entry ("large", S_IFREG | 0644), text, 40 * MIB);
+  large = tar_maker_finish (maker);
+  assert_refused (view, "/srv", large, BANGER_ERROR_BAD_IMAGE, "when it is decompressed");
+  tar_raw_sized (bytes, 'x', "records", 9 * MIB);
+  g_byte_array_append (bytes, (const guint8 *)text, 9 * MIB);
+  tar_raw_sized (bytes, '0', "file", 0);
+  headers = tar_raw_end (bytes);
+  assert_refused (view, "/srv", headers, BANGER_ERROR_BAD_IMAGE, "archive");
+  g_byte_array_set_size (bytes, 0);
+  tar_raw_sized (bytes, '0', "last", 0);
+  g_byte_array_append (bytes, zeros, 65 * MIB);
+  after = tar_raw_end (bytes);
+  assert_refused (view, "/srv", after, BANGER_ERROR_BAD_IMAGE, "follow its end");
+  assert_reads (view, "/srv/last", "");
+  assert_missing (view, "/srv/large");
+  finish (view, disk);
+}
+
+/* Half a MiB of content is what there is room for. */
+static gboolean
+count (gsize length, gpointer data, GError **error)
+{
+  *(gsize *)data += length;
+  if (*(gsize *)data <= MIB / 2)
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, NULL, NULL, "no more of it");
+  return FALSE;
+}
+
+static void
+test_stopped (void)
+{
+  banger_autofd int disk = new_disk (), tar = -1;
+  gsize moved = 0;
+  const BangerDiskViewSpec spec
+      = { .root = disk, .lower = -1, .work = -1, .write = TRUE, .moved = count, .data = &moved };
+  g_autoptr (BangerDiskView) view = banger_disk_view_open (&spec, NULL);
+  g_autofree char *text = g_strnfill (MIB, 't');
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+
+  tar_maker_file (maker, "first", "kept");
+  tar_maker_put (maker, tar_maker_entry ("large", S_IFREG | 0644), text, MIB);
+  tar = tar_maker_finish (maker);
+  assert_refused (view, "/srv", tar, BANGER_ERROR_NO_SPACE, "no more of it");
+  assert_reads (view, "/srv/first", "kept");
+  assert_missing (view, "/srv/large");
+  finish (view, disk);
+}
+
+/* A map of holes is held in memory at once. */
+static void
+test_map_bomb (void)
+{
+  banger_autofd int disk = new_disk (), tar = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_autoptr (GString) map = g_string_new ("3000000\n");
+
+  for (guint i = 0; i < 3000000; i++)
+    g_string_append (map, "0\n0\n");
+  tar_raw_map (bytes, 100, map->str, "");
+  tar = tar_raw_end (bytes);
+  assert_refused (view, "/srv", tar, BANGER_ERROR_BAD_IMAGE, "more than 8 MiB");
+  assert_missing (view, "/srv/file");
+  finish (view, disk);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -224,5 +387,9 @@ main (int argc, char **argv)
   g_test_add_func ("/unpack/through-hard-links", test_through_hard_links);
   g_test_add_func ("/unpack/links-replace", test_links_replace);
   g_test_add_func ("/unpack/too-large", test_too_large);
+  g_test_add_func ("/unpack/odd-attributes", test_odd_attributes);
+  g_test_add_func ("/unpack/bounds", test_bounds);
+  g_test_add_func ("/unpack/stopped", test_stopped);
+  g_test_add_func ("/unpack/map-bomb", test_map_bomb);
   return g_test_run ();
 }
