@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define METER_MS 100
+
 /* ── What words name ─────────────────────────────────────────────────────────────────────────── */
 
 static gboolean
@@ -122,6 +124,15 @@ banger_files_steps_add (BangerFilesSteps *steps, const char *verb, const char *p
   steps->n++;
 }
 
+static gboolean
+on_meter (gpointer data)
+{
+  BangerFilesTarget *target = data;
+
+  banger_meter_update (target->meter, target->bytes (target->data));
+  return G_SOURCE_CONTINUE;
+}
+
 /* Calls @method and waits for its job. What was done before an error is said in @done. */
 static gboolean
 run (BangerFilesTarget *target, const char *method, GVariant *arguments, GUnixFDList *fds,
@@ -133,11 +144,13 @@ run (BangerFilesTarget *target, const char *method, GVariant *arguments, GUnixFD
   g_autofree char *label = banger_label (target->kind, target->name);
   g_autoptr (GVariant) reply = NULL;
   const char *job = NULL;
+  gboolean metered = target->meter != NULL && target->meter->mode == BANGER_PROGRESS_LIVE;
   gboolean whole = FALSE;
+  guint source = 0;
 
   if (watch == NULL)
     return FALSE;
-  if (strcmp (method, "ReadFiles") == 0)
+  if (metered || strcmp (method, "ReadFiles") == 0)
     banger_watch_be_quiet (watch);
   reply = banger_client_call (target->client, target->path, banger_client_interface (target->kind),
                               method, held, "(o)", list, NULL, error);
@@ -147,7 +160,10 @@ run (BangerFilesTarget *target, const char *method, GVariant *arguments, GUnixFD
     return FALSE;
   g_variant_get (reply, "(&o)", &job);
   banger_watch_add (watch, job, label, _ ("what was done before that stays"));
+  if (metered)
+    source = g_timeout_add (METER_MS, on_meter, target);
   whole = banger_watch_wait (watch, job, NULL, error);
+  g_clear_handle_id (&source, g_source_remove);
   if (done != NULL && banger_watch_result (watch) != NULL)
     *done = (guint)banger_props_number (banger_watch_result (watch), "done");
   return whole;

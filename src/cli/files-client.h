@@ -2,11 +2,15 @@
 /* Files of an image, or with --vm of a stopped VM, by ReadFiles and EditFiles. */
 #pragma once
 
+#include "meter.h"
 #include "watch.h"
 
 #include "common/file-steps.h"
 
 #include <gio/gunixfdlist.h>
+
+/* How many bytes have gone either way so far. */
+typedef guint64 (*BangerFilesBytes) (gpointer data);
 
 /* What the words "NAME:PATH" of a command are about. */
 typedef struct {
@@ -14,8 +18,11 @@ typedef struct {
   BangerArgs *args;
   BangerObjectKind kind;
   char *name;
-  char *path;       /* on the bus */
-  GPtrArray *paths; /* of char *: those in it, each beginning with "/" */
+  char *path;         /* on the bus */
+  GPtrArray *paths;   /* of char *: those in it, each beginning with "/" */
+  BangerMeter *meter; /* NULL, or drawn while a job runs, in the place of its stages */
+  BangerFilesBytes bytes;
+  gpointer data; /* of bytes */
 } BangerFilesTarget;
 
 /* Finds the one object that @words name, all with a path, or, where @bare allows it, without one:

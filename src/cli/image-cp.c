@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define EXTRACT_CHUNK 65536
+
 typedef struct {
   BangerFilesTarget *target;
   BangerArgs *args;
@@ -29,7 +31,18 @@ typedef struct {
   gboolean has_mode;
   guint32 mode;
   guint faults; /* that were told as they came */
+  BangerMeter meter;
+  guint64 done; /* bytes of the jobs that have ended */
 } Copy;
+
+/* Shows how many bytes there are while jobs run, by @bytes of @data. */
+static void
+measure (Copy *copy, BangerFilesBytes bytes, gpointer data)
+{
+  copy->target->meter = bytes != NULL ? &copy->meter : NULL;
+  copy->target->bytes = bytes;
+  copy->target->data = data;
+}
 
 static gboolean
 set_misused (GError **error, const char *what)
@@ -70,15 +83,49 @@ take_owner (Copy *copy, GError **error)
 
 /* What a call takes at once. */
 typedef struct {
+  Copy *copy;
   BangerFilesSteps steps;
   GPtrArray *packs; /* of BangerPack */
 } Batch;
 
 static void
-batch_init (Batch *batch)
+batch_init (Batch *batch, Copy *copy)
 {
+  batch->copy = copy;
   banger_files_steps_init (&batch->steps);
   batch->packs = g_ptr_array_new ();
+}
+
+/* What was packed, and how far the service has read files: it has the very descriptors that are
+ * here. */
+static guint64
+batch_bytes (gpointer data)
+{
+  Batch *batch = data;
+  guint64 bytes = batch->copy->done;
+  const int *fds = g_unix_fd_list_peek_fds (batch->steps.fds, NULL);
+
+  for (guint i = 0; i < batch->packs->len; i++)
+    bytes += banger_pack_bytes (batch->packs->pdata[i]);
+  for (; *fds >= 0; fds++) {
+    off_t at = lseek (*fds, 0, SEEK_CUR);
+
+    bytes += MAX (at, 0);
+  }
+  return bytes;
+}
+
+/* Has the steps carried out, with how far they are. */
+static gboolean
+batch_send (Batch *batch, GError **error)
+{
+  gboolean ok = FALSE;
+
+  measure (batch->copy, batch_bytes, batch);
+  ok = banger_files_edit (batch->copy->target, &batch->steps, NULL, error);
+  measure (batch->copy, NULL, NULL);
+  batch->copy->done = batch_bytes (batch);
+  return ok;
 }
 
 /* Waits for who packs; an error of theirs is the reason behind what the service says. */
@@ -220,13 +267,13 @@ upload_some (Copy *copy, const BangerCpPath *sources, guint n, gboolean into, GE
   gboolean ok = TRUE;
   Batch batch;
 
-  batch_init (&batch);
+  batch_init (&batch, copy);
   for (guint i = 0; ok && i < n; i++) {
     g_autofree char *path = path_for (sources[i].path, place, into, error);
 
     ok = path != NULL && add_source (copy, &batch, sources[i].path, path, error);
   }
-  ok = ok && banger_files_edit (copy->target, &batch.steps, NULL, error);
+  ok = ok && batch_send (&batch, error);
   return batch_end (&batch, ok, error);
 }
 
@@ -273,7 +320,7 @@ from_input (Copy *copy, GError **error)
   gboolean ok = FALSE;
   Batch batch;
 
-  batch_init (&batch);
+  batch_init (&batch, copy);
   if (banger_args_text (copy->args, "owner") != NULL && !copy->keep) {
     g_variant_dict_insert (&args, "uid", "u", copy->uid);
     g_variant_dict_insert (&args, "gid", "u", copy->gid);
@@ -281,7 +328,9 @@ from_input (Copy *copy, GError **error)
   ok = add_descriptor (&batch, STDIN_FILENO, &args, error);
   if (ok) {
     banger_files_steps_add (&batch.steps, "unpack", copy->target->paths->pdata[0], &args);
-    ok = banger_files_edit (copy->target, &batch.steps, NULL, error);
+    ok = lseek (STDIN_FILENO, 0, SEEK_CUR) >= 0
+             ? batch_send (&batch, error)
+             : banger_files_edit (copy->target, &batch.steps, NULL, error);
   }
   return batch_end (&batch, ok, error);
 }
@@ -316,7 +365,31 @@ typedef struct {
   int fd;
   BangerArchiveSpec spec;
   GError *error;
+  guint8 *chunk;
+  gsize bytes; /* read so far, atomic */
 } Extract;
+
+static ssize_t
+read_extract (struct archive *archive, void *data, const void **bytes)
+{
+  Extract *extract = data;
+  ssize_t n = banger_read_some (extract->fd, extract->chunk, EXTRACT_CHUNK);
+
+  *bytes = extract->chunk;
+  if (n < 0)
+    archive_set_error (archive, errno, "%s", g_strerror (errno));
+  else
+    g_atomic_pointer_add (&extract->bytes, n);
+  return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+static guint64
+extract_bytes (gpointer data)
+{
+  Extract *extract = data;
+
+  return (guint64)g_atomic_pointer_add (&extract->bytes, 0);
+}
 
 static gpointer
 extract_thread (gpointer data)
@@ -329,7 +402,7 @@ extract_thread (gpointer data)
   uselocale (utf8);
   archive_read_support_format_tar (tar);
   archive_read_support_format_empty (tar);
-  if (archive_read_open_fd (tar, extract->fd, 65536) == ARCHIVE_OK)
+  if (archive_read_open (tar, extract, NULL, read_extract, NULL) == ARCHIVE_OK)
     banger_archive_extract (tar, &extract->spec, &extract->error);
   /* What stopped in the middle is not read on: the service then hears that nobody does. */
   banger_clear_fd (&extract->fd);
@@ -351,6 +424,7 @@ fetch (Copy *copy, const char *path, const char *base, const char *rename, GErro
                                 .note = banger_archive_print_fault,
                                 .data = &copy->faults } };
   g_autoptr (GError) cause = NULL;
+  g_autofree guint8 *chunk = g_malloc (EXTRACT_CHUNK);
   GThread *thread = NULL;
   int ends[2];
 
@@ -359,10 +433,15 @@ fetch (Copy *copy, const char *path, const char *base, const char *rename, GErro
     return FALSE;
   }
   extract.fd = ends[0];
+  extract.bytes = copy->done;
+  extract.chunk = chunk;
   thread = g_thread_new ("extract", extract_thread, &extract);
+  measure (copy, extract_bytes, &extract);
   pack_to (copy, path, ends[1], &cause);
+  measure (copy, NULL, NULL);
   close (ends[1]);
   g_thread_join (thread);
+  copy->done = extract_bytes (&extract);
   /* Why nobody read on says more than that nobody did; else an archive that is cut short less. */
   if (extract.error != NULL
       && (cause == NULL || !g_error_matches (extract.error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE)
@@ -489,6 +568,7 @@ banger_image_cp (BangerClient *client, BangerArgs *args, GError **error)
   g_autofree BangerCpPath *paths = g_new0 (BangerCpPath, n);
   g_autoptr (BangerFilesTarget) target = NULL;
   Copy copy = { .args = args, .recursive = banger_args_flag (args, "recursive") };
+  BangerProgressMode mode = BANGER_PROGRESS_NONE;
   gboolean ok = TRUE;
 
   for (guint i = 0; ok && i < n; i++)
@@ -496,8 +576,14 @@ banger_image_cp (BangerClient *client, BangerArgs *args, GError **error)
   ok = ok && check_words (paths, n, error);
   if (ok)
     target = copy.target = target_of (client, args, paths[n - 1].kind != BANGER_CP_GUEST, error);
-  if (target != NULL && copy_all (&copy, paths, n, error) && copy.faults > 0)
-    banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, _ ("not all was copied"));
+  if (target != NULL) {
+    banger_progress_mode (banger_args_text (args, "progress"), &mode);
+    banger_meter_begin (&copy.meter, mode);
+    ok = copy_all (&copy, paths, n, error);
+    banger_meter_end (&copy.meter, copy.done, ok && copy.faults == 0);
+    if (ok && copy.faults > 0)
+      banger_set_error (error, BANGER_ERROR_FAILED, NULL, NULL, NULL, _ ("not all was copied"));
+  }
   for (guint i = 0; i < n; i++)
     banger_cp_path_clear (&paths[i]);
   return 0;

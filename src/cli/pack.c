@@ -22,6 +22,7 @@ struct _BangerPack {
   GArray *files; /* BangerPackFile, or NULL */
   int write_fd;
   GThread *thread;
+  gsize bytes; /* written so far, atomic */
   GPtrArray *notes;
   guint dropped_notes;
   GError *error;
@@ -92,6 +93,7 @@ pack_thread (gpointer data)
   g_autoptr (BangerTarWriter) tar = banger_tar_writer_new (pack->write_fd);
   sigset_t pipe_signal;
 
+  banger_tar_writer_count (tar, &pack->bytes);
   /* A reader that goes away is an answer to write(2) here, not the end of the program. */
   sigemptyset (&pipe_signal);
   sigaddset (&pipe_signal, SIGPIPE);
@@ -161,6 +163,12 @@ banger_pack_start_after (GArray *files, const char *directory, const char *prefi
   const BangerTreeTarSpec spec = { .prefix = prefix };
 
   return start (files, directory, &spec, read_fd, error);
+}
+
+guint64
+banger_pack_bytes (BangerPack *pack)
+{
+  return (guint64)g_atomic_pointer_add (&pack->bytes, 0);
 }
 
 gboolean

@@ -23,6 +23,8 @@ typedef struct {
 /* As above, after @files (of BangerPackFile, with a function that clears them), which are taken. */
 BangerPack *banger_pack_start_after (GArray *files, const char *directory, const char *prefix,
                                      int *read_fd, GError **error);
+/* How much of the archive has gone through the pipe, or waits in it. */
+guint64 banger_pack_bytes (BangerPack *pack);
 /* Waits for the thread, which ends when all is read or nobody reads any more, and prints what it
  * noted. FALSE if the tree could not be read; that the reader went away is no error of ours. Frees
  * @pack. */

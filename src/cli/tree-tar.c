@@ -259,6 +259,12 @@ read_target (Walk *walk, Node *node, GError **error)
   return TRUE;
 }
 
+static gboolean
+may_have_holes (const struct stat *st)
+{
+  return (guint64)st->st_blocks * 512 < (guint64)st->st_size;
+}
+
 /* Where the file's data lie; NULL if it has no holes. */
 static GArray *
 find_pieces (int fd, const struct stat *st)
@@ -266,7 +272,7 @@ find_pieces (int fd, const struct stat *st)
   g_autoptr (GArray) pieces = g_array_new (FALSE, FALSE, sizeof (BangerTarPiece));
   off_t end = 0;
 
-  if ((guint64)st->st_blocks * 512 >= (guint64)st->st_size)
+  if (!may_have_holes (st))
     return NULL;
   while (end < st->st_size) {
     BangerTarPiece piece = { 0 };
@@ -402,7 +408,8 @@ measure_node (Walk *walk, Node *node)
   walk->entries++;
   if (!S_ISREG (node->st.st_mode) || find_link (walk, node) != NULL)
     return;
-  fd = open (node->proc, O_RDONLY | O_CLOEXEC);
+  if (may_have_holes (&node->st))
+    fd = open (node->proc, O_RDONLY | O_CLOEXEC);
   node->pieces = fd >= 0 ? find_pieces (fd, &node->st) : NULL;
   for (guint i = 0; node->pieces != NULL && i < node->pieces->len; i++)
     walk->bytes += g_array_index (node->pieces, BangerTarPiece, i).length;

@@ -37,6 +37,7 @@ struct _BangerTarWriter {
   guint64 wanted; /* data of the entry that have not come */
   guint padding;  /* after them */
   gboolean unread;
+  gsize *bytes; /* written so far; may be NULL */
 };
 
 BangerTarWriter *
@@ -56,6 +57,12 @@ banger_tar_writer_free (BangerTarWriter *writer)
   g_free (writer);
 }
 
+void
+banger_tar_writer_count (BangerTarWriter *writer, gsize *bytes)
+{
+  writer->bytes = bytes;
+}
+
 gboolean
 banger_tar_writer_is_unread (BangerTarWriter *writer)
 {
@@ -65,8 +72,11 @@ banger_tar_writer_is_unread (BangerTarWriter *writer)
 static gboolean
 write_out (BangerTarWriter *writer, const void *data, gsize length, GError **error)
 {
-  if (banger_write_whole (writer->fd, data, length))
+  if (banger_write_whole (writer->fd, data, length)) {
+    if (writer->bytes != NULL)
+      g_atomic_pointer_add (writer->bytes, (gssize)length);
     return TRUE;
+  }
   writer->unread = errno == EPIPE;
   banger_set_error_errno (error, errno, NULL, "the archive cannot be written");
   return FALSE;

@@ -38,6 +38,10 @@ BangerTarWriter *banger_tar_writer_new (int fd);
 void banger_tar_writer_free (BangerTarWriter *writer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerTarWriter, banger_tar_writer_free)
 
+/* From now on adds what it has written to @bytes, atomically: for who looks on from another thread.
+ */
+void banger_tar_writer_count (BangerTarWriter *writer, gsize *bytes);
+
 /* Begins an entry. The data of a regular file that is no hard link follow, of one with holes those
  * of its pieces. */
 gboolean

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """banger image ls, cat, stat, mkdir, rm, chown, chmod and edit, on images and on VMs that stand still."""
 
+import fcntl
 import io
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -261,6 +264,32 @@ class Files(CliTest):
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(words, result.stderr)
         self.assertEqual(sorted(os.listdir(out)), ["name", "tree"])
+
+    def test_copy_is_measured(self):
+        """On a terminal, whichever way it goes; a program is told nothing."""
+        tree, out = self.here("much"), self.here("out")
+        large = tree / "large"
+        large.write_bytes(os.urandom(1 << 20) * 400)
+        # Who opens it waits until the lease is given back.
+        self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+        with large.open("r+b") as held:
+            fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            words = "banger image cp -r '%s' box:/srv/tree" % tree
+            with subprocess.Popen(["script", "-qec", words, "/dev/null"], env=self.session.env,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
+                text = b""
+                while not re.search(rb"\r\d+ B in ", text):
+                    more = client.stdout.read1()
+                    self.assertTrue(more, text)
+                    text += more
+                fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+                text += client.stdout.read()
+        self.assertRegex(text, rb"\r\x1b\[K400 MiB in [^\r\n]*/s\r\n$")
+        text = self.terminal("cp", "box:/srv/tree/large", out)
+        self.assertRegex(text, rb"\r\x1b\[K400 MiB in [^\r\n]*/s\r\n$")
+        self.assertEqual((out / "large").stat().st_size, 400 << 20)
+        result = self.session.banger("image", "cp", large, "box:/srv/file")
+        self.assertNotIn("MiB", result.stderr)
 
     def test_copy_archives(self):
         """- is a tar on standard output, and on standard input."""
