@@ -63,5 +63,8 @@ gboolean banger_ext4_write_dir (BangerExt4 *ext4, BangerEntry *dir, GError **err
 
 /* inode.c: blocks outside the inode that @inode's extents may take. */
 guint32 banger_ext4_inode_blocks (const BangerInode *inode);
+/* What the kernel's old_encode_dev and new_encode_dev give, linux/kdev_t.h, into an inode's
+ * i_block, which is zero. */
+void banger_ext4_put_device (guint32 major, guint32 minor, guint32 *i_block);
 /* Writes all inodes, with what hangs on them. */
 gboolean banger_ext4_write_inodes (BangerExt4 *ext4, GError **error);

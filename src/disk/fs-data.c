@@ -4,6 +4,7 @@
 
 #include "common/tar-writer.h"
 #include "view.h"
+#include "zeros.h"
 
 #include <linux/posix_acl.h>
 #include <string.h>
@@ -368,18 +369,12 @@ write_run (BangerFsStream *stream, guint64 logical, const guint8 *bytes, guint64
   return code;
 }
 
-static gboolean
-is_zero (const guint8 *block)
-{
-  return *block == 0 && memcmp (block, block + 1, BANGER_BLOCK_SIZE - 1) == 0;
-}
-
 static guint
 count_zeros (const guint8 *bytes, guint first, guint end)
 {
   guint at = first;
 
-  while (at < end && is_zero (bytes + (gsize)at * BANGER_BLOCK_SIZE))
+  while (at < end && banger_is_zero (bytes + (gsize)at * BANGER_BLOCK_SIZE, BANGER_BLOCK_SIZE))
     at++;
   return at - first;
 }

@@ -159,16 +159,6 @@ banger_fs_read_target (ext2_filsys fs, ext2_ino_t ino, const BangerRawInode *ino
   return code == 0 && *target == '\0' ? EXT2_ET_INODE_CORRUPTED : code;
 }
 
-/* As the kernel's old_encode_dev and new_encode_dev: linux/kdev_t.h. */
-static void
-put_device (const BangerDiskMeta *meta, guint32 *i_block)
-{
-  if (meta->major < 256 && meta->minor < 256)
-    i_block[0] = meta->major << 8 | meta->minor;
-  else
-    i_block[1] = (meta->minor & 0xff) | meta->major << 8 | (meta->minor & ~0xffu) << 12;
-}
-
 static errcode_t
 make_plain (ext2_filsys fs, ext2_ino_t ino, const BangerDiskMeta *meta)
 {
@@ -177,7 +167,7 @@ make_plain (ext2_filsys fs, ext2_ino_t ino, const BangerDiskMeta *meta)
   errcode_t code = 0;
 
   if (S_ISCHR (meta->mode) || S_ISBLK (meta->mode)) {
-    put_device (meta, inode.i_block);
+    banger_ext4_put_device (meta->major, meta->minor, inode.i_block);
   } else if (S_ISREG (meta->mode) && ext2fs_has_feature_extents (fs->super)) {
     code = ext2fs_extent_open2 (fs, ino, &inode, &extents); /* makes the empty tree */
     if (code != 0)

@@ -113,9 +113,8 @@ put_extents (BangerExt4 *ext4, const BangerInode *inode, guint8 *i_block, guint6
   return TRUE;
 }
 
-/* As the kernel's old_encode_dev and new_encode_dev: linux/kdev_t.h. */
-static void
-put_device (guint32 major, guint32 minor, guint32 *i_block)
+void
+banger_ext4_put_device (guint32 major, guint32 minor, guint32 *i_block)
 {
   if (major < 256 && minor < 256)
     i_block[0] = major << 8 | minor;
@@ -135,7 +134,7 @@ put_content (BangerExt4 *ext4, const BangerInode *inode, struct ext2_inode_large
              guint64 *blocks, GError **error)
 {
   if (S_ISCHR (inode->mode) || S_ISBLK (inode->mode)) {
-    put_device (inode->device.major, inode->device.minor, raw->i_block);
+    banger_ext4_put_device (inode->device.major, inode->device.minor, raw->i_block);
     return TRUE;
   }
   if (S_ISLNK (inode->mode) && inode->target != NULL) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "read-data.h"
 
+#include "zeros.h"
+
 #include <string.h>
 
 /* A multiple of every size of blocks that Linux has. */
@@ -196,12 +198,6 @@ put_zeros (Pieces *pieces, GError **error)
 }
 
 static gboolean
-is_zero (const guint8 *data, gsize length)
-{
-  return data[0] == 0 && memcmp (data, data + 1, length - 1) == 0;
-}
-
-static gboolean
 put_chunk (Pieces *pieces, const guint8 *chunk, gsize length, GError **error)
 {
   gsize at = 0;
@@ -209,11 +205,11 @@ put_chunk (Pieces *pieces, const guint8 *chunk, gsize length, GError **error)
   while (at < length) {
     gsize end = at;
 
-    while (end < length && is_zero (chunk + end, MIN (BANGER_READ_BLOCK, length - end)))
+    while (end < length && banger_is_zero (chunk + end, MIN (BANGER_READ_BLOCK, length - end)))
       end += MIN (BANGER_READ_BLOCK, length - end);
     pieces->zeros += end - at;
     at = end;
-    while (end < length && !is_zero (chunk + end, MIN (BANGER_READ_BLOCK, length - end)))
+    while (end < length && !banger_is_zero (chunk + end, MIN (BANGER_READ_BLOCK, length - end)))
       end += MIN (BANGER_READ_BLOCK, length - end);
     if (end > at
         && (!put_zeros (pieces, error)

@@ -108,14 +108,6 @@ is_plain_lost_found (Walk *walk, const BangerReadItem *item, ext2_ino_t ino)
          && names->len == 0;
 }
 
-static gboolean
-is_known (const char *name)
-{
-  return g_str_has_prefix (name, "user.") || g_str_has_prefix (name, "trusted.")
-         || g_str_has_prefix (name, "security.") || g_str_equal (name, "system.posix_acl_access")
-         || g_str_equal (name, "system.posix_acl_default");
-}
-
 /* Takes those away to which Linux gives no meaning; TRUE if there were any. */
 static gboolean
 drop_unknown (GPtrArray *xattrs)
@@ -125,7 +117,7 @@ drop_unknown (GPtrArray *xattrs)
   for (guint i = xattrs->len; i-- > 0;) {
     const char *name = ((const BangerDiskXattr *)xattrs->pdata[i])->name;
 
-    if (is_known (name))
+    if (banger_disk_keeps_xattr (name))
       continue;
     dropped |= !g_str_equal (name, "system.data"); /* which are the contents */
     g_ptr_array_remove_index (xattrs, i);

@@ -6,11 +6,11 @@
 #include "notes.h"
 #include "read-tree.h"
 #include "register-source.h"
+#include "zeros.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
-#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -101,19 +101,13 @@ has_room (Register *job, int copy, guint64 written, GError **error)
 }
 
 static gboolean
-is_zero (const guint8 *data, gsize length)
-{
-  return data[0] == 0 && memcmp (data, data + 1, length - 1) == 0;
-}
-
-static gboolean
 write_blocks (int copy, const guint8 *data, gsize length, guint64 at, GError **error)
 {
   for (gsize done = 0; done < length;) {
     gsize block = MIN (BANGER_BLOCK_SIZE, length - done);
     ssize_t n = block;
 
-    if (!is_zero (data + done, block))
+    if (!banger_is_zero (data + done, block))
       n = TEMP_FAILURE_RETRY (pwrite (copy, data + done, block, at + done));
     if (n <= 0) {
       banger_set_error_errno (error, n < 0 ? errno : EIO, NULL, "the disk cannot be copied");

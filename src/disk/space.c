@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "space.h"
 
+#include "zeros.h"
+
 #include "common/common.h"
 
 #include <errno.h>
@@ -81,19 +83,12 @@ banger_space_take_run (BangerSpace *space, guint32 want, guint32 *got)
   return block;
 }
 
-/* It is seen at the first byte of most that it is not. */
-static gboolean
-is_zero (const guint8 *block)
-{
-  return block[0] == 0 && memcmp (block, block + 1, BANGER_BLOCK_SIZE - 1) == 0;
-}
-
 guint32
 banger_space_count_zeros (const guint8 *data, guint32 count)
 {
   guint32 n = 0;
 
-  while (n < count && is_zero (data + (gsize)n * BANGER_BLOCK_SIZE))
+  while (n < count && banger_is_zero (data + (gsize)n * BANGER_BLOCK_SIZE, BANGER_BLOCK_SIZE))
     n++;
   return n;
 }
@@ -103,7 +98,7 @@ banger_space_count_data (const guint8 *data, guint32 count)
 {
   guint32 n = 0;
 
-  while (n < count && !is_zero (data + (gsize)n * BANGER_BLOCK_SIZE))
+  while (n < count && !banger_is_zero (data + (gsize)n * BANGER_BLOCK_SIZE, BANGER_BLOCK_SIZE))
     n++;
   return n;
 }
