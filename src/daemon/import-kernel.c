@@ -149,6 +149,8 @@ banger_import_kernel (BangerCall *call)
   BangerImport *import = banger_import_new (call, &kernel_sort);
   GError *error = NULL;
 
+  g_variant_dict_insert (&import->args, "reserve-bytes", "t",
+                         import->service->config->reserve_disk_bytes);
   if (!take_kernel_fds (import, &error) || !take_release (import, &error))
     banger_import_fail (import, error);
   else

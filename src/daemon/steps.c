@@ -109,6 +109,9 @@ banger_steps_new (BangerCall *call, gboolean edit)
   steps->edit = edit;
   steps->fds = g_unix_fd_list_new ();
   g_variant_dict_init (&steps->args, NULL);
+  if (edit)
+    g_variant_dict_insert (&steps->args, "reserve-bytes", "t",
+                           steps->service->config->reserve_disk_bytes);
   if (take_call (steps, &error))
     return steps;
   banger_steps_refuse (steps, error);

@@ -37,6 +37,9 @@ struct _BangerDiskView {
   gboolean write, no_links;
   gboolean home_is_link, home_changed;
   gboolean broken; /* a disk was found damaged amid a change */
+  guint64 reserve_bytes;
+  guint64 bytes;   /* of content that was written so far */
+  guint64 room_at; /* from so many on the host is asked for its room */
   BangerDiskMovedFunc moved;
   gpointer data;   /* of moved */
   GError *stopped; /* why it ended a step, until that says so */

@@ -5,13 +5,18 @@
 #include "block-io.h"
 #include "used-fs.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* As of an import that nobody has allowed more. */
 #define UNPACK_BYTES (G_GUINT64_CONSTANT (32) << 30)
 #define UNPACK_ENTRIES 1000000
 #define HOME_NAME "root"
 #define HOME "/" HOME_NAME
+
+/* How often the host is asked for its room, while content is written. */
+#define ROOM_STEP_BYTES (G_GUINT64_CONSTANT (64) << 20)
 
 static void
 branch_free (gpointer data)
@@ -54,10 +59,38 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
   return FALSE;
 }
 
+static gboolean
+check_reserve (BangerDiskView *view, gsize length, GError **error)
+{
+  g_autofree char *cause = NULL;
+  struct statvfs host;
+  guint64 left = 0;
+
+  view->bytes += length;
+  if (view->reserve_bytes == 0 || !view->write || view->bytes < view->room_at)
+    return TRUE;
+  view->room_at = view->bytes + ROOM_STEP_BYTES;
+  if (fstatvfs (view->root.fd, &host) < 0) {
+    banger_set_error_errno (error, errno, NULL, "the host's room cannot be found out");
+    return FALSE;
+  }
+  left = (guint64)host.f_bavail * host.f_frsize;
+  if (left >= view->reserve_bytes)
+    return TRUE;
+  cause = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT
+                           " MiB are kept free",
+                           left >> 20, view->reserve_bytes >> 20);
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause,
+                    "make room on the file system that holds banger's state",
+                    "what is written does not fit on the host's disk");
+  return FALSE;
+}
+
 errcode_t
 banger_view_moved (BangerDiskView *view, gsize length)
 {
-  if (view->moved == NULL || view->moved (length, view->data, &view->stopped))
+  if (check_reserve (view, length, &view->stopped)
+      && (view->moved == NULL || view->moved (length, view->data, &view->stopped)))
     return 0;
   return EXT2_ET_CANCEL_REQUESTED;
 }
@@ -249,6 +282,8 @@ banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
   initialize_ext2_error_table ();
   view->branches = g_ptr_array_new_with_free_func (branch_free);
   view->no_links = spec->no_links;
+  view->reserve_bytes = spec->reserve_bytes;
+  view->room_at = ROOM_STEP_BYTES;
   view->moved = spec->moved;
   view->data = spec->data;
   view->unpack_bytes = spec->unpack_bytes > 0 ? spec->unpack_bytes : UNPACK_BYTES;

@@ -32,6 +32,7 @@ typedef struct {
    */
   guint64 unpack_bytes, unpack_entries;
   gboolean no_links; /* BadImage where a path leads through a link: for what nobody has asked for */
+  guint64 reserve_bytes;     /* room that the host's file system keeps: NoSpace past it */
   BangerDiskMovedFunc moved; /* of content; may be NULL */
   gpointer data;
 } BangerDiskViewSpec;

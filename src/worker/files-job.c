@@ -116,7 +116,7 @@ on_moved (gsize length, gpointer data, GError **error)
 static gboolean
 open_view (Files *files, gboolean write, GError **error)
 {
-  const BangerDiskViewSpec spec = {
+  BangerDiskViewSpec spec = {
     .root = files->root,
     .lower = files->lower,
     .work = files->work,
@@ -126,6 +126,7 @@ open_view (Files *files, gboolean write, GError **error)
     .data = files,
   };
 
+  g_variant_lookup (files->message->args, "reserve-bytes", "t", &spec.reserve_bytes);
   files->view = banger_disk_view_open (&spec, error);
   return files->view != NULL;
 }

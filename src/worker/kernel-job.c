@@ -375,6 +375,8 @@ import (KernelJob *job, BangerMessage *message, GError **error)
 static gboolean
 set_up (KernelJob *job, BangerMessage *message, GError **error)
 {
+  const BangerDiskLimits limits = banger_job_take_limits (message);
+
   job->vmlinux = banger_message_get_fd (message, "vmlinux", error);
   if (job->vmlinux < 0)
     return FALSE;
@@ -386,6 +388,7 @@ set_up (KernelJob *job, BangerMessage *message, GError **error)
     return FALSE;
   job->modules = banger_modules_new (job->boot_modules);
   job->writer = banger_disk_writer_new (job->modules_image);
+  banger_disk_writer_set_limits (job->writer, &limits);
   job->notes = g_ptr_array_new_with_free_func (g_free);
   job->configs
       = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);

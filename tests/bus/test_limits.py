@@ -6,8 +6,10 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import unittest
 
+import small_kernel
 from callers import NAME, ROOT, pid_of
 from privbus import UIDS
 from vm_case import CONFIGURATION, MIB, VmCase
@@ -134,6 +136,63 @@ class LimitsTest(VmCase):
                      "vm 'kept': the host has not enough memory",
                      "it needs 64 MiB, 0 MiB are available")
         self.assertEqual(self.vms(), {vm})
+
+    def put_state_on_small_disk(self, size):
+        """So that nobody else takes room there while it is looked at."""
+        state, copy = self.base / "state", self.base / "state.copy"
+        self.restart()
+        subprocess.run(["cp", "-a", state, copy], check=True)
+        self.addCleanup(shutil.rmtree, copy)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d,mode=700,uid=%d,gid=%d" % (
+            size, UIDS["bangerd"], UIDS["bangerd"]), "none", state], check=True)
+        self.addCleanup(subprocess.run, ["umount", state], check=True)
+        self.addCleanup(self.restart)
+        subprocess.run(["cp", "-a", "%s/." % copy, state], check=True)
+        return state
+
+    def reserve(self, megabytes):
+        """The service is not to run. Its next one has callers of its own."""
+        self.configure(CONFIGURATION.replace("reserve-disk=0", "reserve-disk=%dM" % megabytes))
+        self.alice = self.caller("alice")
+        self.assertIsNone(self.alice.wait(self.alice.send("watch")).error)
+
+    def begin(self, method, arguments, file):
+        answer = self.alice.call(ROOT, "Manager." + method, arguments, files=[file])
+        self.assertIsNone(answer.error, answer)
+        return re.findall(r"/org/banger/Banger1/\w+/\w+", answer.value)
+
+    def assert_kept(self, job):
+        self.assertIn("NoSpace", self.property(job, "Error", "Job"))
+        self.assertIn("are kept free", self.property(job, "Error", "Job"))
+
+    def test_reserve_amid_work(self):
+        """It is left to the host by what turns out to be large once it has begun."""
+        self.addCleanup(self.configure, CONFIGURATION)
+        state = self.put_state_on_small_disk(600 * MIB)
+        folder = self.base / "large"
+        folder.mkdir(mode=0o755)
+        self.addCleanup(shutil.rmtree, folder)
+        with tarfile.open(folder / "tree.tar", "w") as tar:
+            tar.add(small_kernel.write_tree(folder / "tree", "6.1.0-1"), ".")
+        (folder / "large").write_bytes(b"x" * (400 * MIB))
+        for name in ("tree.tar", "large"):
+            (folder / name).chmod(0o644)
+        self.reserve(shutil.disk_usage(state).free // MIB - 32)
+        kernel, job = self.begin("ImportKernel", "('k', {'tree': handle 0}, @a{sv} {})",
+                                 folder / "tree.tar")
+        self.ended(self.alice, job, ["import-kernel", kernel, "failed"])
+        self.assert_kept(job)
+        self.restart()
+        self.reserve(300)
+        image, job = self.begin("ImportImage", "('edited', handle 0, @a{sv} {})",
+                                self.base / "small.tar")
+        self.ended(self.alice, job, ["import-image", image, "done"])
+        job = self.begun(self.alice.call(
+            image, "Image.EditFiles", "([('write', {'path': <'/large'>, 'file': <handle 0>})],"
+            " @a{sv} {})", files=[folder / "large"]))
+        self.ended(self.alice, job, ["edit-files", image, "failed"])
+        self.assert_kept(job)
+        self.assertGreater(shutil.disk_usage(state).free, (300 - 64) * MIB)
 
     def test_what_was_cut_short_is_recovered(self):
         """A service that ended while a worker changed disks: they are mended before they are used.

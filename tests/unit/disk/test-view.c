@@ -719,6 +719,33 @@ test_makes_room_beside_tables (void)
   g_assert_cmpint (after.st_size, <, 2300 * MIB);
 }
 
+/* What the host keeps free is asked for while content comes: at once where much has come. */
+static void
+test_keeps_reserve (void)
+{
+  banger_autofd int image = new_image ("reserve"), content = new_file ("seventy");
+  const BangerDiskViewSpec spec
+      = { .root = image, .lower = -1, .work = -1, .write = TRUE, .reserve_bytes = G_MAXINT64 };
+  g_autofree char *large = g_strnfill (70 * MIB, 'x');
+  g_autoptr (GError) error = NULL;
+  BangerDiskView *view = NULL;
+
+  g_assert_true (banger_disk_make_room (image, 80 * MIB, 3, &error));
+  g_assert_true (banger_write_all (content, large, 70 * MIB, NULL));
+  lseek (content, 0, SEEK_SET);
+  view = open_spec (&spec);
+  write_text (view, "/small", "fits");
+  g_assert_false (banger_disk_view_write (view, "/large", content, 0, NULL, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (banger_error_cause (error), "are kept free"));
+  g_clear_error (&error);
+  g_assert_false (banger_disk_view_stat (view, "/large", FALSE, &(BangerDiskStat){ 0 }, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
+  assert_reads (view, "/small", "fits");
+  finish (view);
+  assert_clean (image);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -744,6 +771,7 @@ main (int argc, char **argv)
   g_test_add_func ("/view/unpacks-nothing-foul", test_unpacks_nothing_foul);
   g_test_add_func ("/view/makes-room", test_makes_room);
   g_test_add_func ("/view/makes-room-beside-tables", test_makes_room_beside_tables);
+  g_test_add_func ("/view/keeps-reserve", test_keeps_reserve);
   status = g_test_run ();
   g_assert_true (banger_remove_tree_at (AT_FDCWD, folder, NULL));
   g_free (folder);
