@@ -120,7 +120,7 @@ KINDS = {
     "edit-files": Kind("imported", ["image", "mkdir", NAME + ":/root/new"], [
         Stage("-", "", "imported", "-"),
         Stage("editing", "worker", "imported", "-"),
-        Stage("checking", "worker", "imported", "-")]),
+        Stage("seed", "worker", "imported", "-")]),
     "delete-image": Kind("imported", ["image", "delete", NAME], [
         Stage("-", "", GONE, "-"),
         Stage("removed", "", GONE, "-")]),
