@@ -254,9 +254,11 @@ class AgentTest(VmTest):
             self.boot("pressed", image)
             path = self.find("VM", "pressed")
             with contextlib.ExitStack() as streams:
+                refused = 0
                 for _ in range(64):
                     stream = streams.enter_context(self.stream("pressed"))
-                    if not stream.answers():
+                    refused = 0 if stream.answers() else refused + 1
+                    if refused == 3:  # one alone may have been late on a busy host
                         break
                 else:
                     self.fail("there is no end of streams")
