@@ -134,15 +134,16 @@ open_sound (int disk)
   return NULL;
 }
 
-ext2_filsys
-banger_disk_open_used (int disk, GError **error)
+/* @whole: e2fsck looks at all of it in any case. */
+static ext2_filsys
+open_used (int disk, gboolean whole, GError **error)
 {
   ext2_filsys fs = NULL;
-  gboolean dirty = FALSE;
+  gboolean dirty = whole;
 
   if (!check_unused (disk, error))
     return NULL;
-  fs = open_sound (disk);
+  fs = whole ? NULL : open_sound (disk);
   if (fs != NULL)
     return fs;
   if (!check_has_ext4 (disk, error) || !banger_ext4_seal (disk, error))
@@ -150,7 +151,7 @@ banger_disk_open_used (int disk, GError **error)
   fs = banger_ext4_open (disk, FALSE, error);
   if (fs == NULL)
     return NULL;
-  dirty = needs_recovery (fs);
+  dirty |= needs_recovery (fs);
   ext2fs_free (fs);
   if (dirty && (!banger_ext4_repair (disk, error) || !check_has_ext4 (disk, error)))
     return NULL;
@@ -163,10 +164,16 @@ banger_disk_open_used (int disk, GError **error)
   return NULL;
 }
 
-gboolean
-banger_disk_recover (int disk, GError **error)
+ext2_filsys
+banger_disk_open_used (int disk, GError **error)
 {
-  ext2_filsys fs = banger_disk_open_used (disk, error);
+  return open_used (disk, FALSE, error);
+}
+
+gboolean
+banger_disk_recover (int disk, gboolean whole, GError **error)
+{
+  ext2_filsys fs = open_used (disk, whole, error);
 
   if (fs != NULL)
     ext2fs_free (fs);

@@ -12,8 +12,9 @@ gboolean banger_disk_has_ext4 (int disk, gboolean *has, GError **error);
  * place first (e2fsck), BadImage where that cannot be done. Of a disk that has no such ext4 not a
  * byte is changed; it is BadImage, where nothing else is said. */
 
-/* No more than that. */
-gboolean banger_disk_recover (int disk, GError **error);
+/* No more than that. @whole: all of it is looked at, whatever it says of itself, as where the host
+ * may have stopped amid a change of ours, and written the one part of it but not the other. */
+gboolean banger_disk_recover (int disk, gboolean whole, GError **error);
 /* Makes its file system as large as @size_bytes, never smaller. Without an ext4 there is nothing to
  * do if its file is so large already. */
 gboolean banger_disk_enlarge (int disk, guint64 size_bytes, GError **error);

@@ -372,7 +372,8 @@ banger_disk_view_changed_home (BangerDiskView *view)
   return view->home_changed;
 }
 
-/* In this order: what says that all is well comes after all else. */
+/* In this order: what says that all is well comes after all else. It is the disk that is waited for
+ * but once, at the end, so that there it may come before: see banger_view_begin. */
 static gboolean
 finish_layer (BangerLayer *layer, GError **error)
 {
@@ -381,8 +382,8 @@ finish_layer (BangerLayer *layer, GError **error)
   if (!layer->marked)
     return TRUE;
   code = ext2fs_flush2 (layer->fs, EXT2_FLAG_FLUSH_NO_SYNC);
-  if (code == 0)
-    code = io_channel_flush (layer->fs->io);
+  if (code == 0) /* which writes what is in it, and does not sync */
+    code = io_channel_set_options (layer->fs->io, "cache=off");
   if (code == 0)
     code = banger_block_io_failure (layer->fs->io); /* some the library goes past */
   if (code == 0)

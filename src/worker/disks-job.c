@@ -97,15 +97,27 @@ banger_job_make_disks (BangerMessage *message, BangerReport *report, GError **er
   return g_variant_dict_end (&done);
 }
 
+/* What a guest has put in the place of its file system is its own affair. */
+static gboolean
+recover_disk (int disk, GError **error)
+{
+  gboolean has_ext4 = FALSE;
+
+  return banger_disk_has_ext4 (disk, &has_ext4, error)
+         && (!has_ext4 || banger_disk_recover (disk, TRUE, error));
+}
+
 static gboolean
 change_disk (BangerMessage *message, const char *key, const char *size_key, GError **error)
 {
   banger_autofd int disk = banger_message_get_fd (message, key, error);
+  gboolean cut = FALSE;
   guint64 bytes = 0;
 
   if (disk < 0 || !take_size (message, size_key, &bytes, error))
     return FALSE;
-  if (!banger_disk_enlarge (disk, bytes, error)) {
+  g_variant_lookup (message->args, "cut-short", "b", &cut);
+  if ((cut && !recover_disk (disk, error)) || !banger_disk_enlarge (disk, bytes, error)) {
     g_prefix_error (error, "disk '%s': ", key);
     return FALSE;
   }

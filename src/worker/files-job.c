@@ -399,8 +399,8 @@ recover (Files *files, GError **error)
     return TRUE;
   /* No stage that people see: bangerd waits for this as long as it takes. */
   banger_report_progress (files->report, "recovering", -1);
-  return banger_disk_recover (files->root, error)
-         && (files->work < 0 || banger_disk_recover (files->work, error));
+  return banger_disk_recover (files->root, FALSE, error)
+         && (files->work < 0 || banger_disk_recover (files->work, FALSE, error));
 }
 
 GVariant *
@@ -590,7 +590,7 @@ banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **
   banger_autofd int seed = root >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
   g_auto (GVariantDict) done = G_VARIANT_DICT_INIT (NULL);
 
-  if (seed < 0 || !banger_disk_recover (root, error)
+  if (seed < 0 || !banger_disk_recover (root, TRUE, error)
       || !banger_job_end_image (root, seed, report, error) || !add_size (&done, root, error))
     return NULL;
   return g_variant_dict_end (&done);

@@ -246,7 +246,7 @@ test_cut_short_is_marked (void)
   write_file (edit, "/file", "x", 1);
   g_clear_pointer (&edit, banger_disk_view_free);
   assert_says (disk, "show_super_stats -h", "not clean");
-  g_assert_true (banger_disk_recover (disk, &error));
+  g_assert_true (banger_disk_recover (disk, FALSE, &error));
   assert_clean (disk);
   assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
 }
@@ -270,7 +270,7 @@ test_in_use (void)
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
   banger_clear_fd (&other);
   g_clear_error (&error);
-  g_assert_true (banger_disk_recover (disk, &error));
+  g_assert_true (banger_disk_recover (disk, FALSE, &error));
 }
 
 /* Whoever wrote the superblock was killed amid it; @offset: of what it got to before the rest. */
@@ -292,7 +292,7 @@ test_torn_super (void)
   finish (edit);
   /* 0x30 s_wtime, 0x0c s_free_blocks_count_lo, as of the kernel's fs/ext4/ext4.h. */
   tear_super (disk, 0x30, 7);
-  g_assert_true (banger_disk_recover (disk, &error));
+  g_assert_true (banger_disk_recover (disk, FALSE, &error));
   g_assert_no_error (error);
   assert_clean (disk);
   tear_super (disk, 0x0c, 7);
@@ -337,7 +337,7 @@ test_past_mending (void)
   g_autoptr (GError) error = NULL;
 
   g_assert_true (banger_write_all (garbage, zeros, 1 * MIB, NULL));
-  g_assert_false (banger_disk_recover (garbage, &error));
+  g_assert_false (banger_disk_recover (garbage, FALSE, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   g_clear_error (&error);
   /* A file system that says it goes on where the disk has ended. */
@@ -607,7 +607,7 @@ test_foreign (gconstpointer data)
   g_assert_nonnull (strstr (error->message, "does not hold the ext4 file system"));
   g_assert_nonnull (banger_error_hint (error));
   g_clear_error (&error);
-  g_assert_false (banger_disk_recover (disk, &error));
+  g_assert_false (banger_disk_recover (disk, FALSE, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
   g_clear_error (&error);
   g_assert_null (try_to_open (disk, &error));
