@@ -538,6 +538,19 @@ class FilesTest(VmCase):
         self.alice = self.watching("alice")
         self.edit(self.image, write("/c", "c"))
 
+    def test_host_stops(self):
+        """What was written of an edit may be anything then: all of the image is looked at."""
+        self.restart()
+        subprocess.run([shutil.which("debugfs", path=PATH), "-w", "-R",
+                        "sif /etc/hostname links_count 5", self.rootfs()], check=True,
+                       stderr=subprocess.DEVNULL)
+        self.assertNotEqual(e2fsck(self.rootfs()).returncode, 0)
+        mark = self.put_mark()
+        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: not mark.exists(), "it is not recovered")
+        self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
+        self.assert_settled(self.image)
+
     def watching(self, user):
         caller = self.caller(user)
         self.assertIsNone(caller.wait(caller.send("watch")).error)

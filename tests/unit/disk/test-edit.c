@@ -251,6 +251,25 @@ test_cut_short_is_marked (void)
   assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
 }
 
+/* A host that stops may have written what says that all is well, and not all that was. */
+static void
+test_cut_short_with_the_host (void)
+{
+  banger_autofd int disk = new_disk ("half", 64 * MIB);
+  g_autoptr (BangerDiskView) edit = open_edit (disk);
+  g_autoptr (GError) error = NULL;
+
+  write_file (edit, "/file", "x", 1);
+  finish (edit);
+  guest_does (disk, "sif /file links_count 5");
+  assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
+  g_assert_true (banger_disk_recover (disk, FALSE, &error));
+  assert_says (disk, "stat /file", "Links: 5");
+  g_assert_true (banger_disk_recover (disk, TRUE, &error));
+  g_assert_no_error (error);
+  assert_clean (disk);
+}
+
 static void
 test_in_use (void)
 {
@@ -649,6 +668,7 @@ main (int argc, char **argv)
   g_test_add_func ("/edit/refuses-paths", test_refuses_paths);
   g_test_add_func ("/edit/recovers", test_recovers);
   g_test_add_func ("/edit/cut-short-is-marked", test_cut_short_is_marked);
+  g_test_add_func ("/edit/cut-short-with-the-host", test_cut_short_with_the_host);
   g_test_add_func ("/edit/in-use", test_in_use);
   g_test_add_func ("/edit/let-go", test_let_go);
   g_test_add_func ("/edit/torn-super", test_torn_super);
