@@ -148,6 +148,23 @@ class DisksTest(VmCase):
         self.assertFalse(mark.exists())
         self.assertEqual(digest(work), before)
 
+    def test_host_stops_amid_a_change(self):
+        """What was written may be anything then: all of the disks is looked at, whatever they say."""
+        vm = self.made(self.alice)
+        upper = self.folder(vm) / "upper.ext4"
+
+        def tool(*command):
+            return subprocess.run([*command, upper], capture_output=True, text=True, check=False,
+                                  env=dict(os.environ, PATH=PATH))
+
+        tool("debugfs", "-w", "-R", "sif / links_count 9")
+        self.assertNotEqual(tool("e2fsck", "-fn").returncode, 0)
+        self.put_mark(vm)
+        job = self.begun(self.alice.call(
+            vm, "VM.EditFiles", "([('mkdir', {'path': <'/srv'>})], @a{sv} {})"))
+        self.ended(self.alice, job, ["edit-files", vm, "done"])
+        self.assertEqual(tool("e2fsck", "-fn").returncode, 0)
+
 
 if __name__ == "__main__":
     unittest.main()
