@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import tarfile
 import threading
@@ -639,6 +640,9 @@ class FilesTest(VmCase):
             subprocess.run(["umount", e2fsck], check=True)
         self.assertIsNone(self.alice.call(self.image, "Image.Rename",
                                           "('renamed', @a{sv} {})").error)
+        with sqlite3.connect(self.base / "state/state.db") as db:
+            self.assertEqual(list(db.execute("SELECT state FROM images WHERE name = 'renamed'")),
+                             [("ready",)])
         self.assertEqual(self.property(self.image, "State", "Image"), "'damaged'")
         self.restart()
         self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
