@@ -88,12 +88,34 @@ set_part_there (const char *part, GError **error)
                     _ ("'%s' is there already"), shown);
 }
 
+/* Could the file have this name in the end? What is written first takes long. */
+static gboolean
+check_name (const char *path, GError **error)
+{
+  g_autofree char *shown = banger_text_escape (path, -1);
+  struct stat st;
+
+  if (*path == '\0') {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      "banger image export NAME FILE", _ ("a path is empty"));
+    return FALSE;
+  }
+  if (g_str_has_suffix (path, "/") || (stat (path, &st) == 0 && S_ISDIR (st.st_mode))) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      _ ("name a file that is to be in it"), _ ("'%s' is a directory"), shown);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 open_part (Target *target, gboolean force, GError **error)
 {
   g_autofree char *shown = banger_text_escape (target->path, -1);
   struct stat st;
 
+  if (!check_name (target->path, error))
+    return FALSE;
   if (!force && lstat (target->path, &st) == 0) {
     banger_set_error (error, BANGER_ERROR_EXISTS, NULL, NULL, _ ("replace it with --force"),
                       _ ("'%s' is there already"), shown);

@@ -108,6 +108,16 @@ class ExportTest(CliTest):
         self.export("first", self.file, "--raw", "--compress", "zstd", status=2)
         self.export("nobody", self.file, status=3)
         self.export("first", "/nowhere/out", status=1)
+        self.assertIn("a path is empty", self.export("first", "", status=2).stderr)
+        folder = self.session.base / "folder"
+        folder.mkdir()
+        for words in ([folder], [folder, "--force"], ["%s/" % folder, "--force"],
+                      ["%s/" % self.file]):
+            result = self.export("first", *words, status=2)
+            self.assertIn("is a directory", result.stderr)
+            self.assertNotIn("replace it", result.stderr)
+        folder.rmdir()
+        self.assertEqual(list(self.session.base.glob("folder*")), [])
         self.assertEqual(list(self.session.base.glob("out*")), [])
 
     def test_interrupted(self):
