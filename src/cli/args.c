@@ -240,11 +240,13 @@ check_utf8 (const char *text, GError **error)
   return FALSE;
 }
 
-/* Names of files may have any bytes. */
+/* Names of files may have any bytes, here and in images and guests: what of such a word names an
+ * object is looked at where it is taken apart. */
 static gboolean
 is_file (BangerComplete kind)
 {
-  return kind == BANGER_COMPLETE_FILE || kind == BANGER_COMPLETE_CP;
+  return kind == BANGER_COMPLETE_FILE || kind == BANGER_COMPLETE_CP || kind == BANGER_COMPLETE_FILES
+         || kind == BANGER_COMPLETE_IMAGE_CP;
 }
 
 static gboolean

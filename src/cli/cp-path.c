@@ -28,7 +28,7 @@ banger_cp_path_parse (const char *word, BangerCpPath *path, GError **error)
     path->path = g_strdup (word);
     return TRUE;
   }
-  if (colon == word || !g_utf8_validate (word, -1, NULL)) {
+  if (colon == word || !g_utf8_validate (word, colon - word, NULL)) {
     g_autofree char *shown = banger_text_escape (word, -1);
 
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,

@@ -103,6 +103,25 @@ class Files(CliTest):
         self.assertIn("for two commands",
                       self.session.banger("image", "cat", "box:/a", "other:/b", status=2).stderr)
 
+    def test_names_that_are_not_utf8(self):
+        """Commands reach them, in an image's own bytes."""
+        cafe, new = os.fsdecode(b"box:/srv/caf\xe9"), os.fsdecode(b"box:/srv/\xff")
+        self.assertEqual(self.image("cat", cafe), "x")
+        file, = json.loads(self.image("stat", "--json", cafe))["files"]
+        self.assertEqual((file["type"], file["name_base64"]), ("file", "L3Nydi9jYWbp"))
+        self.image("mkdir", new)
+        self.image("chmod", "700", new)
+        self.image("cp", self.tar, new + "/tar")
+        self.assertIn("tar", self.image("ls", new))
+        here = self.session.base / "cafe"
+        self.image("cp", cafe, here)
+        self.assertEqual(here.read_bytes(), b"x")
+        here.unlink()
+        self.image("rm", "-r", new, cafe)
+        self.assertNotIn("\\x", self.image("ls", "box:/srv"))
+        for words in (["cat", os.fsdecode(b"\xff:/x")], ["cp", os.fsdecode(b"\xff:/x"), "here"]):
+            self.session.banger("image", *words, status=2)
+
     def test_changes(self):
         self.image("mkdir", "-p", "--mode", "700", "--owner", "app", "box:/srv/a/b")
         self.image("chown", "-R", "app:www", "box:/srv/a")

@@ -21,8 +21,9 @@ test_words (void)
     { "-", BANGER_CP_STREAM, NULL, "-" },
     { "./-", BANGER_CP_LOCAL, NULL, "./-" },
     { "\xff", BANGER_CP_LOCAL, NULL, "\xff" },
+    { "web:\xff", BANGER_CP_GUEST, "web", "\xff" },
   };
-  static const char *const bad[] = { "", ":", ":/x", "web:\xff" };
+  static const char *const bad[] = { "", ":", ":/x", "\xff:x" };
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_auto (BangerCpPath) path = { 0 };
