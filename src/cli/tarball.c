@@ -316,8 +316,10 @@ extract_data (struct archive *from, struct archive *disk, struct archive **faile
     *failed = result < ARCHIVE_WARN ? from : disk;
     if (result == ARCHIVE_EOF)
       return TRUE;
-    if (result < ARCHIVE_WARN
-        || archive_write_data_block (disk, block, length, offset) < ARCHIVE_WARN)
+    if (result < ARCHIVE_WARN)
+      return FALSE;
+    /* libarchive calls a write(2) that failed a warning; what it lacks is lost all the same. */
+    if (archive_write_data_block (disk, block, length, offset) < ARCHIVE_OK)
       return FALSE;
   }
 }
@@ -330,6 +332,16 @@ temporary_name (const char *name)
 
   return g_strdup_printf ("%.*s.banger-%08x%08x", slash != NULL ? (int)(slash + 1 - name) : 0, name,
                           g_random_int (), g_random_int ());
+}
+
+/* Why an entry could not be written. libarchive's own words name a file that the user does not
+ * know, or only what was tried. */
+static const char *
+cause_of (struct archive *disk)
+{
+  int number = archive_errno (disk);
+
+  return number > 0 ? g_strerror (number) : archive_error_string (disk);
 }
 
 /* An owner, a mode or a time that could not be given: the copy is there all the same. Without the
@@ -367,7 +379,7 @@ extract_file (Extract *extract, struct archive *from, struct archive_entry *entr
     set_unreadable (from, error);
     return FALSE;
   }
-  note (extract, name, archive_error_string (extract->disk));
+  note (extract, name, cause_of (extract->disk));
   return TRUE;
 }
 

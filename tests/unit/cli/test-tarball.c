@@ -6,7 +6,9 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -382,6 +384,56 @@ test_cut_short (Fixture *f, gconstpointer data)
   }
 }
 
+typedef struct {
+  GByteArray *tar;
+  gsize at;
+  struct rlimit before;
+} Disturbed;
+
+/* A piece of an archive. While those of its middle are written no file may grow. */
+static ssize_t
+on_read (struct archive *tar, void *data, const void **bytes)
+{
+  Disturbed *disturbed = data;
+  struct rlimit limit = disturbed->before;
+  gsize length = MIN (10240, disturbed->tar->len - disturbed->at);
+
+  if (disturbed->at > 40000 && disturbed->at < 200000)
+    limit.rlim_cur = 1;
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &limit), ==, 0);
+  *bytes = disturbed->tar->data + disturbed->at;
+  disturbed->at += length;
+  return (ssize_t)length;
+}
+
+/* What could not be written is told, and leaves no file that only has the right size: what was
+ * there before stays. */
+static void
+test_full (Fixture *f, gconstpointer data)
+{
+  g_autofree char *big = g_strnfill (300000, 'b'), *line = g_strconcat ("file x ", big, NULL);
+  BangerArchiveSpec spec = { .name = "x", .note = on_note, .data = f };
+  g_autoptr (BangerArchiveWriter) tar = writer (f->tar);
+  g_autoptr (BangerArchiveReader) back = archive_read_new ();
+  g_autoptr (GError) error = NULL;
+  Disturbed disturbed = { .tar = f->tar };
+  __sighandler_t handler = signal (SIGXFSZ, SIG_IGN);
+
+  add (tar, line);
+  g_assert_cmpint (archive_write_close (tar), ==, ARCHIVE_OK);
+  g_assert_true (g_file_set_contents ("x", "before", -1, NULL));
+  g_assert_cmpint (getrlimit (RLIMIT_FSIZE, &disturbed.before), ==, 0);
+  archive_read_support_format_tar (back);
+  g_assert_cmpint (archive_read_open (back, &disturbed, NULL, on_read, NULL), ==, ARCHIVE_OK);
+  g_assert_true (banger_archive_extract (back, &spec, &error));
+  g_assert_cmpint (setrlimit (RLIMIT_FSIZE, &disturbed.before), ==, 0);
+  signal (SIGXFSZ, handler);
+  g_assert_no_error (error);
+  g_assert_cmpstr (f->notes->str, ==, "x: File too large\n");
+  assert_text ("x", "before");
+  g_assert_cmpuint (count ("."), ==, 1);
+}
+
 static void
 make_tree (void)
 {
@@ -579,6 +631,7 @@ main (int argc, char **argv)
     { "/tarball/left-out", test_left_out },
     { "/tarball/places", test_places },
     { "/tarball/cut-short", test_cut_short },
+    { "/tarball/full", test_full },
     { "/tarball/round-trip", test_round_trip },
     { "/tarball/single-file", test_single_file },
     { "/tarball/pass-refuses", test_pass_refuses },
