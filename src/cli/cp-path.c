@@ -6,7 +6,9 @@
 #include "common/common.h"
 
 #include <glib/gi18n.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 gboolean
 banger_cp_path_parse (const char *word, BangerCpPath *path, GError **error)
@@ -84,4 +86,41 @@ gboolean
 banger_cp_must_be_directory (const char *path)
 {
   return g_str_has_suffix (path, "/");
+}
+
+gboolean
+banger_cp_place (const char *path, gboolean only_one, const char *hint, char **directory,
+                 char **rename, GError **error)
+{
+  g_autofree char *base = banger_cp_base (path), *shown = banger_text_escape (path, -1);
+  g_autofree char *real = realpath (path, NULL);
+  struct stat info;
+  gboolean there = stat (path, &info) == 0;
+
+  *directory = NULL;
+  *rename = NULL;
+  if (there && S_ISDIR (info.st_mode)) {
+    *directory = g_strdup (path);
+    return TRUE;
+  }
+  if (!only_one || base == NULL || banger_cp_must_be_directory (path)) {
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
+                      _ ("'%s' is not a directory"), shown);
+    return FALSE;
+  }
+  if (there && !S_ISREG (info.st_mode)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL,
+                      _ ("it is a device, a pipe or a socket"), hint, _ ("cannot copy to '%s'"),
+                      shown);
+    return FALSE;
+  }
+  if (real == NULL && lstat (path, &info) == 0) {
+    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL,
+                      _ ("it is a symbolic link to what is not there"),
+                      _ ("copy to where it leads, or remove it"), _ ("cannot copy to '%s'"), shown);
+    return FALSE;
+  }
+  *directory = banger_cp_parent (real != NULL ? real : path);
+  *rename = real != NULL ? banger_cp_base (real) : g_steal_pointer (&base);
+  return TRUE;
 }

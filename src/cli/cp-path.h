@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the words of "vm cp" mean. */
+/* What the words of "vm cp" and "image cp" mean. */
 #pragma once
 
 #include <glib.h>
@@ -28,3 +28,9 @@ char *banger_cp_base (const char *path);
 /* What stands before the last component: "." for a lone name. */
 char *banger_cp_parent (const char *path);
 gboolean banger_cp_must_be_directory (const char *path);
+
+/* Where copies to @path here go, as with cp(1): into the directory that it is, then *@rename is
+ * NULL, or there as what it is called itself, for @only_one. A symbolic link stands for where it
+ * leads. What a copy would replace and is no file is refused; @hint: what writes into it. */
+gboolean banger_cp_place (const char *path, gboolean only_one, const char *hint, char **directory,
+                          char **rename, GError **error);

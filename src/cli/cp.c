@@ -187,20 +187,14 @@ static gboolean
 find_place (Copy *copy, const BangerCpPath *target, gboolean only_one, Place *place, GError **error)
 {
   gboolean is_directory = TRUE;
-  struct stat st;
 
-  if (target->kind == BANGER_CP_LOCAL) {
-    is_directory = stat (target->path, &st) == 0 && S_ISDIR (st.st_mode);
-    if (!is_directory && (!only_one || banger_cp_must_be_directory (target->path))) {
-      banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
-                        _ ("'%s' is not a directory"), target->path);
-      return FALSE;
-    }
-  } else if (only_one && !banger_cp_must_be_directory (target->path)
-             && banger_cp_base (target->path) != NULL
-             && !is_guest_directory (copy, target, &is_directory, error)) {
+  if (target->kind == BANGER_CP_LOCAL)
+    return banger_cp_place (target->path, only_one, "banger vm exec NAME cat PATH > FILE",
+                            &place->directory, &place->rename, error);
+  if (only_one && !banger_cp_must_be_directory (target->path)
+      && banger_cp_base (target->path) != NULL
+      && !is_guest_directory (copy, target, &is_directory, error))
     return FALSE;
-  }
   place->directory = is_directory ? g_strdup (target->path) : banger_cp_parent (target->path);
   place->rename = is_directory ? NULL : banger_cp_base (target->path);
   return TRUE;

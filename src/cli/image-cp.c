@@ -238,8 +238,15 @@ add_source (const Copy *copy, Batch *batch, const char *source, const char *path
                       _ ("cannot copy '%s'"), shown);
     return FALSE;
   }
-  if (!S_ISDIR (info.st_mode))
+  if (S_ISREG (info.st_mode))
     return add_file (copy, batch, source, &info, path, error);
+  /* A pipe may be opened only when somebody writes, and has neither an end nor a size to tell. */
+  if (!S_ISDIR (info.st_mode)) {
+    banger_set_error (
+        error, BANGER_ERROR_INVALID_ARGUMENT, NULL, _ ("it is a device, a pipe or a socket"),
+        _ ("write to a file first what it gives, and copy that"), _ ("cannot copy '%s'"), shown);
+    return FALSE;
+  }
   if (!copy->recursive)
     return refuse_directory (source, error);
   return add_tree (copy, batch, source, path, error);
@@ -481,17 +488,13 @@ static gboolean
 download (Copy *copy, const BangerCpPath *place, GError **error)
 {
   const GPtrArray *paths = copy->target->paths;
-  struct stat info;
-  gboolean into = stat (place->path, &info) == 0 && S_ISDIR (info.st_mode), ok = TRUE;
-  g_autofree char *directory = into ? g_strdup (place->path) : banger_cp_parent (place->path);
-  g_autofree char *rename = into ? NULL : banger_cp_base (place->path);
+  g_autofree char *directory = NULL, *rename = NULL;
   banger_autofd int here = open (".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  gboolean ok = TRUE;
 
-  if (!into && (paths->len > 1 || banger_cp_must_be_directory (place->path) || rename == NULL)) {
-    banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, NULL, NULL,
-                      _ ("'%s' is not a directory"), place->path);
+  if (!banger_cp_place (place->path, paths->len == 1, "banger image cat NAME:PATH > FILE",
+                        &directory, &rename, error))
     return FALSE;
-  }
   if (here < 0 || chdir (directory) < 0) {
     banger_set_error (error, BANGER_ERROR_NOT_FOUND, NULL, g_strerror (errno), NULL,
                       _ ("cannot copy into '%s'"), directory);

@@ -293,8 +293,14 @@ check_place (Extract *extract, const char *name, gboolean is_directory)
 {
   struct stat st;
 
-  if (lstat (name, &st) < 0 || is_directory == S_ISDIR (st.st_mode))
+  if (lstat (name, &st) < 0 || (is_directory && S_ISDIR (st.st_mode)))
     return TRUE;
+  if (!is_directory && (S_ISREG (st.st_mode) || S_ISLNK (st.st_mode)))
+    return TRUE;
+  if (!is_directory && !S_ISDIR (st.st_mode)) {
+    note (extract, name, _ ("a device, a pipe or a socket has its place"));
+    return FALSE;
+  }
   if (!is_directory) {
     note (extract, name, _ ("a directory has its place"));
     return FALSE;

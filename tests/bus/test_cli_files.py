@@ -284,6 +284,61 @@ class Files(CliTest):
                 self.assertIn(words, result.stderr)
         self.assertEqual(sorted(os.listdir(out)), ["name", "tree"])
 
+    def limited(self, *argv):
+        """image cp where no file may be larger than 1 MiB."""
+        script = "trap '' XFSZ; ulimit -f 1024; exec banger image cp \"$@\""
+        return subprocess.run(["bash", "-c", script, "-", *map(str, argv)], env=self.session.env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    def test_copy_is_cut_short(self):
+        """It fails, and what was there before stays; nothing else is left."""
+        tree, out = self.tree(), self.here("out")
+        (tree / "tool").write_bytes(os.urandom(2 << 20))
+        self.image("cp", "-r", tree, "box:/srv/tree")
+        (out / "tool").write_bytes(b"before")
+        result = self.limited("box:/srv/tree/tool", out)
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertIn("'tool': File too large", result.stderr)
+        self.assertEqual(os.listdir(out), ["tool"])
+        self.assertEqual((out / "tool").read_bytes(), b"before")
+
+    def test_copy_to_what_is_no_file(self):
+        """A pipe stays one, and a link leads where it led: to the copy then."""
+        out = self.here("out")
+        os.mkfifo(out / "pipe")
+        (out / "file").write_bytes(b"before")
+        (out / "link").symlink_to("file")
+        (out / "pipe-link").symlink_to("pipe")
+        (out / "nowhere").symlink_to("none")
+        self.image("cp", "box:/etc/hostname", out / "link")
+        self.assertEqual(os.readlink(out / "link"), "file")
+        self.assertEqual((out / "file").read_bytes(), b"box\n")
+        for name, cause in (("pipe", "it is a device, a pipe"),
+                            ("pipe-link", "it is a device, a pipe"),
+                            ("nowhere", "a symbolic link to what is not there")):
+            with self.subTest(name=name):
+                result = self.session.banger("image", "cp", "box:/etc/hostname", out / name,
+                                             status=None)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn("cannot copy to", result.stderr)
+                self.assertIn(cause, result.stderr)
+        self.assertTrue((out / "pipe").is_fifo())
+        self.assertEqual(os.readlink(out / "pipe-link"), "pipe")
+        self.assertEqual(os.readlink(out / "nowhere"), "none")
+
+    def test_copy_of_what_is_no_file(self):
+        """It says so at once, be there nobody who writes."""
+        pipe = self.here("in") / "pipe"
+        os.mkfifo(pipe)
+        for source in (pipe, "/dev/null"):
+            with self.subTest(source=source):
+                result = subprocess.run(["banger", "image", "cp", source, "box:/srv/new"],
+                                        env=self.session.env, stdin=subprocess.DEVNULL, timeout=60,
+                                        capture_output=True, text=True, check=False)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn("it is a device, a pipe or a socket", result.stderr)
+        self.assertNotIn("new", self.image("ls", "box:/srv"))
+
     def test_copy_is_measured(self):
         """On a terminal, whichever way it goes; a program is told nothing."""
         tree, out = self.here("much"), self.here("out")

@@ -336,20 +336,26 @@ static void
 test_places (Fixture *f, gconstpointer data)
 {
   static const char *const lines[]
-      = { "dir x", "file x/dir one", "link x/dir there", "dir x/file", "file x/rest two", NULL };
+      = { "dir x",           "file x/dir one",    "link x/dir there", "dir x/file",
+          "file x/pipe one", "link x/pipe there", "file x/rest two",  NULL };
   g_autoptr (GError) error = NULL;
+  struct stat st;
 
   g_assert_cmpint (g_mkdir ("x", 0755), ==, 0);
   g_assert_cmpint (g_mkdir ("x/dir", 0755), ==, 0);
+  g_assert_cmpint (mkfifo ("x/pipe", 0644), ==, 0);
   g_assert_true (g_file_set_contents ("x/file", "kept", -1, NULL));
   g_assert_true (extract (f, lines, NULL, &error));
+  g_assert_nonnull (strstr (f->notes->str, "x/pipe: a device, a pipe"));
+  g_assert_cmpint (lstat ("x/pipe", &st), ==, 0);
+  g_assert_true (S_ISFIFO (st.st_mode));
   g_assert_nonnull (strstr (f->notes->str, "x/dir: "));
   g_assert_nonnull (strstr (f->notes->str, "x/file: "));
   g_assert_true (g_file_test ("x/dir", G_FILE_TEST_IS_DIR));
   g_assert_false (g_file_test ("x/dir", G_FILE_TEST_IS_SYMLINK));
   assert_text ("x/file", "kept");
   assert_text ("x/rest", "two");
-  g_assert_cmpuint (count ("x"), ==, 3);
+  g_assert_cmpuint (count ("x"), ==, 4);
 }
 
 /* Wherever the stream breaks off: no file by halves under any name. */
