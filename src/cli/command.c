@@ -29,6 +29,7 @@ static const struct {
 } keys[] = {
   { "memory", "memory-bytes" }, { "disk", "disk-bytes" },         { "work", "work-bytes" },
   { "label", "labels" },        { "ssh-key", "authorized-keys" }, { "no-start", "start" },
+  { "disk-format", "format" },  { "compress", "compression" },
 };
 
 const char *

@@ -75,7 +75,7 @@ take_options (BangerCall *call, GVariantDict *args, GError **error)
     return FALSE;
   if (g_str_equal (format, "raw") && !g_str_equal (compression, "none")) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
-                      "option 'compression' goes with the format 'tar' only");
+                      "option 'compression' is for a tar archive only");
     return FALSE;
   }
   g_variant_dict_insert (args, "format", "s", format);

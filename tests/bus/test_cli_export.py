@@ -104,8 +104,11 @@ class ExportTest(CliTest):
         self.assertIn("is a terminal", result.stderr)
 
     def test_what_cannot_be(self):
-        self.export("first", self.file, "--compress", "zip", status=2)
-        self.export("first", self.file, "--raw", "--compress", "zstd", status=2)
+        self.assertIn("--compress must be one of",
+                      self.export("first", self.file, "--compress", "zip", status=2).stderr)
+        self.assertIn("--compress is for a tar archive only",
+                      self.export("first", self.file, "--raw", "--compress", "zstd",
+                                  status=2).stderr)
         self.export("nobody", self.file, status=3)
         self.export("first", "/nowhere/out", status=1)
         self.assertIn("a path is empty", self.export("first", "", status=2).stderr)
@@ -119,6 +122,14 @@ class ExportTest(CliTest):
         folder.rmdir()
         self.assertEqual(list(self.session.base.glob("folder*")), [])
         self.assertEqual(list(self.session.base.glob("out*")), [])
+
+    def test_full(self):
+        """It is the target that has no room, not the service's disk."""
+        for words in ((), ("--raw",)):
+            result = self.export("first", "/dev/full", *words, status=1)
+            self.assertIn("No space left", result.stderr)
+            self.assertIn("that it is written to", result.stderr)
+            self.assertNotIn("banger's state", result.stderr)
 
     def test_interrupted(self):
         """Nothing of the file is left."""
@@ -192,7 +203,11 @@ class DiskTest(CliTest):
         self.assertIn("no file system", self.import_disk("--disk-format", "raw", status=1).stderr)
         self.assertIn("qcow2", self.import_disk("--disk-format", "qcow2", status=1).stderr)
         self.make()
-        self.assertIn("no partition 2", self.import_disk("--partition", "2", status=2).stderr)
+        result = self.import_disk("--partition", "2", status=2)
+        self.assertIn("no partition 2", result.stderr)
+        self.assertIn("without --partition", result.stderr)
+        self.assertIn("--disk-format must be 'auto', 'raw' or 'qcow2'",
+                      self.import_disk("--disk-format", "vmdk", status=2).stderr)
         self.session.banger("image", "import", "x", "--from-dir", self.session.base,
                             "--keep-fstab", status=2)
 
