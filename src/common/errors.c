@@ -101,11 +101,19 @@ banger_set_error (GError **error, BangerErrorCode code, const char *stage, const
   g_propagate_error (error, make_error (code, stage, cause, hint, message));
 }
 
+static GError *
+make_errno_error (int errnum, const char *stage, const char *room_hint, const char *message)
+{
+  gboolean full = errnum == ENOSPC || errnum == EDQUOT;
+
+  return make_error (full ? BANGER_ERROR_NO_SPACE : BANGER_ERROR_FAILED, stage, g_strerror (errnum),
+                     full ? room_hint : NULL, message);
+}
+
 void
 banger_set_error_errno (GError **error, int errnum, const char *stage, const char *format, ...)
 {
   g_autofree char *message = NULL;
-  gboolean full = errnum == ENOSPC || errnum == EDQUOT;
   va_list args;
 
   if (error == NULL)
@@ -113,10 +121,23 @@ banger_set_error_errno (GError **error, int errnum, const char *stage, const cha
   va_start (args, format);
   message = g_strdup_vprintf (format, args);
   va_end (args);
-  g_propagate_error (
-      error,
-      make_error (full ? BANGER_ERROR_NO_SPACE : BANGER_ERROR_FAILED, stage, g_strerror (errnum),
-                  full ? "make room on the file system that holds banger's state" : NULL, message));
+  g_propagate_error (error, make_errno_error (errnum, stage,
+                                              "make room on the file system that it is written to",
+                                              message));
+}
+
+void
+banger_set_error_state (GError **error, int errnum, const char *stage, const char *format, ...)
+{
+  g_autofree char *message = NULL;
+  va_list args;
+
+  if (error == NULL)
+    return;
+  va_start (args, format);
+  message = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_propagate_error (error, make_errno_error (errnum, stage, BANGER_HINT_STATE_ROOM, message));
 }
 
 const char *

@@ -42,6 +42,11 @@ void banger_set_error (GError **error, BangerErrorCode code, const char *stage, 
 /* As above, with the text of errno value @errnum as the cause; ENOSPC and EDQUOT become NoSpace. */
 void banger_set_error_errno (GError **error, int errnum, const char *stage, const char *format, ...)
     G_GNUC_PRINTF (4, 5);
+/* As above, where what was written is the service's own: whose disk is full is not seen by callers,
+ * so the hint says it. */
+void banger_set_error_state (GError **error, int errnum, const char *stage, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
+#define BANGER_HINT_STATE_ROOM "make room on the file system that holds banger's state"
 
 /* Parts of @error: NULL where unknown or of another domain. Owned by the error. */
 const char *banger_error_stage (const GError *error);

@@ -129,7 +129,7 @@ write_and_sync (int fd, const void *data, gsize length, GError **error)
   if (!banger_write_all (fd, data, length, error))
     return FALSE;
   if (fsync (fd) < 0) {
-    banger_set_error_errno (error, errno, NULL, "cannot write to the disk");
+    banger_set_error_state (error, errno, NULL, "cannot write to the disk");
     return FALSE;
   }
   return TRUE;
@@ -144,7 +144,7 @@ banger_replace_file_at (int dirfd, const char *name, const void *data, gsize len
 
   fd = openat (dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
   if (fd < 0) {
-    banger_set_error_errno (error, errno, NULL, "%s: cannot make", temporary);
+    banger_set_error_state (error, errno, NULL, "%s: cannot make", temporary);
     return FALSE;
   }
   if (!write_and_sync (fd, data, length, error)) {
@@ -152,7 +152,7 @@ banger_replace_file_at (int dirfd, const char *name, const void *data, gsize len
     return FALSE;
   }
   if (renameat (dirfd, temporary, dirfd, name) < 0 || fsync (dirfd) < 0) {
-    banger_set_error_errno (error, errno, NULL, "%s: cannot replace", name);
+    banger_set_error_state (error, errno, NULL, "%s: cannot replace", name);
     unlinkat (dirfd, temporary, 0);
     return FALSE;
   }
@@ -165,7 +165,7 @@ banger_make_dir_at (int dirfd, const char *name, mode_t mode, GError **error)
   int fd = -1;
 
   if (mkdirat (dirfd, name, mode) < 0 && errno != EEXIST) {
-    banger_set_error_errno (error, errno, NULL, "%s: cannot make the directory", name);
+    banger_set_error_state (error, errno, NULL, "%s: cannot make the directory", name);
     return -1;
   }
   fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -180,7 +180,7 @@ banger_make_dirs (const char *path, mode_t mode, GError **error)
   g_autofree char *parent = g_path_get_dirname (path);
 
   if (g_mkdir_with_parents (parent, 0755) < 0) {
-    banger_set_error_errno (error, errno, NULL, "%s: cannot make the directory", parent);
+    banger_set_error_state (error, errno, NULL, "%s: cannot make the directory", parent);
     return -1;
   }
   return banger_make_dir_at (AT_FDCWD, path, mode, error);

@@ -99,7 +99,7 @@ banger_files_mark (BangerService *service, BangerObjectKind kind, const char *id
     return FALSE;
   fd = openat (dirfd, MARK, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0)
-    banger_set_error_errno (error, errno, NULL, "the folder of %s %s cannot be written",
+    banger_set_error_state (error, errno, NULL, "the folder of %s %s cannot be written",
                             banger_object_kind_to_string (kind), id);
   return fd >= 0;
 }

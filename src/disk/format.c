@@ -33,7 +33,7 @@ banger_ext4_set_error (GError **error, ext2_filsys fs, errcode_t code, const cha
   if (code >= EXT2_ET_BASE && failure != 0)
     code = failure;
   if (code == ENOSPC || code == EDQUOT || code == EIO || code == EFBIG) {
-    banger_set_error_errno (error, code, NULL, "%s", what);
+    banger_set_error_state (error, code, NULL, "%s", what);
     return;
   }
   banger_set_error (error, BANGER_ERROR_FAILED, NULL, error_message (code), NULL, "%s", what);
@@ -430,7 +430,7 @@ banger_ext4_format (BangerExt4 *ext4, const BangerDiskLayout *layout, GError **e
   if (!find_geometry (extra, last_inode, layout->size_bytes, &geometry, error))
     return FALSE;
   if (ftruncate (ext4->space.fd, geometry.blocks * BANGER_BLOCK_SIZE) < 0) {
-    banger_set_error_errno (error, errno, NULL, "the image cannot be made as large as it must be");
+    banger_set_error_state (error, errno, NULL, "the image cannot be made as large as it must be");
     return FALSE;
   }
   initialize_ext2_error_table ();

@@ -82,7 +82,7 @@ copy_range (int source, int copy, off_t start, off_t end, GError **error)
     if (n < 0 && errno == EINTR)
       continue;
     if (n <= 0) {
-      banger_set_error_errno (error, n < 0 ? errno : EIO, NULL, "the disk cannot be copied");
+      banger_set_error_state (error, n < 0 ? errno : EIO, NULL, "the disk cannot be copied");
       return FALSE;
     }
   }
@@ -101,7 +101,7 @@ banger_disk_clone (int source, int copy, gboolean *shared, GError **error)
   if (cloned)
     return TRUE;
   if (fstat (source, &st) < 0 || ftruncate (copy, st.st_size) < 0) {
-    banger_set_error_errno (error, errno, NULL, "the disk cannot be copied");
+    banger_set_error_state (error, errno, NULL, "the disk cannot be copied");
     return FALSE;
   }
   while (next_data (source, &start, &end)) {
@@ -109,7 +109,7 @@ banger_disk_clone (int source, int copy, gboolean *shared, GError **error)
       return FALSE;
   }
   if (errno != ENXIO) {
-    banger_set_error_errno (error, errno, NULL, "the disk cannot be copied");
+    banger_set_error_state (error, errno, NULL, "the disk cannot be copied");
     return FALSE;
   }
   return TRUE;
@@ -174,7 +174,7 @@ banger_ext4_resize (int image, guint64 size_bytes, GError **error)
     return FALSE;
   if (ftruncate (image, size_bytes) == 0)
     return resize (image, error);
-  banger_set_error_errno (error, errno, NULL, "the disk cannot be made larger");
+  banger_set_error_state (error, errno, NULL, "the disk cannot be made larger");
   return FALSE;
 }
 

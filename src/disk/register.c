@@ -110,7 +110,7 @@ write_blocks (int copy, const guint8 *data, gsize length, guint64 at, GError **e
     if (!banger_is_zero (data + done, block))
       n = TEMP_FAILURE_RETRY (pwrite (copy, data + done, block, at + done));
     if (n <= 0) {
-      banger_set_error_errno (error, n < 0 ? errno : EIO, NULL, "the disk cannot be copied");
+      banger_set_error_state (error, n < 0 ? errno : EIO, NULL, "the disk cannot be copied");
       return FALSE;
     }
     done += n;
@@ -127,7 +127,7 @@ copy_part (Register *job, int copy, GError **error)
   guint64 size = banger_blocks_size (part), written = 0;
 
   if (ftruncate (copy, size) < 0) {
-    banger_set_error_errno (error, errno, NULL, "the disk cannot be copied");
+    banger_set_error_state (error, errno, NULL, "the disk cannot be copied");
     return FALSE;
   }
   for (guint64 at = 0; at < size;) {
@@ -227,7 +227,7 @@ take_as_it_is (Register *job, guint64 *size_bytes, GError **error)
   if (is_image (job))
     return TRUE;
   if (ftruncate (job->image, 0) < 0)
-    banger_set_error_errno (error, errno, NULL, "the image cannot be written");
+    banger_set_error_state (error, errno, NULL, "the image cannot be written");
   return FALSE;
 }
 

@@ -117,7 +117,7 @@ write_at (int fd, const guint8 *data, gsize length, guint64 offset, GError **err
     ssize_t n = TEMP_FAILURE_RETRY (pwrite (fd, data, length, offset));
 
     if (n < 0) {
-      banger_set_error_errno (error, errno, NULL, "the image cannot be written");
+      banger_set_error_state (error, errno, NULL, "the image cannot be written");
       return FALSE;
     }
     data += n;

@@ -42,7 +42,7 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
                       "it is larger than a file of ext4 can be", NULL,
                       "'%s' of the disk cannot be written", escaped);
   } else if (code == ENOSPC || code == EDQUOT) {
-    banger_set_error_errno (error, (int)code, NULL, "'%s' of the disk cannot be written", escaped);
+    banger_set_error_state (error, (int)code, NULL, "'%s' of the disk cannot be written", escaped);
   } else if (banger_fs_is_full (code)) {
     banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, error_message (code),
                       "remove something from it, or make it larger",
@@ -80,8 +80,7 @@ check_reserve (BangerDiskView *view, gsize length, GError **error)
   cause = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT
                            " MiB are kept free",
                            left >> 20, view->reserve_bytes >> 20);
-  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause,
-                    "make room on the file system that holds banger's state",
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, BANGER_HINT_STATE_ROOM,
                     "what is written does not fit on the host's disk");
   return FALSE;
 }

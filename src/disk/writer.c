@@ -78,8 +78,7 @@ check_reserve (BangerDiskWriter *writer, GError **error)
   cause = g_strdup_printf (
       "%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT " MiB of them are kept free",
       (guint64)host.f_bavail * host.f_frsize >> 20, writer->reserve_bytes >> 20);
-  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause,
-                    "make room on the file system that holds banger's state",
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, BANGER_HINT_STATE_ROOM,
                     "the image does not fit on the host's disk");
   return FALSE;
 }
@@ -373,7 +372,7 @@ close_file_system (BangerExt4 *ext4, gboolean sync, GError **error)
   if (!banger_ext4_close (&ext4->fs, "the file system cannot be written", error))
     return FALSE;
   if (sync && fsync (ext4->space.fd) < 0) {
-    banger_set_error_errno (error, errno, NULL, "the image cannot be written");
+    banger_set_error_state (error, errno, NULL, "the image cannot be written");
     return FALSE;
   }
   return TRUE;

@@ -55,7 +55,7 @@ check (BangerMonitor *self, const char *serial, guint64 bytes, GError **error)
     return NULL;
   }
   if (fstat (fd, &st) < 0) {
-    banger_set_error_errno (error, errno, "growing", "vm '%s': disk '%s'", self->machine->name,
+    banger_set_error_state (error, errno, "growing", "vm '%s': disk '%s'", self->machine->name,
                             disk);
     return NULL;
   }

@@ -144,8 +144,8 @@ put (Files *files, const void *bytes, gsize length, GError **error)
       error,
       g_error_matches (cause, BANGER_ERROR, BANGER_ERROR_NO_SPACE) ? BANGER_ERROR_NO_SPACE
                                                                    : BANGER_ERROR_FAILED,
-      NULL, banger_error_cause (cause) != NULL ? banger_error_cause (cause) : cause->message, NULL,
-      "what was read cannot be written to the caller's descriptor");
+      NULL, banger_error_cause (cause) != NULL ? banger_error_cause (cause) : cause->message,
+      banger_error_hint (cause), "what was read cannot be written to the caller's descriptor");
   return FALSE;
 }
 

@@ -68,7 +68,7 @@ check_and_sync (Sync *work, BangerReport *report, GError **error)
   good = check_image (work->rootfs, report, error) && check_image (work->seed, report, error);
   pthread_join (thread, NULL);
   if (good && work->errnum != 0) {
-    banger_set_error_errno (error, work->errnum, NULL, "the image cannot be written");
+    banger_set_error_state (error, work->errnum, NULL, "the image cannot be written");
     return FALSE;
   }
   return good;

@@ -311,7 +311,7 @@ replace_content (int target, int source, GError **error)
   gboolean written;
 
   if (ftruncate (target, 0) < 0 || lseek (target, 0, SEEK_SET) < 0 || fstat (source, &st) < 0) {
-    banger_set_error_errno (error, errno, NULL, "boot modules: cannot write");
+    banger_set_error_state (error, errno, NULL, "boot modules: cannot write");
     return FALSE;
   }
   map = mmap (NULL, st.st_size, PROT_READ, MAP_PRIVATE, source, 0);
@@ -353,7 +353,7 @@ sync_file (int fd, GError **error)
 {
   if (fsync (fd) == 0)
     return TRUE;
-  banger_set_error_errno (error, errno, NULL, "kernel: cannot write to the disk");
+  banger_set_error_state (error, errno, NULL, "kernel: cannot write to the disk");
   return FALSE;
 }
 

@@ -105,7 +105,15 @@ test_adopt (void)
   g_clear_error (&error);
   banger_set_error_errno (&error, ENOSPC, NULL, "cannot write");
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
-  g_assert_nonnull (banger_error_hint (error));
+  g_assert_null (strstr (banger_error_hint (error), "banger's state"));
+  g_clear_error (&error);
+  banger_set_error_state (&error, ENOSPC, NULL, "cannot write");
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_cmpstr (banger_error_hint (error), ==, BANGER_HINT_STATE_ROOM);
+  g_clear_error (&error);
+  banger_set_error_state (&error, EIO, NULL, "cannot write");
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_FAILED);
+  g_assert_null (banger_error_hint (error));
 }
 
 /* Bytes that are no UTF-8 must not end the connection to the bus. */
