@@ -15,7 +15,7 @@ static const BangerOption import_options[] = {
   VALUE ("partition", 0, COUNT, NOTHING, N_ ("N"),
          N_ ("of a disk image: the partition to take (default: the first that looks like a root)")),
   VALUE ("disk-format", 0, TEXT, DISK_FORMAT, N_ ("FORM"),
-         N_ ("of a disk image: raw or qcow2 (default: as it begins)")),
+         N_ ("of a disk image: auto (as it begins; default), raw or qcow2")),
   FLAG ("keep-fstab", 0,
         N_ ("of a disk image: leave the lines of /etc/fstab that name disks as they are")),
   VALUE ("max-bytes", 0, SIZE, NOTHING, N_ ("SIZE"),
@@ -115,7 +115,8 @@ const BangerCommand banger_commands_image[] = {
     N_ ("make an image from an archive, a disk image or a directory"),
     N_ ("FILE is a tar archive of a root file system, plain or compressed; - reads standard "
         "input. Ctrl-C cancels: nothing of the image is left then.\n\n"
-        "FILE may also be a disk image, raw or qcow2, such as distributions offer for clouds: its "
+        "FILE may also be a disk image, raw or qcow2, such as distributions offer for clouds: a "
+        "regular file that is not compressed, and no pipe. Its "
         "first ext2, ext3 or ext4 that looks like a root is taken. What its /etc/fstab says of "
         "disks becomes comments, as a guest has none of them.\n\n"
         "--from-dir packs a directory on the way, as you: with owners, times, holes, hard links, "

@@ -3,6 +3,7 @@
 #include "archive-in.h"
 
 #include "acl.h"
+#include "marks.h"
 #include "pax.h"
 #include "tree.h"
 #include "view.h"
@@ -70,6 +71,25 @@ refuse_size (BangerArchiveIn *in, GError **error)
   return FALSE;
 }
 
+/* @said: by libarchive, may be NULL. */
+static gboolean
+refuse_other (BangerArchiveIn *in, const char *said, GError **error)
+{
+  gsize length = MIN (in->decoded, BANGER_MARKS_HEAD);
+  const guint8 *head = length > 0 ? banger_feed_recall (in->feed, 0, length) : NULL;
+  BangerMarksKind kind = BANGER_MARKS_UNKNOWN;
+  const char *found = head != NULL ? banger_marks_find (head, length, &kind) : NULL;
+  const char *hint = in->other_hint != NULL ? in->other_hint : BANGER_FEED_HINT;
+
+  if (in->disk_hint != NULL && kind == BANGER_MARKS_DISK)
+    hint = in->disk_hint;
+  else if (in->disk_hint != NULL && kind == BANGER_MARKS_FOREIGN_DISK)
+    hint = BANGER_HINT_CONVERT;
+  if (found == NULL)
+    found = said != NULL ? said : "it begins as none does";
+  return refuse (found, hint, "the source is not a tar archive that banger can read", error);
+}
+
 /* Why the feed or libarchive stopped, as our error; @path (may be NULL) is the entry it was at. */
 static gboolean
 set_fault (BangerArchiveIn *in, const char *path, GError **error)
@@ -89,8 +109,7 @@ set_fault (BangerArchiveIn *in, const char *path, GError **error)
   if (escaped == NULL)
     return archive_file_count (in->tar) > 0
                ? refuse (cause, hint, "the archive cannot be read", error)
-               : refuse (cause, BANGER_FEED_HINT,
-                         "the source is not a tar archive that banger can read", error);
+               : refuse_other (in, cause, error);
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
                     "the archive cannot be read at entry '%s'", escaped);
   return FALSE;

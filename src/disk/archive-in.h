@@ -18,6 +18,8 @@ typedef struct {
   guint64 decoded_max;    /* bytes of the archive, decompressed */
   guint64 entries_max;    /* 0: whoever takes them counts them */
   const char *hint;       /* for one that is larger */
+  const char *other_hint; /* for what is no archive; NULL: which ones there are */
+  const char *disk_hint;  /* for what is a disk image; NULL: as above */
   BangerDiskNotes *notes; /* NULL: what is left out is not told */
 
   BangerFeed *feed;

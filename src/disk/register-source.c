@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "register-source.h"
 
+#include "marks.h"
+
 #include <string.h>
+#include <unistd.h>
 
 #define HINT_TREE "mount it and give its tree: banger image import NAME --from-dir DIR"
 
@@ -56,17 +59,39 @@ looks_like_root (ext2_filsys fs)
   return has (fs, "/etc") && (has (fs, "/usr") || has (fs, "/bin"));
 }
 
+/* What somebody took for a disk that banger reads. */
 static gboolean
-set_none (const GString *found, GError **error)
+set_unknown (int disk, GError **error)
+{
+  guint8 head[BANGER_MARKS_HEAD];
+  ssize_t n = pread (disk, head, sizeof head, 0);
+  BangerMarksKind kind = BANGER_MARKS_UNKNOWN;
+  const char *found = banger_marks_find (head, MAX (n, 0), &kind);
+  const char *cause = kind == BANGER_MARKS_UNKNOWN || kind == BANGER_MARKS_DISK
+                          ? "no file system is known on it"
+                          : found;
+  const char *hint = "give a disk image, raw or qcow2 and not compressed, or a tar archive";
+
+  if (kind == BANGER_MARKS_ARCHIVE)
+    hint = "import it without option 'format', option 'partition' and option 'keep-fstab', which "
+           "are for disk images";
+  else if (kind == BANGER_MARKS_COMPRESSED)
+    hint = "decompress it first, if it is a disk image; import a tar archive without option "
+           "'format', option 'partition' and option 'keep-fstab'";
+  else if (kind == BANGER_MARKS_FOREIGN_DISK)
+    hint = BANGER_HINT_CONVERT;
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
+                    "the disk cannot be made an image");
+  return FALSE;
+}
+
+static gboolean
+set_none (int disk, const GString *found, GError **error)
 {
   g_autofree char *cause = NULL;
 
-  if (found->len == 0) {
-    banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "no file system is known on it",
-                      "give a disk image, raw or qcow2, or a tar archive",
-                      "the disk cannot be made an image");
-    return FALSE;
-  }
+  if (found->len == 0)
+    return set_unknown (disk, error);
   cause = g_strdup_printf ("it holds %s, of which banger reads none", found->str);
   banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL, cause, HINT_TREE,
                     "the disk holds no ext2, ext3 or ext4 file system");
@@ -93,7 +118,7 @@ open_whole (BangerRegisterSource *source, BangerBlocks *disk, GError **error)
 
   if (g_strcmp0 (name, "ext4") == 0)
     return open_part (source, disk, 0, error);
-  return set_none (found, error);
+  return set_none (source->disk, found, error);
 }
 
 static gboolean
@@ -105,10 +130,19 @@ fits (const BangerPartition *p, BangerBlocks *disk)
 }
 
 static gboolean
+set_cut_off (guint32 number, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it ends beyond the disk",
+                    "the disk image is damaged or cut off: make or fetch it again",
+                    "partition %u of the disk cannot be read", number);
+  return FALSE;
+}
+
+static gboolean
 choose (BangerRegisterSource *source, BangerBlocks *disk, GPtrArray *partitions, GError **error)
 {
   g_autoptr (GString) found = g_string_new (NULL);
-  const BangerPartition *first = NULL;
+  const BangerPartition *first = NULL, *cut_off = NULL;
   g_autoptr (BangerBlocks) first_part = NULL;
 
   for (guint i = 0; i < partitions->len; i++) {
@@ -116,8 +150,12 @@ choose (BangerRegisterSource *source, BangerBlocks *disk, GPtrArray *partitions,
     g_autoptr (BangerBlocks) part = banger_blocks_slice (disk, p->offset, p->length);
     const char *name = banger_filesystem_guess (part);
 
-    if (g_strcmp0 (name, "ext4") != 0 || !fits (p, disk)) {
-      add_found (found, fits (p, disk) ? name : "a partition that ends beyond the disk");
+    if (!fits (p, disk)) {
+      cut_off = p;
+      continue;
+    }
+    if (g_strcmp0 (name, "ext4") != 0) {
+      add_found (found, name);
       continue;
     }
     if (open_part (source, part, p->number, NULL) && looks_like_root (source->fs))
@@ -127,14 +165,16 @@ choose (BangerRegisterSource *source, BangerBlocks *disk, GPtrArray *partitions,
       first_part = banger_blocks_ref (part);
     }
   }
-  return first != NULL ? open_part (source, first_part, first->number, error)
-                       : set_none (found, error);
+  if (first != NULL)
+    return open_part (source, first_part, first->number, error);
+  return cut_off != NULL ? set_cut_off (cut_off->number, error)
+                         : set_none (source->disk, found, error);
 }
 
 static gboolean
 set_no_partition (guint32 number, GPtrArray *partitions, GError **error)
 {
-  g_autoptr (GString) cause = g_string_new ("it has none");
+  g_autoptr (GString) cause = g_string_new ("it is not partitioned");
 
   for (guint i = 0; i < partitions->len; i++) {
     const BangerPartition *p = partitions->pdata[i];
@@ -143,7 +183,9 @@ set_no_partition (guint32 number, GPtrArray *partitions, GError **error)
       g_string_assign (cause, "it has ");
     g_string_append_printf (cause, "%s%u", i > 0 ? ", " : "", p->number);
   }
-  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, cause->str, NULL,
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, cause->str,
+                    partitions->len > 0 ? "give one of them with option 'partition'"
+                                        : "import it without option 'partition'",
                     "the disk has no partition %u", number);
   return FALSE;
 }
@@ -160,14 +202,10 @@ open_number (BangerRegisterSource *source, BangerBlocks *disk, GPtrArray *partit
 
     if (p->number != number)
       continue;
-    if (!fits (p, disk)) {
-      banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "it ends beyond the disk",
-                        "the disk image is damaged or cut off: make or fetch it again",
-                        "partition %u of the disk cannot be read", number);
-      return FALSE;
-    }
+    if (!fits (p, disk))
+      return set_cut_off (number, error);
     return g_strcmp0 (name, "ext4") == 0 ? open_part (source, part, number, error)
-                                         : set_none (found, error);
+                                         : set_none (source->disk, found, error);
   }
   return set_no_partition (number, partitions, error);
 }
@@ -179,6 +217,7 @@ banger_register_source_open (BangerRegisterSource *source, int disk,
   g_autoptr (BangerBlocks) all = open_disk (disk, spec->format, error);
   g_autoptr (GPtrArray) partitions = all != NULL ? banger_partitions_read (all, error) : NULL;
 
+  source->disk = disk;
   if (partitions == NULL)
     return FALSE;
   if (spec->partition != 0)

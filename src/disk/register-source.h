@@ -6,6 +6,7 @@
 #include "register.h"
 
 typedef struct {
+  int disk; /* the caller's */
   BangerBlocks *part;
   guint32 partition; /* 0: all of the disk */
   BangerReadIo io;

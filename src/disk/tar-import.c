@@ -138,6 +138,11 @@ banger_disk_import_tar (int tar, int image, const char *label, const BangerDiskL
 
   import.in.decoded_max = G_MAXUINT64;
   import.in.hint = "allow more with --max-bytes, up to 256G";
+  import.in.other_hint = BANGER_FEED_HINT ", or a disk image (raw or qcow2) as a regular file that "
+                                          "is not compressed";
+  import.in.disk_hint
+      = "a disk image must be a regular file, not a pipe, and not compressed: write "
+        "it to one, and import that";
   import.in.notes = &import.notes;
   banger_disk_notes_init (&import.notes);
   import.writer = banger_disk_writer_new (image);

@@ -55,8 +55,11 @@ main (int argc, char **argv)
   scratch = open (scratch_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (!banger_disk_register (disk, image, scratch, &spec, NULL, NULL, &result, &error)
       || !banger_disk_check (image, &error)) {
-    fprintf (stderr, "%s: %s: %s: %s\n", banger_error_nick (error->code),
-             banger_error_stage (error), error->message, banger_error_cause (error));
+    const char *hint = banger_error_hint (error);
+
+    fprintf (stderr, "%s: %s: %s: %s\nhint: %s\n", banger_error_nick (error->code),
+             banger_error_stage (error), error->message, banger_error_cause (error),
+             hint != NULL ? hint : "");
     return 1;
   }
   printf ("%u %s %" G_GUINT64_FORMAT " %s\n", result.partition, result.filesystem,

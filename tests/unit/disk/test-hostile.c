@@ -172,6 +172,37 @@ test_foreign (void)
   }
 }
 
+/* What lies at @offset of a source, else zeros, and what is said of that. */
+static void
+test_disks (void)
+{
+  static const struct {
+    gsize offset;
+    const char *bytes, *cause, *hint;
+  } cases[] = {
+    { 0, "QFI\xfb", "it is a qcow2 disk image", "regular file" },
+    { 1080, "\x53\xef", "it is an ext2, ext3 or ext4 file system", "regular file" },
+    { 510, "\x55\xaa", "it is a disk image", "regular file" },
+    { 0, "KDMV", "it is a VMDK disk image", "qemu-img convert" },
+    { 0, "vhdxfile", "it is a VHDX disk image", "qemu-img convert" },
+    { 4086, "SWAPSPACE2", "it is swap space", "give a tar archive" },
+    { 0, "", "it begins with nothing but zeros", "disk image (raw or qcow2)" },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    guint8 bytes[16384] = { 0 };
+    banger_autofd int tar = -1, image = empty_image ();
+    g_autoptr (GError) error = NULL;
+
+    memcpy (bytes + cases[i].offset, cases[i].bytes, strlen (cases[i].bytes));
+    tar = banger_memfd_new ("disk", bytes, sizeof bytes, NULL);
+    g_assert_false (import_tar (tar, image, &error));
+    g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    g_assert_cmpstr (banger_error_cause (error), ==, cases[i].cause);
+    g_assert_nonnull (strstr (banger_error_hint (error), cases[i].hint));
+  }
+}
+
 /* Cut off at any point: refused, except where only the padding behind the end is missing. */
 static void
 test_truncated (gconstpointer data)
@@ -306,6 +337,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/refused/deep", test_deep);
   g_test_add_func ("/import/refused/many-xattrs", test_many_xattrs);
   g_test_add_func ("/import/refused/foreign", test_foreign);
+  g_test_add_func ("/import/refused/disks", test_disks);
   g_test_add_func ("/import/full-disk", test_full_disk);
   g_test_add_func ("/import/truncated/anywhere", test_truncated_anywhere);
   add_filter_tests ("/import/corrupt/", test_corrupt);

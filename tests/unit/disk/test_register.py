@@ -63,6 +63,7 @@ class Case(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertTrue(done.stderr.startswith(kind + ": "), done.stderr)
         self.assertIn(cause, done.stderr)
+        return done.stderr
 
     def tree(self, fstab=FSTAB):
         tree = Path(tempfile.mkdtemp(dir=self.folder))
@@ -207,13 +208,39 @@ class Disks(Case):
                 self.refused("NotSupported", "it holds xfs", disk, "partition=1")
         self.assertEqual(self.register(self.partitioned(xfs, boot))[0][0], "2")
         self.refused("NotSupported", "it holds xfs, of which", self.partitioned(xfs))
-        self.refused("InvalidArgument", "it has none", root, "partition=1")
+        self.assertIn("without option 'partition'",
+                      self.refused("InvalidArgument", "it is not partitioned", root, "partition=1"))
+
+    def test_cut_off(self):
+        """What is missing is the reason, whatever the partitions before hold."""
+        vfat = self.folder / "vfat"
+        vfat.write_bytes(bytes(54) + b"FAT16   " + bytes(448) + b"\x55\xaa")
+        disk = self.partitioned(vfat, self.make(name="root"), label="dos")
+        os.truncate(disk, 100 * MIB)
+        said = self.refused("BadImage", "partition 2 of the disk cannot be read: it ends beyond",
+                            disk)
+        self.assertIn("cut off", said)
+        self.assertNotIn("vfat", said)
 
     def test_no_file_system(self):
         disk = self.folder / "empty"
         disk.write_bytes(bytes(MIB))
         self.refused("BadImage", "no file system is known", disk)
         self.refused("BadImage", "receiving", disk, "format=qcow2")
+
+    def test_no_disk(self):
+        """What was taken for one, by what it begins with."""
+        disk = self.folder / "no-disk"
+        for head, cause, hint in (
+                (bytes(257) + b"ustar", "it is a tar archive", "without option 'format'"),
+                (b"\x1f\x8b\x08", "it is compressed with gzip", "decompress it"),
+                (b"KDMV\1", "it is a VMDK disk image", "qemu-img convert"),
+                (bytes(64) + b"\x7f\x10\xda\xbe", "it is a VDI disk image", "qemu-img convert"),
+                (b"conectix", "it is a VHD disk image", "qemu-img convert"),
+                (b"vhdxfile", "it is a VHDX disk image", "qemu-img convert")):
+            with self.subTest(cause=cause):
+                disk.write_bytes(head + bytes(8192))
+                self.assertIn(hint, self.refused("BadImage", cause, disk, "format=raw"))
 
     @unittest.skipUnless(shutil.which("qemu-img"), "needs qemu-img")
     def test_qcow2(self):
