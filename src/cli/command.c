@@ -206,7 +206,7 @@ banger_command_meant (const BangerCommand *command, const char *const *words)
       other = find_pair (command->noun, short_verbs[i].verb);
   }
   for (guint i = 0; other != NULL && words[i] != NULL; i++) {
-    if (strchr (words[i], ':') != NULL)
+    if (strchr (words[i], ':') != NULL || strcmp (words[i], "--vm") == 0)
       other = NULL;
   }
   return other != NULL ? other : command;

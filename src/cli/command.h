@@ -115,7 +115,8 @@ const BangerOption *banger_global_options (void);
 const BangerCommand *banger_command_find (const char *const *words, guint *used, GError **error);
 /* A command whose verb is also a shell's word for another one of its noun is that one, unless one
  * of
- * @words, which follow it, names a file by a colon: "image rm NAME", and "image rm NAME:PATH". */
+ * @words, which follow it, names a file by a colon, or a VM: "image rm NAME", but "image rm
+ * NAME:PATH" and "image ls --vm NAME". */
 const BangerCommand *banger_command_meant (const BangerCommand *command, const char *const *words);
 /* "vm create". */
 char *banger_command_name (const BangerCommand *command);

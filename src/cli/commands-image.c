@@ -221,7 +221,8 @@ const BangerCommand banger_commands_image[] = {
     N_ ("change an image by many steps at once"),
     N_ ("Each line of FILE, or of standard input, is a step: a verb and what it takes, in the "
         "quotes "
-        "of a shell; # begins a comment. It is faster than as many commands. A step that fails "
+        "of a shell, which end on that line; # begins a comment. It is faster than as many "
+        "commands. A step that fails "
         "ends "
         "it, and those before it stay.\n\n"
         "write path=PATH [content=TEXT|file=FILE] [parents] [mode=] [OWNER] [TIME]; unpack "

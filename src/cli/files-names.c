@@ -47,6 +47,20 @@ read_text (BangerFilesTarget *target, const char *path)
   return g_strdup (bytes != NULL ? g_bytes_get_data (bytes, NULL) : "");
 }
 
+/* A number that Linux has no owner for is no name either. */
+static gboolean
+check_owner_word (const char *word, GError **error)
+{
+  guint32 id = 0;
+
+  if (word == NULL || !banger_text_is_number (word) || banger_files_id (word, &id))
+    return TRUE;
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
+                    _ ("'%s' is too large: an owner's number is at most %u"), word,
+                    G_MAXUINT32 - 1);
+  return FALSE;
+}
+
 /* What /etc/passwd or /etc/group of the object says of @name: the id in its third field, and the
  * one in its fourth (may be NULL). */
 static gboolean
@@ -79,11 +93,14 @@ banger_files_owner (BangerFilesTarget *target, const char *word, GVariantDict *a
 
   if (parts[0] != NULL && *user == '\0')
     group = parts[1];
-  if (*user == '\0' && (group == NULL || *group == '\0')) {
+  if ((*user == '\0' && (group == NULL || *group == '\0'))
+      || (group != NULL && strchr (group, ':') != NULL)) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, NULL,
                       _ ("an owner is USER, USER:GROUP or :GROUP"));
     return FALSE;
   }
+  if (!check_owner_word (user, error) || !check_owner_word (group, error))
+    return FALSE;
   if (*user != '\0') {
     if ((wants_own || !banger_files_id (user, &uid))
         && !look_up (target, "/etc/passwd", user, &uid, &own, error))

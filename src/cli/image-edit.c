@@ -238,14 +238,38 @@ add_word (BangerFilesSteps *steps, const char *verb, const char *word, char **pa
   return FALSE;
 }
 
+/* The words of a line, a step of EditFiles first; NULL with an error. */
+static GStrv
+split_line (const char *line, GError **error)
+{
+  g_auto (GStrv) words = NULL;
+  g_autofree char *shown = NULL, *list = NULL, *hint = NULL;
+
+  /* That it is a line with words is known: what can be wrong is how it ends. */
+  if (!g_shell_parse_argv (line, NULL, &words, NULL)) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      _ ("quotes end on the line where they begin"),
+                      _ ("it ends within quotes, or with a backslash"));
+    return NULL;
+  }
+  if (banger_file_steps_know (words[0], TRUE))
+    return g_steal_pointer (&words);
+  shown = banger_text_escape (words[0], -1);
+  list = banger_file_steps_list (TRUE);
+  hint = g_strdup_printf (_ ("a step is one of %s"), list);
+  banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, hint, _ ("'%s' is no step"),
+                    shown);
+  return NULL;
+}
+
 static gboolean
 add_line (BangerFilesSteps *steps, const char *line, GError **error)
 {
   g_auto (GVariantDict) args = G_VARIANT_DICT_INIT (NULL);
-  g_auto (GStrv) words = NULL;
+  g_auto (GStrv) words = split_line (line, error);
   g_autofree char *path = NULL;
 
-  if (!g_shell_parse_argv (line, NULL, &words, error))
+  if (words == NULL)
     return FALSE;
   for (guint i = 1; words[i] != NULL; i++) {
     if (!add_word (steps, words[0], words[i], &path, &args, error))

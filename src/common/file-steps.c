@@ -80,6 +80,26 @@ find_verb (const char *name)
   return NULL;
 }
 
+gboolean
+banger_file_steps_know (const char *name, gboolean edit)
+{
+  const Verb *verb = find_verb (name);
+
+  return verb != NULL && verb->edit == edit;
+}
+
+char *
+banger_file_steps_list (gboolean edit)
+{
+  g_autoptr (GString) list = g_string_new (NULL);
+
+  for (guint i = 0; i < G_N_ELEMENTS (verbs); i++) {
+    if (verbs[i].edit == edit)
+      g_string_append_printf (list, "%s%s", list->len > 0 ? ", " : "", verbs[i].verb);
+  }
+  return g_string_free (g_steal_pointer (&list), FALSE);
+}
+
 static const Key *
 find_key (const Verb *verb, const char *name)
 {
@@ -223,7 +243,10 @@ check_step (GVariant *step, gsize index, gboolean edit, guint n_fds, GHashTable 
   g_variant_get_child (step, 0, "&s", &name);
   verb = find_verb (name);
   if (verb == NULL || verb->edit != edit) {
-    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
+    g_autofree char *list = banger_file_steps_list (edit);
+    g_autofree char *hint = g_strconcat ("a step is one of ", list, NULL);
+
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, hint,
                       "step %" G_GSIZE_FORMAT " is none of %s", index + 1,
                       edit ? "EditFiles" : "ReadFiles");
     return FALSE;

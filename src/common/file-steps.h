@@ -18,5 +18,10 @@
  * many descriptors came with the call, which values of type h index. */
 gboolean banger_file_steps_check (GVariant *steps, gboolean edit, guint n_fds, GError **error);
 
+/* Is @name a step of EditFiles, or of ReadFiles? */
+gboolean banger_file_steps_know (const char *name, gboolean edit);
+/* "write, unpack, …": all that there are. */
+char *banger_file_steps_list (gboolean edit);
+
 /* The path at @key of a step's dictionary, bytes of any encoding; NULL if there is none. */
 char *banger_file_step_path (GVariant *args, const char *key);

@@ -368,8 +368,9 @@ banger_disk_view_remove (BangerDiskView *view, const char *path, gboolean recurs
     if (!banger_walk_list (&walk, &names, error))
       return FALSE;
     if (names->len > 0) {
-      banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT, "the folder is not empty",
-                          "remove it with all that it has: recursive", error);
+      banger_walk_refuse (
+          &walk, BANGER_ERROR_INVALID_ARGUMENT, "the folder is not empty",
+          "to remove it with all that it has, ask for that: recursive, or -r of 'image rm'", error);
       return FALSE;
     }
   }

@@ -137,8 +137,14 @@ class Files(CliTest):
         self.assertEqual(self.image("rm", "-f", "-q", "box:/srv/none"), "")
         self.assertNotIn("run", self.image("ls", "box:/srv"))
         self.session.banger("image", "rm", "box:/srv/none", status=3)
+        self.assertIn("-r of 'image rm'",
+                      self.session.banger("image", "rm", "box:/srv", status=2).stderr)
         self.assertIn("'nobody' is not in /etc/passwd of box",
                       self.session.banger("image", "chown", "nobody", "box:/srv", status=3).stderr)
+        for owner, words in (("4294967296", "at most 4294967294"), ("0:4294967295", "at most"),
+                             ("1:2:3", "an owner is USER, USER:GROUP or :GROUP")):
+            self.assertIn(words,
+                          self.session.banger("image", "chown", owner, "box:/srv", status=2).stderr)
         self.assertIn("octal", self.session.banger("image", "chmod", "u+x", "box:/srv", status=2).stderr)
         self.assertIsNotNone(self.session.json("image", "show", "box")["edited_at"])
         shown = self.session.banger("image", "show", "box").stdout
@@ -178,7 +184,10 @@ class Files(CliTest):
                             ("set path=/etc uid=4294967295", "line 1: 'uid' cannot be"),
                             ("unpack path=/ file=/dev/null room-bytes=x", "'room-bytes' cannot be"),
                             ("write path=/a file=/none", "line 1: cannot open '/none'"),
-                            ("write path='/a", "line 1: "), ("burn path=/a", "step 1 is none of")):
+                            ("write path='/a\nb'", "line 1: it ends within quotes"),
+                            ("write path=/a \\", "line 1: it ends within"),
+                            ("# no\nburn path=/a", "line 2: 'burn' is no step"),
+                            ("stat path=/a", "hint: a step is one of write, unpack, ")):
             with self.subTest(text=text):
                 script.write_text(text, encoding="utf-8")
                 result = self.session.banger("image", "edit", "box", script, status=None)
@@ -395,6 +404,7 @@ class Files(CliTest):
         self.assertIn("new", self.image("ls", "--vm", "web:/srv"))
         self.assertIn("new", self.image("ls", "--vm", "web:/root"))
         self.assertNotIn("new", self.image("ls", "box:/srv"))
+        self.assertIn("srv", self.image("ls", "--vm", "web"))
         self.assertEqual(self.image("cat", "--vm", "web:/etc/hostname"), "box\n")
         result = self.session.banger("image", "rm", "box:/srv/run", status=4)
         self.assertIn("image 'box' is used by vm 'web'", result.stderr)

@@ -118,6 +118,21 @@ test_bounds (void)
   }
 }
 
+/* Who has another word is told those that there are. */
+static void
+test_names (void)
+{
+  g_autoptr (GVariant) steps = g_variant_ref_sink (
+      g_variant_new_parsed ("[('list', {'path': <'/'>}), ('write', {'path': <'/'>})]"));
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (banger_file_steps_know ("write", TRUE));
+  g_assert_false (banger_file_steps_know ("write", FALSE));
+  g_assert_false (banger_file_steps_know ("", TRUE));
+  g_assert_false (banger_file_steps_check (steps, FALSE, 0, &error));
+  g_assert_cmpstr (banger_error_hint (error), ==, "a step is one of list, stat, read, pack");
+}
+
 static void
 test_path (void)
 {
@@ -137,6 +152,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/file-steps/cases", test_cases);
   g_test_add_func ("/file-steps/bounds", test_bounds);
+  g_test_add_func ("/file-steps/names", test_names);
   g_test_add_func ("/file-steps/path", test_path);
   return g_test_run ();
 }
