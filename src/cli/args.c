@@ -82,9 +82,10 @@ entry_of_slot (Slot *slot)
   return entry;
 }
 
-/* The hint for an option that is not known: the nearest one of the command. */
+/* The hint for an option that is not known: the nearest one of the command. For one that is: how
+ * it is written. */
 static char *
-unknown_option_hint (BangerArgs *args, const char *message)
+option_hint (BangerArgs *args, const char *message)
 {
   g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
   const char *dashes = strstr (message, "--");
@@ -93,8 +94,14 @@ unknown_option_hint (BangerArgs *args, const char *message)
   if (dashes != NULL) {
     word = g_strdup (dashes);
     word[strcspn (word, " =\"")] = '\0';
-    for (guint i = 0; i < args->n_slots; i++)
-      g_ptr_array_add (names, g_strconcat ("--", args->slots[i].option->name, NULL));
+    for (guint i = 0; i < args->n_slots; i++) {
+      const BangerOption *option = args->slots[i].option;
+
+      if (strcmp (word + 2, option->name) == 0)
+        return option->value != NULL ? g_strdup_printf ("--%s %s", option->name, _ (option->value))
+                                     : g_strconcat ("--", option->name, NULL);
+      g_ptr_array_add (names, g_strconcat ("--", option->name, NULL));
+    }
     g_ptr_array_add (names, NULL);
     near = banger_text_did_you_mean (word, (const char *const *)names->pdata);
   }
@@ -123,7 +130,7 @@ parse_options (BangerArgs *args, gboolean strict, char ***words, GError **error)
   g_option_context_set_strict_posix (context, strict);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse_strv (context, &argv, &cause)) {
-    g_autofree char *hint = unknown_option_hint (args, cause->message);
+    g_autofree char *hint = option_hint (args, cause->message);
     g_autofree char *name = banger_command_name (args->command);
     g_autofree char *shown = banger_text_escape (cause->message, -1);
 

@@ -182,6 +182,25 @@ print_facts (BangerTable *table, GVariant *p)
                     g_strdup (config_text (banger_props_string (facts, "config"))), NULL);
 }
 
+/* Those of what commands in an image's guests run with that were said. */
+static void
+print_defaults (BangerTable *table, GVariant *p)
+{
+  g_autoptr (GVariant) defaults = g_variant_lookup_value (p, "Defaults", G_VARIANT_TYPE_VARDICT);
+  g_autofree const char **env = NULL;
+  const char *user = NULL, *cwd = NULL;
+
+  if (defaults == NULL)
+    return;
+  if (g_variant_lookup (defaults, "user", "&s", &user))
+    banger_table_add (table, g_strdup (_ ("user:")), g_strdup (user), NULL);
+  if (g_variant_lookup (defaults, "cwd", "&s", &cwd))
+    banger_table_add (table, g_strdup (_ ("directory:")), g_strdup (cwd), NULL);
+  env = banger_props_strings (defaults, "env");
+  for (guint i = 0; env != NULL && env[i] != NULL; i++)
+    banger_table_add (table, g_strdup (i == 0 ? _ ("environment:") : ""), g_strdup (env[i]), NULL);
+}
+
 static void
 print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
 {
@@ -222,6 +241,8 @@ print_fields (BangerObjectKind kind, GVariant *p, gboolean is_default)
                       banger_text_time (banger_props_number (p, "EditedAt")), NULL);
   if (kind == BANGER_OBJECT_KERNEL)
     print_facts (table, p);
+  else
+    print_defaults (table, p);
   banger_table_print (table);
 }
 

@@ -28,6 +28,20 @@ has_disk_option (BangerArgs *args)
          || banger_args_count (args, "partition", &partition);
 }
 
+/* What is left of "" and "/" matches no file at all. */
+static gboolean
+check_exclude (const char *const *globs, GError **error)
+{
+  for (guint i = 0; globs[i] != NULL; i++) {
+    if (globs[i][strspn (globs[i], "/")] != '\0')
+      continue;
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL, "--exclude '/var/cache/*'",
+                      _ ("--exclude: '%s' names nothing that could be left out"), globs[i]);
+    return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 check_args (BangerArgs *args, GError **error)
 {
@@ -36,7 +50,13 @@ check_args (BangerArgs *args, GError **error)
 
   if (!banger_name_check (BANGER_OBJECT_IMAGE, words[0], error))
     return FALSE;
-  if ((words[1] != NULL) == (directory != NULL))
+  if (words[1] == NULL && directory == NULL) {
+    banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, NULL, NULL,
+                      _ ("- is standard input; --from-dir DIR packs a directory"),
+                      _ ("image import: what is it to be made of?"));
+    return FALSE;
+  }
+  if (words[1] != NULL && directory != NULL)
     return refuse (error, _ ("image import: give either an archive, or --from-dir"));
   if (directory != NULL && has_disk_option (args))
     return refuse (error, _ ("image import: --from-dir is no disk image"));
@@ -44,7 +64,7 @@ check_args (BangerArgs *args, GError **error)
       && (banger_args_text (args, "owner") != NULL
           || banger_args_list (args, "exclude")[0] != NULL))
     return refuse (error, _ ("image import: --owner and --exclude go with --from-dir"));
-  return TRUE;
+  return check_exclude (banger_args_list (args, "exclude"), error);
 }
 
 static gboolean

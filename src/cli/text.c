@@ -202,7 +202,8 @@ banger_text_parse_size (const char *text, guint64 *bytes, GError **error)
     if (end == text + strspn (text, "0123456789.")) {
       while (*end == ' ')
         end++;
-      if (unit_factor (end, &factor) && number * factor >= 1 && number * factor < SIZE_END) {
+      if (unit_factor (end, &factor) && (factor > 1 || number == floor (number))
+          && number * factor >= 1 && number * factor < SIZE_END) {
         *bytes = (guint64)(number * factor);
         return TRUE;
       }

@@ -60,6 +60,15 @@ class ImportTest(CliTest):
         self.assertNotIn("left.o", self.debugfs("packed", "ls /"))
         self.assertLess(self.session.json("image", "show", "packed")["size_bytes"], 1 << 25)
 
+    def test_defaults(self):
+        """A person sees those that were said, and no others."""
+        self.from_dir("plain")
+        self.from_dir("set", "--user", "app", "--cwd", "/srv", "--env", "A=1", "--env", "B=2")
+        show = lambda name: self.session.banger("image", "show", name).stdout
+        self.assertRegex(show("set"), r"(?m)^user: +app\ndirectory: +/srv\nenvironment: +A=1\n +B=2$")
+        for word in ("user:", "directory:", "environment:"):
+            self.assertNotIn(word, show("plain"))
+
     def test_no_wait(self):
         """It reads all, as nobody else would; what the service then does is not waited for."""
         (self.tree / "large").write_bytes(os.urandom(8 << 20))
@@ -99,6 +108,11 @@ class ImportTest(CliTest):
             self.assertIn("banger: ", self.from_dir("x", *options, status=2).stderr)
         for words in (["x"], ["x", self.tar, "--owner", "0:0"], ["x", self.tar, "--exclude", "y"]):
             self.session.banger("image", "import", *words, status=2)
+        for glob in ("", "//"):
+            self.assertIn("--exclude: '%s' names nothing" % glob,
+                          self.from_dir("x", "--exclude", glob, status=2).stderr)
+        result = self.session.banger("image", "import", "x", status=2)
+        self.assertRegex(result.stderr, "hint: - is standard input; --from-dir")
         result = self.session.banger("image", "import", "x", self.tree, status=2)
         self.assertIn("--from-dir", result.stderr)
         result = self.session.banger("image", "import", "x", "--from-dir", "/nowhere", status=3)

@@ -135,6 +135,7 @@ test_refused (void)
       "'image' knows: import, list, show, export, delete, rename, share, unshare, promote, ls, "
       "cat, stat, mkdir, rm, chown, chmod, cp, edit");
   assert_refused ("vm create --memroy 1G", "--memroy", "did you mean '--memory'?");
+  assert_refused ("image import x --exclude", "--exclude", "--exclude GLOB");
   assert_refused ("vm create --bogus", "--bogus", "banger help vm create");
   assert_refused ("vm create --memory 1Q", "--memory: '1Q' is not a size", NULL);
   assert_refused ("vm create --vcpus 0", "--vcpus: '0' is not a number", NULL);

@@ -26,9 +26,9 @@ test_sizes (void)
     { "3T", 3ull << 40 },
     { "100B", 100 },
   };
-  const char *bad[]
-      = { "",   "0",   "-1",  "+1",    " 1",   "0x10", "inf",      "nan", "1e",    "1e3", "G",
-          "1X", "1GG", "1Gb", "1.2.3", "1,5G", "5 5",  "9999999T", "0.1", "1 G x", "1\n", "٣G" };
+  const char *bad[] = { "",    "0",        "-1",  "+1",    " 1",  "0x10", "inf",   "nan",
+                        "1e",  "1e3",      "G",   "1X",    "1GG", "1Gb",  "1.2.3", "1,5G",
+                        "5 5", "9999999T", "0.1", "1 G x", "1\n", "٣G",   "1.5",   "1.5B" };
 
   for (guint i = 0; i < G_N_ELEMENTS (good); i++) {
     g_autoptr (GError) error = NULL;
