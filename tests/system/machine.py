@@ -16,6 +16,7 @@ PACKAGES = [
     "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "udev", "kmod", "polkitd",
     "linux-image-amd64", "initramfs-tools", "qemu-system-x86", "e2fsprogs", "libsqlite3-0",
     "libjson-glib-1.0-0", "libarchive13", "libgnutls30", "libnettle8", "libseccomp2", "libext2fs2",
+    "libisal2", "liblzo2-2", "libbz2-1.0", "liblz4-1", "liblzma5", "libzstd1", "zlib1g",
     "libglib2.0-bin", "python3", "python3-gi"]
 EXCLUDED = ["/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*"] + [
     "/lib/modules/*/kernel/%s/*" % part for part in (

@@ -38,7 +38,6 @@ def compressed(blocks, compressor):
     yield compressor.flush()
 
 
-@unittest.skipIf(b"__asan_init" in Path(TOOL).read_bytes(), "a sanitizer takes memory of its own")
 class Memory(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="banger-memory-", dir="/var/tmp"))
