@@ -246,6 +246,7 @@ typedef struct {
   struct archive *disk;
   GHashTable *files; /* that came from the archive: what hard links may lead to */
   char *safe;        /* the directory that was last seen to have no link on its way */
+  char *lost;        /* the directory that was last told not to be there: nothing of it is */
 } Extract;
 
 static void
@@ -353,10 +354,30 @@ cause_of (struct archive *disk)
 /* An owner, a mode or a time that could not be given: the copy is there all the same. Without the
  * owner libarchive gives no set-id bits. */
 static void
-note_warning (Extract *extract, const char *name, int result)
+note_warning (Extract *extract, const char *name, const char *temporary)
 {
-  if (result == ARCHIVE_WARN)
-    note (extract, name, archive_error_string (extract->disk));
+  g_auto (GStrv) parts = g_strsplit (archive_error_string (extract->disk), temporary, -1);
+  g_autofree char *what = g_strjoinv (name, parts);
+
+  note (extract, name, what);
+}
+
+/* What could not be written. FALSE where nothing else could be either, which is not told of each.
+ */
+static gboolean
+note_failure (Extract *extract, const char *name, GError **error)
+{
+  int number = archive_errno (extract->disk);
+
+  if (number != ENOSPC && number != EDQUOT && number != EROFS) {
+    note (extract, name, cause_of (extract->disk));
+    return TRUE;
+  }
+  banger_set_error (error, number == EROFS ? BANGER_ERROR_FAILED : BANGER_ERROR_NO_SPACE, NULL,
+                    g_strerror (number),
+                    number == EROFS ? NULL : _ ("make room there, or copy to elsewhere"),
+                    _ ("cannot write '%s'"), name);
+  return FALSE;
 }
 
 /* A regular file: under another name until it is whole. FALSE ends all. */
@@ -374,7 +395,8 @@ extract_file (Extract *extract, struct archive *from, struct archive_entry *entr
     result = archive_write_finish_entry (extract->disk);
   if (result >= ARCHIVE_WARN) {
     if (rename (temporary, name) == 0) {
-      note_warning (extract, name, result);
+      if (result == ARCHIVE_WARN)
+        note_warning (extract, name, temporary);
       g_hash_table_add (extract->files, g_steal_pointer (&name));
       return TRUE;
     }
@@ -385,8 +407,14 @@ extract_file (Extract *extract, struct archive *from, struct archive_entry *entr
     set_unreadable (from, error);
     return FALSE;
   }
-  note (extract, name, cause_of (extract->disk));
-  return TRUE;
+  return note_failure (extract, name, error);
+}
+
+static void
+lose (Extract *extract, const char *directory)
+{
+  g_free (extract->lost);
+  extract->lost = g_strconcat (directory, "/", NULL);
 }
 
 static gboolean
@@ -400,8 +428,12 @@ extract_other (Extract *extract, struct archive_entry *entry, GError **error)
   archive_entry_unset_size (entry);
   if (archive_write_header (extract->disk, entry) >= ARCHIVE_WARN)
     result = archive_write_finish_entry (extract->disk);
-  if (result != ARCHIVE_OK)
+  if (result == ARCHIVE_WARN)
     note (extract, name, archive_error_string (extract->disk));
+  if (result < ARCHIVE_WARN && !note_failure (extract, name, error))
+    return FALSE;
+  if (result < ARCHIVE_WARN && target == NULL && archive_entry_filetype (entry) == AE_IFDIR)
+    lose (extract, name);
   if (result >= ARCHIVE_WARN && target != NULL)
     g_hash_table_add (extract->files, g_strdup (name));
   /* What is on the way to others may be this link. */
@@ -417,12 +449,17 @@ extract_entry (Extract *extract, struct archive *from, struct archive_entry *ent
   gboolean is_directory = !is_link && archive_entry_filetype (entry) == AE_IFDIR;
   struct stat st;
 
+  if (extract->lost != NULL && g_str_has_prefix (name, extract->lost))
+    return TRUE;
   if (!check_way (extract, name, error))
     return FALSE;
   if (is_directory && lstat (name, &st) == 0 && S_ISLNK (st.st_mode))
     return set_through_link (name, name, error);
-  if (!check_place (extract, name, is_directory))
+  if (!check_place (extract, name, is_directory)) {
+    if (is_directory)
+      lose (extract, name);
     return TRUE;
+  }
   if (!is_link && archive_entry_filetype (entry) == AE_IFREG)
     return extract_file (extract, from, entry, error);
   return extract_other (extract, entry, error);
@@ -433,7 +470,7 @@ banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GEr
 {
   g_autoptr (BangerArchiveDisk) disk = archive_write_disk_new ();
   g_autoptr (GHashTable) files = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  Extract extract = { spec, disk, files, NULL };
+  Extract extract = { .spec = spec, .disk = disk, .files = files };
   struct archive_entry *entry = NULL;
   int flags = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS
               | ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
@@ -447,6 +484,7 @@ banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GEr
       break;
   }
   g_free (extract.safe);
+  g_free (extract.lost);
   /* Directories get their modes and times now. */
   if (archive_write_close (disk) < ARCHIVE_WARN)
     spec->note (spec->name, archive_error_string (disk), spec->data);

@@ -48,7 +48,8 @@ typedef struct {
  * Writes what @from holds below the current directory. What a hostile archive tries fails it
  * (BadImage): names that lead out of @spec->name, links to files that are not the archive's, paths
  * through symbolic links, be they the archive's own or were there before. A file appears under its
- * name only when it is whole.
+ * name only when it is whole. A place that is full (NoSpace) or read-only ends it too; of a
+ * directory that cannot be made only that is noted.
  */
 gboolean
 banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GError **error);

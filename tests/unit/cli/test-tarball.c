@@ -4,10 +4,12 @@
 
 #include "common/common.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,21 +81,22 @@ reader (GByteArray *from)
   return tar;
 }
 
-/* What an archive holds: "file NAME TEXT", "dir NAME", "link NAME TARGET", "hard NAME TARGET",
- * "fifo NAME", "device NAME". */
+/* What an archive holds: "file NAME TEXT", "plain NAME" without set-id bits, "dir NAME", "link NAME
+ * TARGET", "hard NAME TARGET", "fifo NAME", "device NAME". */
 static void
 add (struct archive *tar, const char *line)
 {
   static const struct {
     const char *word;
     unsigned type;
-  } types[] = { { "file", AE_IFREG }, { "dir", AE_IFDIR },  { "link", AE_IFLNK },
-                { "hard", AE_IFREG }, { "fifo", AE_IFIFO }, { "device", AE_IFBLK } };
+  } types[]
+      = { { "file", AE_IFREG },  { "dir", AE_IFDIR },  { "link", AE_IFLNK },  { "hard", AE_IFREG },
+          { "plain", AE_IFREG }, { "fifo", AE_IFIFO }, { "device", AE_IFBLK } };
   g_auto (GStrv) words = g_strsplit (line, " ", 3);
   g_autoptr (BangerArchiveEntry) entry = archive_entry_new ();
 
   archive_entry_set_pathname (entry, words[1]);
-  archive_entry_set_perm (entry, 06755);
+  archive_entry_set_perm (entry, strcmp (words[0], "plain") == 0 ? 0755 : 06755);
   for (guint i = 0; i < G_N_ELEMENTS (types); i++) {
     if (strcmp (words[0], types[i].word) == 0)
       archive_entry_set_filetype (entry, types[i].type);
@@ -191,6 +194,7 @@ static void
 test_owners (Fixture *f, gconstpointer data)
 {
   static const char *const lines[] = { "file x one", NULL };
+  static const char *const plain[] = { "plain x", NULL };
   g_autoptr (GError) error = NULL;
   gboolean is_root = geteuid () == 0;
   struct stat st;
@@ -205,6 +209,8 @@ test_owners (Fixture *f, gconstpointer data)
     g_assert_cmpint (setegid (NOBODY), ==, 0);
     g_assert_cmpint (seteuid (NOBODY), ==, 0);
   }
+  g_assert_true (extract_as (f, plain, NULL, TRUE, &error));
+  g_byte_array_set_size (f->tar, 0);
   g_assert_true (extract_as (f, lines, NULL, TRUE, &error));
   g_assert_no_error (error);
   if (is_root) {
@@ -212,6 +218,7 @@ test_owners (Fixture *f, gconstpointer data)
     g_assert_cmpint (setegid (0), ==, 0);
   }
   g_assert_true (g_str_has_prefix (f->notes->str, "x: "));
+  g_assert_nonnull (strstr (f->notes->str, "x: Can't set user=0/group=0 for x\n"));
   g_assert_cmpint (stat ("x", &st), ==, 0);
   g_assert_cmpuint (st.st_uid, ==, is_root ? NOBODY : geteuid ());
   g_assert_cmpuint (st.st_mode & 07777, ==, 0755);
@@ -440,6 +447,67 @@ test_full (Fixture *f, gconstpointer data)
   g_assert_cmpuint (count ("."), ==, 1);
 }
 
+/* Where nothing more fits, or nothing at all, that is said once, and why. */
+static void
+test_no_room (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[] = { "dir x", "dir x/d", "file x/d/a one", "file x/b two", NULL };
+  static const struct {
+    const char *options, *message;
+    unsigned long flags;
+    BangerErrorCode code;
+    int cause;
+  } cases[] = {
+    { "size=1m,nr_inodes=3", "cannot write 'x/d/a'", 0, BANGER_ERROR_NO_SPACE, ENOSPC },
+    { "size=1m", "cannot write 'x'", MS_RDONLY, BANGER_ERROR_FAILED, EROFS },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+
+    if (mount ("none", f->inside, "tmpfs", cases[i].flags, cases[i].options) < 0) {
+      g_test_skip ("needs root, to mount a small file system");
+      return;
+    }
+    g_assert_cmpint (g_chdir (f->inside), ==, 0);
+    g_byte_array_set_size (f->tar, 0);
+    g_assert_false (extract (f, lines, NULL, &error));
+    g_assert_cmpint (g_chdir (f->base), ==, 0);
+    g_assert_cmpint (umount2 (f->inside, MNT_DETACH), ==, 0);
+    g_assert_error (error, BANGER_ERROR, (int)cases[i].code);
+    g_assert_cmpstr (error->message, ==, cases[i].message);
+    g_assert_cmpstr (banger_error_cause (error), ==, g_strerror (cases[i].cause));
+    g_assert_cmpstr (f->notes->str, ==, "");
+  }
+}
+
+/* A directory that cannot be made is told, not what it would hold; the rest is done. */
+static void
+test_lost_directory (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[]
+      = { "dir x",      "dir x/shut",        "dir x/shut/d",      "file x/shut/d/a one",
+          "dir x/file", "file x/file/b two", "file x/rest three", NULL };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_mkdir ("x", 0777), ==, 0);
+  g_assert_cmpint (chmod ("x", 0777), ==, 0);
+  g_assert_cmpint (g_mkdir ("x/shut", 0555), ==, 0);
+  g_assert_true (g_file_set_contents ("x/file", "kept", -1, NULL));
+  g_assert_cmpint (chmod (f->base, 0755), ==, 0);
+  if (geteuid () == 0)
+    g_assert_cmpint (seteuid (NOBODY), ==, 0);
+  g_assert_true (extract (f, lines, NULL, &error));
+  if (getuid () == 0)
+    g_assert_cmpint (seteuid (0), ==, 0);
+  g_assert_no_error (error);
+  g_assert_nonnull (strstr (f->notes->str, "x/shut/d: Permission denied\n"));
+  g_assert_nonnull (strstr (f->notes->str, "x/file: what has its place"));
+  g_assert_null (strstr (f->notes->str, "x/shut/d/a"));
+  g_assert_null (strstr (f->notes->str, "x/file/b"));
+  assert_text ("x/rest", "three");
+}
+
 static void
 make_tree (void)
 {
@@ -638,6 +706,8 @@ main (int argc, char **argv)
     { "/tarball/places", test_places },
     { "/tarball/cut-short", test_cut_short },
     { "/tarball/full", test_full },
+    { "/tarball/no-room", test_no_room },
+    { "/tarball/lost-directory", test_lost_directory },
     { "/tarball/round-trip", test_round_trip },
     { "/tarball/single-file", test_single_file },
     { "/tarball/pass-refuses", test_pass_refuses },
