@@ -43,7 +43,7 @@ set_unsupported (GError **error, const char *path, const char *cause)
   g_autofree char *escaped = banger_disk_escape (path);
 
   banger_set_error (error, BANGER_ERROR_NOT_SUPPORTED, NULL, cause, HINT_KERNEL,
-                    "'%s' of the disk cannot be used", escaped);
+                    "'%s' cannot be used", escaped);
 }
 
 /* Whether what lies below the upper folder @ino shows through it. */

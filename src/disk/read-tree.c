@@ -38,23 +38,20 @@ walk_clear (Walk *walk)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Walk, walk_clear)
 
 static gboolean
-fail (GError **error, errcode_t code, const char *path)
+refuse (GError **error, const char *path, const char *cause)
 {
-  g_autofree char *escaped = banger_disk_escape (path);
+  g_autofree char *escaped = banger_disk_escape (*path != '\0' ? path : "/");
 
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code), NULL,
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause,
+                    "the file system is damaged: see e2fsck -n of it, and import the image again",
                     "'%s' of the image cannot be read", escaped);
   return FALSE;
 }
 
 static gboolean
-refuse (GError **error, const char *path, const char *cause)
+fail (GError **error, errcode_t code, const char *path)
 {
-  g_autofree char *escaped = banger_disk_escape (path);
-
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL,
-                    "'%s' of the image cannot be read", escaped);
-  return FALSE;
+  return refuse (error, path, error_message (code));
 }
 
 static void

@@ -45,12 +45,13 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
     banger_set_error_state (error, (int)code, NULL, "'%s' of the disk cannot be written", escaped);
   } else if (banger_fs_is_full (code)) {
     banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, error_message (code),
-                      "remove something from it, or make it larger",
+                      "remove something from it, or give it room: an image by room-bytes and "
+                      "room-entries of the step that writes, a VM's disk by making it larger",
                       "the disk has no room for '%s'", escaped);
   } else {
     view->broken = view->broken || view->write;
     if (code > 0 && code < EXT2_ET_BASE && code != ENOMEM)
-      banger_set_error_errno (error, (int)code, NULL, "'%s' of the disk cannot be used", escaped);
+      banger_set_error_errno (error, (int)code, NULL, "'%s' cannot be used", escaped);
     else
       banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, error_message (code),
                         "start the VM and look at it there, or import the image again",

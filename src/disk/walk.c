@@ -50,7 +50,7 @@ banger_walk_refuse (BangerWalk *walk, BangerErrorCode code, const char *cause, c
 {
   g_autofree char *escaped = banger_disk_escape (walk->given);
 
-  banger_set_error (error, code, NULL, cause, hint, "'%s' of the disk cannot be used", escaped);
+  banger_set_error (error, code, NULL, cause, hint, "'%s' cannot be used", escaped);
 }
 
 gboolean

@@ -344,6 +344,7 @@ test_full (void)
   write_text (view, "/kept", "kept");
   g_assert_false (banger_disk_view_write (view, "/kept", content, 0, NULL, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (banger_error_hint (error), "room-bytes"));
   assert_reads (view, "/kept", "kept");
   for (guint i = 0; i < 20000; i++) {
     g_autofree char *path = g_strdup_printf ("/a-file-of-many-%u", i);

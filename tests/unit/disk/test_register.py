@@ -264,6 +264,10 @@ class Disks(Case):
         self.refused("BadImage", "", disk)
         debugfs(disk, "set_super_value feature_incompat 0x80000042")
         self.refused("NotSupported", "unsupported", disk)
+        disk = self.make(LAYOUTS["ext2"])
+        debugfs(disk, "set_inode_field <2> block[0] 1")
+        self.assertIn("hint: the file system is damaged",
+                      self.refused("BadImage", "'/' of the image cannot be read", disk))
         disk = self.make()
         os.truncate(disk, 3 * MIB)
         self.refused("BadImage", "", disk)
