@@ -156,9 +156,14 @@ check_release (KernelJob *job, const char *release, GError **error)
     return TRUE;
   if (release == NULL)
     return refuse (job, error, "it holds no modules (lib/modules/RELEASE)",
-                   "where they come in a package of their own, give that as the modules too");
+                   "where they come in a package or directory of their own, give that with option "
+                   "'modules', too");
   if (g_str_equal (release, job->info.release))
     return TRUE;
+  /* One level too high was given: those of Linux begin with a number. */
+  if (!g_ascii_isdigit (*release))
+    return refuse (job, error, "the directory of its modules is not named as a release of Linux",
+                   "give the directory lib/modules/RELEASE itself");
   cause = g_strdup_printf ("the kernel is %s, its modules are for %s", job->info.release, release);
   return refuse (job, error, cause, "give a kernel and modules of one build");
 }

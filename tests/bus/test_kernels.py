@@ -145,6 +145,14 @@ class KernelsTest(unittest.TestCase):
         self.assertIn("it finds no devices", text)
         self.assertIn("CONFIG_ACPI=y", text)
 
+    def test_modules_beside(self):
+        """Which directory they must be in, and by which option they come."""
+        small_kernel.write_tree(self.root, NEW)
+        kernel = self.root / "boot" / ("vmlinuz-" + NEW)
+        self.assertIn("hint: give the directory lib/modules/RELEASE itself",
+                      self.refused("--vmlinuz", kernel, "--modules", self.root / "lib/modules"))
+        self.assertIn("with --modules, too", self.refused("--vmlinuz", kernel))
+
     def test_arguments(self):
         for argv in ([], ["x.deb", "--tree", "/"], ["--tree", "/", "--host"], ["--vmlinuz", "x", "--tree", "/"],
                      ["--modules", "x"], ["--host", "--release", NEW], ["--tree", "/", "--modules", "x"]):
