@@ -37,14 +37,14 @@ static const BangerImportSort image_sort = {
 
 static gboolean
 take_limit (BangerImport *import, GVariant *options, const char *name, guint64 otherwise,
-            guint64 most, GError **error)
+            guint64 most, const char *range, GError **error)
 {
   guint64 limit = otherwise;
 
   g_variant_lookup (options, name, "t", &limit);
   if (limit < 1 || limit > most) {
     banger_set_error (error, BANGER_ERROR_INVALID_ARGUMENT, "admitted", NULL, NULL,
-                      "option '%s' must be from 1 to %" G_GUINT64_FORMAT, name, most);
+                      "option '%s' must be %s", name, range);
     return FALSE;
   }
   g_variant_dict_insert (&import->args, name, "t", limit);
@@ -56,8 +56,10 @@ banger_import_take_limits (BangerImport *import, GVariant *options, GError **err
 {
   g_variant_dict_insert (&import->args, "reserve-bytes", "t",
                          import->service->config->reserve_disk_bytes);
-  return take_limit (import, options, "max-bytes", BYTES_DEFAULT, BYTES_MAX, error)
-         && take_limit (import, options, "max-entries", ENTRIES_DEFAULT, ENTRIES_MAX, error);
+  return take_limit (import, options, "max-bytes", BYTES_DEFAULT, BYTES_MAX, "from 1 byte to 256G",
+                     error)
+         && take_limit (import, options, "max-entries", ENTRIES_DEFAULT, ENTRIES_MAX,
+                        "from 1 to " G_STRINGIFY (ENTRIES_MAX), error);
 }
 
 void

@@ -129,9 +129,10 @@ class ImportTest(CliTest):
             self.assert_left()
             self.from_dir("bounded", option, enough)
             self.session.banger("image", "delete", "bounded")
-        for option, wrong in (("--max-entries", "3000001"), ("--max-bytes", "257G")):
+        for option, wrong, most in (("--max-entries", "3000001", "1 to 3000000"),
+                                    ("--max-bytes", "257G", "1 byte to 256G")):
             result = self.from_dir("x", option, wrong, status=2)
-            self.assertIn(option, result.stderr)
+            self.assertIn("%s must be from %s" % (option, most), result.stderr)
         self.assert_left()
 
     def test_bomb(self):
