@@ -211,7 +211,7 @@ class DiskImages(VmCase):
                 (full, "@a{sv} {}", "the file is not empty"),
                 (self.output(), "{'format': <'zip'>}", "option 'format' must be one of"),
                 (self.output(), "{'compression': <'xz'>}", "option 'compression' must be one of"),
-                (self.output(), "{'format': <'raw'>, 'compression': <'gzip'>}", "'tar' only")):
+                (self.output(), "{'format': <'raw'>, 'compression': <'gzip'>}", "is for a tar archive only")):
             with self.subTest(options=options):
                 answer = self.begin_export(image, target, options)
                 self.assertEqual(answer.word, "InvalidArgument", answer)
