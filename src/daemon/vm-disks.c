@@ -307,10 +307,10 @@ run_change (GTask *task)
     end_change (task, error);
     return;
   }
-  if (change->only_settle) {
+  if (change->only_settle)
     take_file_sizes (change, fds);
+  if (is_marked (change->vm)) /* by what was cut short: our own mark is still to come */
     g_variant_dict_insert (&args, "cut-short", "b", TRUE);
-  }
   g_variant_dict_insert (&args, "bytes", "t", change->change.disk_bytes);
   g_variant_dict_insert (&args, "work-bytes", "t", change->change.work_bytes);
   if (change->keys != NULL)

@@ -178,7 +178,7 @@ banger_archive_in_next (BangerArchiveIn *in, struct archive_entry **entry, GErro
 
   if (result == ARCHIVE_EOF) {
     *entry = NULL;
-    return archive_file_count (in->tar) > 0 || set_fault (in, NULL, error);
+    return archive_file_count (in->tar) > 0 || in->may_be_empty || set_fault (in, NULL, error);
   }
   /* A warning is about one entry's odd header; what it gives is checked by what takes it. */
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN)

@@ -21,6 +21,7 @@ typedef struct {
   const char *other_hint; /* for what is no archive; NULL: which ones there are */
   const char *disk_hint;  /* for what is a disk image; NULL: as above */
   BangerDiskNotes *notes; /* NULL: what is left out is not told */
+  gboolean may_be_empty;  /* one without an entry is an archive, too */
 
   BangerFeed *feed;
   struct archive *tar;

@@ -316,6 +316,7 @@ banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint 
   unpack.in.decoded_max = view->unpack_bytes;
   unpack.in.entries_max = view->unpack_entries;
   unpack.in.hint = HINT_PARTS;
+  unpack.in.may_be_empty = TRUE;
   view->barred = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   if (put_entries (&unpack, tar, error))
     return TRUE;

@@ -557,7 +557,8 @@ banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **er
   gboolean changed_home = FALSE;
 
   memset (files.files, -1, sizeof files.files);
-  banger_report_progress (report, files.stage, -1);
+  /* No stage of the job's: what is done here waits for nobody outside, however long it takes. */
+  banger_report_progress (report, "recovering", -1);
   if (!take_all (&files, TRUE, error) || !take_fd (&files, "seed", FALSE, &seed, error)
       || (seed >= 0 && !make_room (&files, error)) || !open_view (&files, TRUE, error)) {
     banger_error_set_stage (error, "editing");
@@ -567,6 +568,7 @@ banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **er
   if (run_steps (&files, TRUE, &failure))
     files.step++;
   changed_home = banger_disk_view_changed_home (files.view);
+  banger_report_progress (report, "syncing", -1);
   if (!banger_disk_view_finish (files.view, failure == NULL ? error : NULL)) {
     /* Then no step stays done, and this one says why. */
     if (failure != NULL)

@@ -157,13 +157,16 @@ class DisksTest(VmCase):
             return subprocess.run([*command, upper], capture_output=True, text=True, check=False,
                                   env=dict(os.environ, PATH=PATH))
 
-        tool("debugfs", "-w", "-R", "sif / links_count 9")
-        self.assertNotEqual(tool("e2fsck", "-fn").returncode, 0)
-        self.put_mark(vm)
-        job = self.begun(self.alice.call(
-            vm, "VM.EditFiles", "([('mkdir', {'path': <'/srv'>})], @a{sv} {})"))
-        self.ended(self.alice, job, ["edit-files", vm, "done"])
-        self.assertEqual(tool("e2fsck", "-fn").returncode, 0)
+        for method, kind, arguments in (
+                ("VM.EditFiles", "edit-files", "([('mkdir', {'path': <'/srv'>})], @a{sv} {})"),
+                ("VM.Set", "set", "({'work-bytes': <uint64 %d>}, @a{sv} {})" % (64 * MIB))):
+            with self.subTest(method=method):
+                tool("debugfs", "-w", "-R", "sif / links_count 9")
+                self.assertNotEqual(tool("e2fsck", "-fn").returncode, 0)
+                self.put_mark(vm)
+                job = self.begun(self.alice.call(vm, method, arguments))
+                self.ended(self.alice, job, [kind, vm, "done"])
+                self.assertEqual(tool("e2fsck", "-fn").returncode, 0)
 
 
 if __name__ == "__main__":

@@ -439,13 +439,13 @@ class FilesTest(VmCase):
         self.restart()
         self.alice = self.watching("alice")
         large = self.folder / "large"
-        large.write_bytes(os.urandom(24 * MIB))
+        large.write_bytes(os.urandom(64 * MIB))
         large.chmod(0o644)
         self.edit(self.image, "('write', {'path': <'/large'>, 'file': <handle 0>})", files=[large])
         slow = self.fifo()
         going = self.begun(self.begin_read(self.image, "('pack', {'path': <'/large'>})",
                                            output=slow))
-        pause, end = [0.05], threading.Event()
+        pause, end = [0.01], threading.Event()
         taker = threading.Thread(target=self.take, args=(self.pipes[-1], pause, end))
         taker.start()
         self.addCleanup(taker.join)
@@ -622,6 +622,7 @@ class FilesTest(VmCase):
             self.refused(answer, "Busy", "image 'mine' is being recovered", "try again in a moment")
             self.assertNotIn("cancel", answer.message)
         self.restart()
+        self.wait_until(lambda: not self.workers(), "a worker outlives the service")
         shutil.copy2(kept, worker)
         self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
         self.wait_until(lambda: not mark.exists(), "it is not recovered")

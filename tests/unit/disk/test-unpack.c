@@ -362,6 +362,20 @@ test_stopped (void)
   finish (view, disk);
 }
 
+/* Nothing to unpack is no fault; that nothing came is. */
+static void
+test_empty (void)
+{
+  banger_autofd int disk = new_disk (),
+                    tar = tar_maker_finish (tar_maker_new (ARCHIVE_FILTER_NONE));
+  banger_autofd int nothing = unnamed_file ();
+  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+
+  unpack (view, "/srv", tar);
+  assert_refused (view, "/srv", nothing, BANGER_ERROR_BAD_IMAGE, "");
+  finish (view, disk);
+}
+
 /* A map of holes is held in memory at once. */
 static void
 test_map_bomb (void)
@@ -390,6 +404,7 @@ main (int argc, char **argv)
   g_test_add_func ("/unpack/odd-attributes", test_odd_attributes);
   g_test_add_func ("/unpack/bounds", test_bounds);
   g_test_add_func ("/unpack/stopped", test_stopped);
+  g_test_add_func ("/unpack/empty", test_empty);
   g_test_add_func ("/unpack/map-bomb", test_map_bomb);
   return g_test_run ();
 }
