@@ -355,7 +355,7 @@ read_content (BangerPackage *package, struct archive_entry *header, BangerPackag
               GError **error)
 {
   guint64 size = archive_entry_size (header);
-  g_autoptr (GByteArray) content = g_byte_array_new ();
+  g_autoptr (GByteArray) content = g_byte_array_sized_new (1); /* an empty file's is no NULL */
   guint64 done = 0;
   la_ssize_t n = 0;
 
