@@ -103,6 +103,12 @@ clear_source (GSource **source)
   g_clear_pointer (source, g_source_unref);
 }
 
+static GError *
+gone_error (void)
+{
+  return g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "the peer has gone");
+}
+
 static void
 fail_waiting (BangerChannel *self)
 {
@@ -113,7 +119,7 @@ fail_waiting (BangerChannel *self)
   self->waiting = g_hash_table_new_full (NULL, NULL, NULL, g_object_unref);
   g_hash_table_iter_init (&iter, waiting);
   while (g_hash_table_iter_next (&iter, NULL, &task))
-    g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_CLOSED, "the peer has gone");
+    g_task_return_error (task, gone_error ());
 }
 
 void
@@ -402,7 +408,7 @@ static gboolean
 refuse_send (BangerChannel *self, gsize size, int n_fds, const char *verb, GError **error)
 {
   if (self->fd < 0) {
-    g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CLOSED, "the peer has gone");
+    g_propagate_error (error, gone_error ());
     return TRUE;
   }
   if (size > BANGER_MESSAGE_MAX || n_fds > BANGER_MESSAGE_FDS_MAX
@@ -437,6 +443,9 @@ banger_channel_send (BangerChannel *self, guint32 serial, const char *verb, GVar
   errnum = send_packet (self->fd, packet, fds, self->reader != NULL ? MSG_DONTWAIT : 0);
   if (errnum == EAGAIN) {
     enqueue (self, packet, fds);
+  } else if (errnum == EPIPE || errnum == ECONNRESET) {
+    g_propagate_error (error, gone_error ());
+    return FALSE;
   } else if (errnum != 0) {
     banger_set_error_errno (error, errnum, NULL, "message '%s' cannot be sent", verb);
     return FALSE;

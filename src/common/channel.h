@@ -55,7 +55,8 @@ void banger_channel_listen (BangerChannel *channel, BangerChannelFunc func, gpoi
 BangerMessage *banger_channel_receive (BangerChannel *channel, GError **error);
 
 /* Sends, or queues what the socket does not take now. @args and @fds may be NULL; a floating @args
- * is taken. Fails if the channel is closed or the message too large. */
+ * is taken. G_IO_ERROR_CLOSED if the channel is closed or the peer has gone; Failed for a message
+ * that is too large. */
 gboolean banger_channel_send (BangerChannel *channel, guint32 serial, const char *verb,
                               GVariant *args, GUnixFDList *fds, GError **error);
 gboolean banger_channel_reply (BangerChannel *channel, guint32 serial, GVariant *args,

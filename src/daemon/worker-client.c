@@ -180,8 +180,12 @@ start (GTask *task)
     complete (task);
     return;
   }
-  if (!banger_channel_send (run->channel, 0, run->verb, run->args, run->fds, &run->failure))
+  if (!banger_channel_send (run->channel, 0, run->verb, run->args, run->fds, &run->failure)) {
+    /* Of one that ended before it could read, its end says more. */
+    if (g_error_matches (run->failure, G_IO_ERROR, G_IO_ERROR_CLOSED))
+      g_clear_error (&run->failure);
     kill (run->pid, SIGKILL);
+  }
   g_clear_object (&run->fds);
 }
 

@@ -151,6 +151,17 @@ test_peer_gone (Pair *pair, gconstpointer unused)
   g_assert_false (banger_channel_send (pair->a, 0, "late", NULL, NULL, NULL));
 }
 
+/* The end was not heard of yet. */
+static void
+test_send_to_gone (Pair *pair, gconstpointer unused)
+{
+  g_autoptr (GError) error = NULL;
+
+  banger_channel_close (pair->b);
+  g_assert_false (banger_channel_send (pair->a, 0, "late", NULL, NULL, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CLOSED);
+}
+
 static void
 test_end_is_told_once (Pair *pair, gconstpointer unused)
 {
@@ -331,6 +342,7 @@ main (int argc, char **argv)
   ADD ("timeout", test_timeout);
   ADD ("cancel", test_cancel);
   ADD ("peer-gone", test_peer_gone);
+  ADD ("send-to-gone", test_send_to_gone);
   ADD ("end-is-told-once", test_end_is_told_once);
   ADD ("queue", test_queue);
   ADD ("too-large", test_too_large);
