@@ -2,14 +2,13 @@
 /* image export: the file is made here, as the user, and written by the service. */
 #include "verbs.h"
 
+#include "part-file.h"
 #include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gi18n.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -51,43 +50,6 @@ is_no_file (const char *path)
   return stat (path, &st) == 0 && !S_ISREG (st.st_mode) && !S_ISDIR (st.st_mode);
 }
 
-/* Locked as long as somebody writes it, here or in the service; -1 with errno. */
-static int
-make_part (const char *part)
-{
-  int fd = open (part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-
-  if (fd >= 0)
-    flock (fd, LOCK_EX | LOCK_NB); /* not all file systems have locks */
-  return fd;
-}
-
-/* What an export of one's own left that was killed. FALSE with EEXIST where it is something else,
- * or is still being written. */
-static gboolean
-remove_left_part (const char *part)
-{
-  banger_autofd int fd = open (part, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  struct stat st;
-  gboolean left = fd >= 0 && fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && st.st_uid == geteuid ()
-                  && (flock (fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
-                  && unlink (part) == 0;
-
-  errno = EEXIST;
-  return left;
-}
-
-static void
-set_part_there (const char *part, GError **error)
-{
-  g_autofree char *shown = banger_text_escape (part, -1);
-
-  banger_set_error (error, BANGER_ERROR_EXISTS, NULL,
-                    _ ("another export writes it, or one was cut short"),
-                    _ ("if none does, take it away with --force, or with rm"),
-                    _ ("'%s' is there already"), shown);
-}
-
 /* Could the file have this name in the end? What is written first takes long. */
 static gboolean
 check_name (const char *path, GError **error)
@@ -121,19 +83,9 @@ open_part (Target *target, gboolean force, GError **error)
                       _ ("'%s' is there already"), shown);
     return FALSE;
   }
-  target->part = g_strconcat (target->path, ".part", NULL);
   /* An image may hold keys and passwords. */
-  target->fd = make_part (target->part);
-  if (target->fd < 0 && errno == EEXIST && force && remove_left_part (target->part))
-    target->fd = make_part (target->part);
-  if (target->fd >= 0)
-    return TRUE;
-  if (errno == EEXIST)
-    set_part_there (target->part, error);
-  else
-    set_target_error (target->part, errno, error);
-  g_clear_pointer (&target->part, g_free);
-  return FALSE;
+  target->fd = banger_part_open (target->path, force, &target->part, error);
+  return target->fd >= 0;
 }
 
 static gboolean
@@ -147,17 +99,12 @@ open_target (Target *target, gboolean force, GError **error)
   return target->fd >= 0 || set_target_error (target->path, errno, error);
 }
 
-/* Gives the whole file its name, or takes away what there is of it. */
 static gboolean
 end_target (Target *target, gboolean whole, GError **error)
 {
   if (target->part == NULL)
     return whole;
-  if (whole && (fsync (target->fd) < 0 || rename (target->part, target->path) < 0))
-    whole = set_target_error (target->path, errno, error);
-  if (!whole)
-    unlink (target->part);
-  return whole;
+  return banger_part_end (target->fd, target->part, target->path, whole, error);
 }
 
 static GVariant *
