@@ -79,6 +79,17 @@ banger_message_get_fd (BangerMessage *message, const char *key, GError **error)
   return g_unix_fd_list_get (message->fds, index, error);
 }
 
+gboolean
+banger_message_add_fd (GVariantDict *args, GUnixFDList *fds, const char *key, int fd,
+                       GError **error)
+{
+  int index = fd >= 0 ? g_unix_fd_list_append (fds, fd, error) : -1;
+
+  if (index >= 0)
+    g_variant_dict_insert (args, key, "h", index);
+  return index >= 0;
+}
+
 GVariant *
 banger_no_args (void)
 {

@@ -31,6 +31,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerMessage, banger_message_free)
 BangerMessage *banger_message_parse (GBytes *packet, GUnixFDList *fds, GError **error);
 /* The descriptor that argument @key names, for the caller to close; -1 with InvalidArgument. */
 int banger_message_get_fd (BangerMessage *message, const char *key, GError **error);
+/* Adds to @fds a copy of @fd, which argument @key then names. FALSE with an error, or with the one
+ * that there is if @fd is -1. */
+gboolean banger_message_add_fd (GVariantDict *args, GUnixFDList *fds, const char *key, int fd,
+                                GError **error);
 /* An a{sv} of nothing, floating. */
 GVariant *banger_no_args (void);
 

@@ -84,6 +84,15 @@ banger_files_open (int dirfd, const char *name, int flags, GError **error)
 }
 
 int
+banger_files_open_of (BangerService *service, BangerObjectKind kind, const char *id,
+                      const char *name, int flags, GError **error)
+{
+  banger_autofd int dirfd = banger_files_open_dir (service, kind, id, error);
+
+  return dirfd >= 0 ? banger_files_open (dirfd, name, flags, error) : -1;
+}
+
+int
 banger_files_create (int dirfd, const char *name, GError **error)
 {
   return banger_files_open (dirfd, name, O_RDWR | O_CREAT | O_TRUNC, error);

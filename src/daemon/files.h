@@ -25,6 +25,9 @@ int banger_files_open_dir (BangerService *service, BangerObjectKind kind, const 
 int banger_files_create (int dirfd, const char *name, GError **error);
 /* Opens a file of the service; flags as of open(2). */
 int banger_files_open (int dirfd, const char *name, int flags, GError **error);
+/* Opens a file in the object's folder. */
+int banger_files_open_of (BangerService *service, BangerObjectKind kind, const char *id,
+                          const char *name, int flags, GError **error);
 /* Moves NAME to NAME.1, that to NAME.2, up to @keep; what was there goes. Where NAME is empty or
  * not there all stays as it is. */
 gboolean banger_files_rotate (int dirfd, const char *name, guint keep, GError **error);

@@ -84,16 +84,6 @@ take_options (BangerCall *call, GVariantDict *args, GError **error)
 }
 
 static gboolean
-add_fd (GUnixFDList *fds, GVariantDict *args, const char *key, int fd, GError **error)
-{
-  int index = g_unix_fd_list_append (fds, fd, error);
-
-  if (index >= 0)
-    g_variant_dict_insert (args, key, "h", index);
-  return index >= 0;
-}
-
-static gboolean
 take_target (BangerCall *call, GUnixFDList *fds, GVariantDict *args, GError **error)
 {
   banger_autofd int target = -1;
@@ -101,19 +91,18 @@ take_target (BangerCall *call, GUnixFDList *fds, GVariantDict *args, GError **er
 
   g_variant_get_child (call->params, 0, "h", &handle);
   target = banger_call_get_fd (call, handle, error);
-  return target >= 0 && check_target (target, error) && add_fd (fds, args, "target", target, error);
+  return target >= 0 && check_target (target, error)
+         && banger_message_add_fd (args, fds, "target", target, error);
 }
 
 static gboolean
 open_image (BangerCall *call, BangerAsset *image, GUnixFDList *fds, GVariantDict *args,
             GError **error)
 {
-  banger_autofd int dirfd
-      = banger_files_open_dir (call->service, BANGER_OBJECT_IMAGE, image->record->id, error);
-  banger_autofd int rootfs
-      = dirfd >= 0 ? banger_files_open (dirfd, "rootfs.ext4", O_RDONLY, error) : -1;
+  banger_autofd int rootfs = banger_files_open_of (
+      call->service, BANGER_OBJECT_IMAGE, image->record->id, "rootfs.ext4", O_RDONLY, error);
 
-  return rootfs >= 0 && add_fd (fds, args, "rootfs", rootfs, error);
+  return banger_message_add_fd (args, fds, "rootfs", rootfs, error);
 }
 
 static void

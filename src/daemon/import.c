@@ -43,23 +43,12 @@ banger_import_fail (BangerImport *import, GError *error)
   import_free (import);
 }
 
-static gboolean
-add_fd (BangerImport *import, const char *key, int fd, GError **error)
-{
-  int index = g_unix_fd_list_append (import->fds, fd, error);
-
-  if (index < 0)
-    return FALSE;
-  g_variant_dict_insert (&import->args, key, "h", index);
-  return TRUE;
-}
-
 gboolean
 banger_import_take_fd (BangerImport *import, const char *key, gint32 handle, GError **error)
 {
   banger_autofd int fd = banger_call_get_fd (import->call, handle, error);
 
-  return fd >= 0 && add_fd (import, key, fd, error);
+  return banger_message_add_fd (&import->args, import->fds, key, fd, error);
 }
 
 /* The files that the worker fills. */
@@ -75,7 +64,7 @@ make_files (BangerImport *import, GError **error)
   for (guint i = 0; files[i] != NULL; i += 2) {
     banger_autofd int fd = banger_files_create (dirfd, files[i], error);
 
-    if (fd < 0 || !add_fd (import, files[i + 1], fd, error))
+    if (!banger_message_add_fd (&import->args, import->fds, files[i + 1], fd, error))
       return FALSE;
   }
   return TRUE;

@@ -205,11 +205,8 @@ make_seed_file (Change *change, GUnixFDList *fds, GVariantDict *args, GError **e
   banger_autofd int dirfd
       = banger_files_open_dir (change->image->service, BANGER_OBJECT_IMAGE, id_of (change), error);
   banger_autofd int fd = dirfd >= 0 ? banger_files_create (dirfd, NEW_SEED, error) : -1;
-  int index = fd >= 0 ? g_unix_fd_list_append (fds, fd, error) : -1;
 
-  if (index >= 0)
-    g_variant_dict_insert (args, "seed", "h", index);
-  return index >= 0;
+  return banger_message_add_fd (args, fds, "seed", fd, error);
 }
 
 /* ── Recovering ──────────────────────────────────────────────────────────────────────────────── */
@@ -217,16 +214,11 @@ make_seed_file (Change *change, GUnixFDList *fds, GVariantDict *args, GError **e
 static gboolean
 open_for_settling (Change *change, GUnixFDList *fds, GVariantDict *args, GError **error)
 {
-  banger_autofd int dirfd
-      = banger_files_open_dir (change->image->service, BANGER_OBJECT_IMAGE, id_of (change), error);
-  banger_autofd int root
-      = dirfd >= 0 ? banger_files_open (dirfd, "rootfs.ext4", O_RDWR, error) : -1;
-  int index = root >= 0 ? g_unix_fd_list_append (fds, root, error) : -1;
+  banger_autofd int root = banger_files_open_of (change->image->service, BANGER_OBJECT_IMAGE,
+                                                 id_of (change), "rootfs.ext4", O_RDWR, error);
 
-  if (index < 0)
-    return FALSE;
-  g_variant_dict_insert (args, "root", "h", index);
-  return make_seed_file (change, fds, args, error);
+  return banger_message_add_fd (args, fds, "root", root, error)
+         && make_seed_file (change, fds, args, error);
 }
 
 /* Nobody asked for it, so it is on no bus and cannot be cancelled. */

@@ -18,19 +18,14 @@ steps_free (BangerSteps *steps)
 static gboolean
 add_fd (BangerSteps *steps, const char *key, int fd, GError **error)
 {
-  int index = fd >= 0 ? g_unix_fd_list_append (steps->fds, fd, error) : -1;
-
-  if (index >= 0)
-    g_variant_dict_insert (&steps->args, key, "h", index);
-  return index >= 0;
+  return banger_message_add_fd (&steps->args, steps->fds, key, fd, error);
 }
 
 gboolean
 banger_steps_open (BangerSteps *steps, BangerObjectKind kind, const char *id, const char *name,
                    int flags, const char *key, GError **error)
 {
-  banger_autofd int dirfd = banger_files_open_dir (steps->service, kind, id, error);
-  banger_autofd int fd = dirfd >= 0 ? banger_files_open (dirfd, name, flags, error) : -1;
+  banger_autofd int fd = banger_files_open_of (steps->service, kind, id, name, flags, error);
 
   return add_fd (steps, key, fd, error);
 }

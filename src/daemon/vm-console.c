@@ -20,12 +20,11 @@ const BangerOption banger_vm_open_console_options[] = { { "tail", "u" }, { NULL,
 static int
 open_boot_log (BangerVm *vm, guint before, GError **error)
 {
-  banger_autofd int dirfd
-      = banger_files_open_dir (vm->service, BANGER_OBJECT_VM, vm->record->id, error);
   g_autofree char *name = before == 0 ? g_strdup (BANGER_CONSOLE_LOG)
                                       : g_strdup_printf ("%s.%u", BANGER_CONSOLE_LOG, before);
 
-  return dirfd >= 0 ? banger_files_open (dirfd, name, O_RDONLY, error) : -1;
+  return banger_files_open_of (vm->service, BANGER_OBJECT_VM, vm->record->id, name, O_RDONLY,
+                               error);
 }
 
 /* Whether the boot had begun when the VM failed: later ones have logs of their own. */

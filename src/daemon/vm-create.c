@@ -234,16 +234,6 @@ on_disks_made (GObject *source, GAsyncResult *result, gpointer data)
                              on_synced, create);
 }
 
-static gboolean
-add_fd (GUnixFDList *fds, GVariantDict *args, const char *key, int fd, GError **error)
-{
-  int index = g_unix_fd_list_append (fds, fd, error);
-
-  if (index >= 0)
-    g_variant_dict_insert (args, key, "h", index);
-  return index >= 0;
-}
-
 /* A copy of the image, or an empty disk for what is written over it. */
 static gboolean
 open_root (const BangerVmRecord *record, int dirfd, int image, GUnixFDList *fds, GVariantDict *args,
@@ -256,12 +246,12 @@ open_root (const BangerVmRecord *record, int dirfd, int image, GUnixFDList *fds,
     return FALSE;
   if (record->root == BANGER_ROOT_OVERLAY) {
     g_variant_dict_insert (args, "upper-bytes", "t", record->disk_bytes);
-    return add_fd (fds, args, "upper", root, error);
+    return banger_message_add_fd (args, fds, "upper", root, error);
   }
   g_variant_dict_insert (args, "root-bytes", "t", record->disk_bytes);
   rootfs = banger_files_open (image, "rootfs.ext4", O_RDONLY, error);
-  return rootfs >= 0 && add_fd (fds, args, "rootfs", rootfs, error)
-         && add_fd (fds, args, "root", root, error);
+  return banger_message_add_fd (args, fds, "rootfs", rootfs, error)
+         && banger_message_add_fd (args, fds, "root", root, error);
 }
 
 static gboolean
@@ -280,7 +270,8 @@ open_disks (BangerVm *vm, GUnixFDList *fds, GVariantDict *args, GError **error)
     return FALSE;
   g_variant_dict_insert (args, "work-bytes", "t", record->work_bytes);
   return open_root (record, dirfd, image, fds, args, error)
-         && add_fd (fds, args, "work", work, error) && add_fd (fds, args, "seed", seed, error);
+         && banger_message_add_fd (args, fds, "work", work, error)
+         && banger_message_add_fd (args, fds, "seed", seed, error);
 }
 
 static void

@@ -54,11 +54,8 @@ add_disk (int dirfd, const char *name, const char *key, GUnixFDList *fds, GVaria
           GError **error)
 {
   banger_autofd int fd = banger_files_open (dirfd, name, O_RDWR, error);
-  int index = fd >= 0 ? g_unix_fd_list_append (fds, fd, error) : -1;
 
-  if (index >= 0)
-    g_variant_dict_insert (args, key, "h", index);
-  return index >= 0;
+  return banger_message_add_fd (args, fds, key, fd, error);
 }
 
 /* The arguments that name both disks; NULL with an error. */

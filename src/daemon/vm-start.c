@@ -94,14 +94,9 @@ static gboolean
 add_file (Start *start, const char *key, BangerObjectKind kind, const char *id, const char *name,
           int flags, GError **error)
 {
-  banger_autofd int dirfd = banger_files_open_dir (start->vm->service, kind, id, error);
-  banger_autofd int fd = dirfd >= 0 ? banger_files_open (dirfd, name, flags, error) : -1;
-  int index = fd >= 0 ? g_unix_fd_list_append (start->fds, fd, error) : -1;
+  banger_autofd int fd = banger_files_open_of (start->vm->service, kind, id, name, flags, error);
 
-  if (index < 0)
-    return FALSE;
-  g_variant_dict_insert (&start->args, key, "h", index);
-  return TRUE;
+  return banger_message_add_fd (&start->args, start->fds, key, fd, error);
 }
 
 /* The image with what takes the writes, or the VM's own copy of it. */
@@ -161,15 +156,12 @@ spawn_monitor (Start *start, GError **error)
   BangerVm *vm = start->vm;
   BangerMonitor *monitor = NULL;
   banger_autofd int run_dir = -1;
-  int index = -1;
 
   if (!announce_intents (start, error))
     return FALSE;
   run_dir = banger_files_make_run_dir (vm->service, vm->record->id, error);
-  index = run_dir >= 0 ? g_unix_fd_list_append (start->fds, run_dir, error) : -1;
-  if (index < 0)
+  if (!banger_message_add_fd (&start->args, start->fds, "run-dir", run_dir, error))
     return FALSE;
-  g_variant_dict_insert (&start->args, "run-dir", "h", index);
   monitor = banger_monitor_spawn (vm->service, vm->record->id, error);
   if (monitor == NULL)
     return FALSE;

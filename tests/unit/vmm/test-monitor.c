@@ -140,8 +140,7 @@ wait_for_event (Fixture *self, const char *event)
 static void
 add_fd (GVariantDict *dict, GUnixFDList *fds, const char *key, int fd)
 {
-  g_assert_cmpint (fd, >=, 0);
-  g_variant_dict_insert (dict, key, "h", g_unix_fd_list_append (fds, fd, NULL));
+  g_assert_true (banger_message_add_fd (dict, fds, key, fd, NULL));
   close (fd);
 }
 

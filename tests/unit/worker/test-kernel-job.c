@@ -93,13 +93,6 @@ start_worker (int channel)
   return pid;
 }
 
-static void
-insert_fd (GVariantDict *args, GUnixFDList *fds, const char *key, int fd)
-{
-  g_variant_dict_insert_value (args, key,
-                               g_variant_new_handle (g_unix_fd_list_append (fds, fd, NULL)));
-}
-
 /* @keys and @inputs: the inputs by name, ended by NULL. */
 static void
 run (Job *job, const char *const *keys, GBytes *const *inputs)
@@ -113,9 +106,9 @@ run (Job *job, const char *const *keys, GBytes *const *inputs)
 
   banger_clear_fd (&child_fd);
   g_variant_dict_init (&args, NULL);
-  insert_fd (&args, fds, "vmlinux", job->vmlinux);
-  insert_fd (&args, fds, "modules-image", job->modules_image);
-  insert_fd (&args, fds, "boot-modules", job->boot_modules);
+  g_assert_true (banger_message_add_fd (&args, fds, "vmlinux", job->vmlinux, NULL));
+  g_assert_true (banger_message_add_fd (&args, fds, "modules-image", job->modules_image, NULL));
+  g_assert_true (banger_message_add_fd (&args, fds, "boot-modules", job->boot_modules, NULL));
   if (job->release != NULL)
     g_variant_dict_insert (&args, "release", "s", job->release);
   for (guint i = 0; keys[i] != NULL; i++) {
@@ -123,7 +116,7 @@ run (Job *job, const char *const *keys, GBytes *const *inputs)
     const void *data = g_bytes_get_data (inputs[i], &length);
     banger_autofd int fd = banger_memfd_new (keys[i], data, length, NULL);
 
-    insert_fd (&args, fds, keys[i], fd);
+    g_assert_true (banger_message_add_fd (&args, fds, keys[i], fd, NULL));
   }
   g_assert_true (
       banger_channel_send (channel, 0, "import-kernel", g_variant_dict_end (&args), fds, &error));
