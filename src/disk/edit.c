@@ -100,6 +100,13 @@ banger_walk_clear_way (BangerWalk *walk, GError **error)
   return names->len == 0;
 }
 
+/* What a file is to hold: all that can be read from a descriptor, or bytes. */
+typedef struct {
+  int fd; /* -1: none */
+  const guint8 *bytes;
+  gsize length;
+} Content;
+
 /* Passes over a hole at which @content stands, without reading it. */
 static errcode_t
 skip_hole (BangerFsStream *stream, int content)
@@ -111,29 +118,47 @@ skip_hole (BangerFsStream *stream, int content)
   return at >= 0 && data > at ? banger_fs_stream_hole (stream, data - at) : 0;
 }
 
-/* A file's content from a descriptor. */
-static gboolean
-fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, int content, GError **error)
+static errcode_t
+put_chunk (BangerDiskView *view, BangerFsStream *stream, const guint8 *bytes, gsize length)
+{
+  errcode_t code = banger_fs_stream_data (stream, bytes, length);
+
+  return code != 0 ? code : banger_view_moved (view, length);
+}
+
+/* @errnum: of a read that failed. */
+static errcode_t
+put_all_read (BangerDiskView *view, BangerFsStream *stream, int fd, int *errnum)
 {
   g_autofree guint8 *chunk = g_malloc (CHUNK);
   struct stat st;
-  gboolean has_holes = content >= 0 && fstat (content, &st) == 0 && S_ISREG (st.st_mode);
-  BangerFsStream stream;
-  int errnum = 0;
-  ssize_t n = content < 0 ? 0 : 1;
-  errcode_t code = banger_fs_stream_open (&stream, fs, ino);
+  gboolean has_holes = fstat (fd, &st) == 0 && S_ISREG (st.st_mode);
+  ssize_t n = 1;
+  errcode_t code = 0;
 
   while (code == 0 && n > 0) {
     if (has_holes)
-      code = skip_hole (&stream, content);
-    n = code == 0 ? banger_read_some (content, chunk, CHUNK) : 0;
-    errnum = n < 0 ? errno : 0;
+      code = skip_hole (stream, fd);
+    n = code == 0 ? banger_read_some (fd, chunk, CHUNK) : 0;
     if (n > 0)
-      code = banger_fs_stream_data (&stream, chunk, n);
-    if (code == 0 && n > 0)
-      code = banger_view_moved (walk->view, n);
+      code = put_chunk (view, stream, chunk, n);
   }
-  code = banger_fs_stream_close (&stream, errnum != 0 ? EXT2_ET_SHORT_READ : code);
+  *errnum = n < 0 ? errno : 0;
+  return n < 0 ? EXT2_ET_SHORT_READ : code;
+}
+
+static gboolean
+fill_file (BangerWalk *walk, ext2_filsys fs, ext2_ino_t ino, const Content *content, GError **error)
+{
+  BangerFsStream stream;
+  int errnum = 0;
+  errcode_t code = banger_fs_stream_open (&stream, fs, ino);
+
+  if (code == 0 && content->fd >= 0)
+    code = put_all_read (walk->view, &stream, content->fd, &errnum);
+  for (gsize at = 0; code == 0 && at < content->length; at += CHUNK)
+    code = put_chunk (walk->view, &stream, content->bytes + at, MIN (content->length - at, CHUNK));
+  code = banger_fs_stream_close (&stream, code);
   if (errnum == 0)
     return code == 0 || banger_view_fail (walk->view, error, code, walk->given);
   banger_set_error_errno (error, errnum, NULL, "what is to be written cannot be read");
@@ -167,9 +192,9 @@ check_replaceable (BangerWalk *walk, GError **error)
   return FALSE;
 }
 
-gboolean
-banger_disk_view_write (BangerDiskView *view, const char *path, int content, guint what,
-                        const BangerDiskMeta *meta, GError **error)
+static gboolean
+write_file (BangerDiskView *view, const char *path, const Content *content, guint what,
+            const BangerDiskMeta *meta, GError **error)
 {
   g_auto (BangerWalk) walk = { 0 };
   g_auto (BangerDiskStat) old = { 0 };
@@ -204,6 +229,21 @@ banger_disk_view_write (BangerDiskView *view, const char *path, int content, gui
   if (!view->broken)
     banger_fs_drop (dir->branch->layer->fs, dir->upper, ino);
   return FALSE;
+}
+
+gboolean
+banger_disk_view_write (BangerDiskView *view, const char *path, int content, guint what,
+                        const BangerDiskMeta *meta, GError **error)
+{
+  return write_file (view, path, &(Content){ .fd = content }, what, meta, error);
+}
+
+gboolean
+banger_disk_view_write_bytes (BangerDiskView *view, const char *path, const void *bytes,
+                              gsize length, guint what, const BangerDiskMeta *meta, GError **error)
+{
+  return write_file (view, path, &(Content){ .fd = -1, .bytes = bytes, .length = length }, what,
+                     meta, error);
 }
 
 static gboolean

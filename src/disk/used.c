@@ -311,16 +311,15 @@ size_for (ext2_filsys fs, guint64 blocks, guint64 inodes)
   return (size * fs->blocksize + SIZE_STEP - 1) / SIZE_STEP * SIZE_STEP;
 }
 
-static gboolean
+static void
 refuse_room (const char *cause, GError **error)
 {
   banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, NULL,
                     "the image cannot be made large enough");
-  return FALSE;
 }
 
-gboolean
-banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error)
+ext2_filsys
+banger_disk_open_with_room (int disk, guint64 bytes, guint64 entries, GError **error)
 {
   /* Besides what files hold: their last blocks, names, extents, and what folders above them take.
    */
@@ -328,19 +327,21 @@ banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error)
 
   for (guint round = 0; round <= ROUNDS; round++) {
     ext2_filsys fs = banger_disk_open_used (disk, error);
-    guint64 now = 0, size = 0;
+    guint64 size = 0;
 
     if (fs == NULL)
-      return FALSE;
-    now = ext2fs_blocks_count (fs->super) * fs->blocksize;
+      return NULL;
     size = size_for (fs, blocks, entries + 16);
+    if (size <= ext2fs_blocks_count (fs->super) * fs->blocksize)
+      return fs;
     ext2fs_free (fs);
-    if (size <= now)
-      return TRUE;
-    if (size / BANGER_BLOCK_SIZE > BANGER_BLOCKS_MAX)
-      return refuse_room ("it would be larger than 256 GiB", error);
+    if (size / BANGER_BLOCK_SIZE > BANGER_BLOCKS_MAX) {
+      refuse_room ("it would be larger than 256 GiB", error);
+      return NULL;
+    }
     if (round < ROUNDS && !banger_disk_enlarge (disk, size + round * SIZE_STEP, error))
-      return FALSE;
+      return NULL;
   }
-  return refuse_room ("its file system takes what it is given for itself", error);
+  refuse_room ("its file system takes what it is given for itself", error);
+  return NULL;
 }

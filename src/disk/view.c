@@ -131,18 +131,27 @@ check_writable (ext2_filsys fs, GError **error)
   return what == NULL;
 }
 
+/* As the root it is to have room for what @spec says. */
 static gboolean
-open_layer (BangerLayer *layer, int fd, gboolean write, GError **error)
+open_written (BangerLayer *layer, int fd, const BangerDiskViewSpec *spec, GError **error)
+{
+  layer->fd = fd;
+  if (fd < 0)
+    return TRUE;
+  layer->fs = fd == spec->root && spec->room_entries > 0
+                  ? banger_disk_open_with_room (fd, spec->room_bytes, spec->room_entries, error)
+                  : banger_disk_open_used (fd, error);
+  return layer->fs != NULL && check_writable (layer->fs, error);
+}
+
+static gboolean
+open_read (BangerLayer *layer, int fd, GError **error)
 {
   gboolean has = FALSE;
 
   layer->fd = fd;
   if (fd < 0)
     return TRUE;
-  if (write) {
-    layer->fs = banger_disk_open_used (fd, error);
-    return layer->fs != NULL && check_writable (layer->fs, error);
-  }
   if (!banger_disk_has_ext4 (fd, &has, error))
     return FALSE;
   if (!has) {
@@ -152,6 +161,17 @@ open_layer (BangerLayer *layer, int fd, gboolean write, GError **error)
   }
   layer->fs = banger_ext4_open (fd, FALSE, error);
   return layer->fs != NULL && check_readable (layer->fs, error);
+}
+
+static gboolean
+open_layers (BangerDiskView *view, const BangerDiskViewSpec *spec, GError **error)
+{
+  if (!open_read (&view->lower, spec->lower, error))
+    return FALSE;
+  if (spec->write)
+    return open_written (&view->root, spec->root, spec, error)
+           && open_written (&view->work, spec->work, spec, error);
+  return open_read (&view->root, spec->root, error) && open_read (&view->work, spec->work, error);
 }
 
 static void
@@ -288,10 +308,8 @@ banger_disk_view_open (const BangerDiskViewSpec *spec, GError **error)
   view->data = spec->data;
   view->unpack_bytes = spec->unpack_bytes > 0 ? spec->unpack_bytes : UNPACK_BYTES;
   view->unpack_entries = spec->unpack_entries > 0 ? spec->unpack_entries : UNPACK_ENTRIES;
-  if (!open_layer (&view->root, spec->root, spec->write, error)
-      || !open_layer (&view->lower, spec->lower, FALSE, error)
-      || !open_layer (&view->work, spec->work, spec->write, error)
-      || !add_branches (view, spec, error) || !look_at_home (view, error))
+  if (!open_layers (view, spec, error) || !add_branches (view, spec, error)
+      || !look_at_home (view, error))
     return NULL;
   view->write = spec->write;
   return g_steal_pointer (&view);

@@ -28,6 +28,9 @@ typedef struct {
   int work;                 /* what lies at /root, or -1 */
   const char *const *binds; /* folders that lie on the upper disk; may be NULL */
   gboolean write;
+  /* What is to find room on the root, an image, which grows by what it lacks, as bytes in so many
+   * files; 0 files: it stays as large as it is. */
+  guint64 room_bytes, room_entries;
   /* What one archive that is unpacked may have, decompressed, and as entries; 0: 32 GiB, 1000000.
    */
   guint64 unpack_bytes, unpack_entries;
@@ -94,6 +97,10 @@ gboolean banger_disk_view_pack (BangerDiskView *view, const char *path, int outp
  * attributes; else it is root's, 0644. Its folder must be there. */
 gboolean banger_disk_view_write (BangerDiskView *view, const char *path, int content, guint what,
                                  const BangerDiskMeta *meta, GError **error);
+/* The same with @length bytes that are at hand. */
+gboolean
+banger_disk_view_write_bytes (BangerDiskView *view, const char *path, const void *bytes,
+                              gsize length, guint what, const BangerDiskMeta *meta, GError **error);
 /* A folder, else root's, 0755. @parents: those above it are made too, and that it is there is no
  * error. A default ACL of its parent is not handed down. */
 gboolean banger_disk_view_mkdir (BangerDiskView *view, const char *path, gboolean parents,
@@ -128,8 +135,6 @@ gboolean banger_disk_view_changed_home (BangerDiskView *view);
 /* Brings all to the disks. The view is then of no more use. */
 gboolean banger_disk_view_finish (BangerDiskView *view, GError **error);
 
-/* Makes the image @disk, which nobody uses, so large that @bytes in @entries files find room. */
-gboolean banger_disk_make_room (int disk, guint64 bytes, guint64 entries, GError **error);
 /* What the regular file @tar will take, from where it is read on: exactly of an archive that is not
  * compressed and whose headers say all, else about as much as it is long. Reads no content. */
 void banger_disk_measure_tar (int tar, guint64 *bytes, guint64 *entries);

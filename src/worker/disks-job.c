@@ -36,16 +36,15 @@ write_keys (int work, GVariant *args, GError **error)
   const BangerDiskViewSpec spec
       = { .root = work, .lower = -1, .work = -1, .write = TRUE, .no_links = TRUE };
   g_autoptr (BangerDiskView) view = NULL;
-  banger_autofd int content = -1;
   const char *keys = NULL;
 
   if (!g_variant_lookup (args, "authorized-keys", "&s", &keys))
     return TRUE;
-  content = banger_memfd_new ("keys", keys, strlen (keys), error);
-  view = content >= 0 ? banger_disk_view_open (&spec, error) : NULL;
+  view = banger_disk_view_open (&spec, error);
   return view != NULL && banger_disk_view_mkdir (view, "/.ssh", TRUE, all, &folder, error)
          && banger_disk_view_set (view, "/.ssh", FALSE, all, &folder, error)
-         && banger_disk_view_write (view, "/.ssh/authorized_keys", content, all, &file, error)
+         && banger_disk_view_write_bytes (view, "/.ssh/authorized_keys", keys, strlen (keys), all,
+                                          &file, error)
          && banger_disk_view_finish (view, error);
 }
 

@@ -113,22 +113,17 @@ on_moved (gsize length, gpointer data, GError **error)
   return TRUE;
 }
 
-static gboolean
-open_view (Files *files, gboolean write, GError **error)
+static BangerDiskViewSpec
+view_spec (Files *files)
 {
-  BangerDiskViewSpec spec = {
+  return (BangerDiskViewSpec){
     .root = files->root,
     .lower = files->lower,
     .work = files->work,
     .binds = (const char *const *)files->binds,
-    .write = write,
     .moved = on_moved,
     .data = files,
   };
-
-  g_variant_lookup (files->message->args, "reserve-bytes", "t", &spec.reserve_bytes);
-  files->view = banger_disk_view_open (&spec, error);
-  return files->view != NULL;
 }
 
 /* ── Reading ─────────────────────────────────────────────────────────────────────────────────── */
@@ -256,23 +251,19 @@ write_file (Files *files, const char *path, GVariant *args, GError **error)
   g_autoptr (GVariant) content
       = g_variant_lookup_value (args, "content", G_VARIANT_TYPE_BYTESTRING);
   g_autoptr (GVariant) file = g_variant_lookup_value (args, "file", G_VARIANT_TYPE_HANDLE);
-  banger_autofd int held = -1;
   BangerDiskMeta meta;
   guint what = take_meta (args, &meta);
-  int fd = -1;
+  gsize length = 0;
+  const guint8 *bytes
+      = content != NULL ? g_variant_get_fixed_array (content, &length, sizeof *bytes) : NULL;
+  int fd = file != NULL ? file_of (files, args, error) : -1;
 
-  if (content != NULL) {
-    gsize length = 0;
-    const char *bytes = g_variant_get_fixed_array (content, &length, 1);
-
-    fd = held = banger_memfd_new ("content", bytes, length, error);
-  } else if (file != NULL) {
-    fd = file_of (files, args, error);
-  }
-  if (fd < 0 && (content != NULL || file != NULL))
+  if ((file != NULL && fd < 0)
+      || (flag (args, "parents") && !banger_disk_view_make_parents (files->view, path, error)))
     return FALSE;
-  return (!flag (args, "parents") || banger_disk_view_make_parents (files->view, path, error))
-         && banger_disk_view_write (files->view, path, fd, what, &meta, error);
+  return fd >= 0
+             ? banger_disk_view_write (files->view, path, fd, what, &meta, error)
+             : banger_disk_view_write_bytes (files->view, path, bytes, length, what, &meta, error);
 }
 
 static gboolean
@@ -403,6 +394,15 @@ recover (Files *files, GError **error)
          && (files->work < 0 || banger_disk_recover (files->work, FALSE, error));
 }
 
+static gboolean
+open_to_read (Files *files, GError **error)
+{
+  const BangerDiskViewSpec spec = view_spec (files);
+
+  files->view = banger_disk_view_open (&spec, error);
+  return files->view != NULL;
+}
+
 GVariant *
 banger_job_read_files (BangerMessage *message, BangerReport *report, GError **error)
 {
@@ -417,8 +417,7 @@ banger_job_read_files (BangerMessage *message, BangerReport *report, GError **er
   memset (files.files, -1, sizeof files.files);
   files.lines = g_string_new (NULL);
   banger_report_progress (report, files.stage, -1);
-  if (take_all (&files, FALSE, error) && recover (&files, error)
-      && open_view (&files, FALSE, error)) {
+  if (take_all (&files, FALSE, error) && recover (&files, error) && open_to_read (&files, error)) {
     gboolean done = run_steps (&files, FALSE, error);
 
     /* What the steps before one that failed said is said all the same. */
@@ -476,11 +475,9 @@ measure_file (int file, const char *verb, GVariant *args, guint64 *bytes, guint6
 }
 
 /* An image has no more room than a margin: it grows by what comes, as far as that is known. */
-static gboolean
-make_room (Files *files, GError **error)
+static void
+measure_steps (Files *files, guint64 *bytes, guint64 *entries)
 {
-  guint64 bytes = 0, entries = 0;
-
   for (gsize i = 0; i < g_variant_n_children (files->steps); i++) {
     g_autoptr (GVariant) args = NULL;
     g_autoptr (GVariant) content = NULL;
@@ -496,10 +493,22 @@ make_room (Files *files, GError **error)
         && file < (gint32)G_N_ELEMENTS (files->files) && files->files[file] >= 0)
       measure_file (files->files[file], verb, args, &more_bytes, &more_entries);
     /* More than any image holds, and little enough to reckon with. */
-    bytes = MIN (bytes + MIN (more_bytes, ROOM_BYTES_MAX), ROOM_BYTES_MAX);
-    entries = MIN (entries + MIN (more_entries, ROOM_ENTRIES_MAX), ROOM_ENTRIES_MAX);
+    *bytes = MIN (*bytes + MIN (more_bytes, ROOM_BYTES_MAX), ROOM_BYTES_MAX);
+    *entries = MIN (*entries + MIN (more_entries, ROOM_ENTRIES_MAX), ROOM_ENTRIES_MAX);
   }
-  return banger_disk_make_room (files->root, bytes, entries, error);
+}
+
+static gboolean
+open_to_edit (Files *files, gboolean image, GError **error)
+{
+  BangerDiskViewSpec spec = view_spec (files);
+
+  spec.write = TRUE;
+  g_variant_lookup (files->message->args, "reserve-bytes", "t", &spec.reserve_bytes);
+  if (image)
+    measure_steps (files, &spec.room_bytes, &spec.room_entries);
+  files->view = banger_disk_view_open (&spec, error);
+  return files->view != NULL;
 }
 
 /* What new VMs get as their /root, made anew where it has changed, and brought to the disk. */
@@ -560,7 +569,7 @@ banger_job_edit_files (BangerMessage *message, BangerReport *report, GError **er
   /* No stage of the job's: what is done here waits for nobody outside, however long it takes. */
   banger_report_progress (report, "recovering", -1);
   if (!take_all (&files, TRUE, error) || !take_fd (&files, "seed", FALSE, &seed, error)
-      || (seed >= 0 && !make_room (&files, error)) || !open_view (&files, TRUE, error)) {
+      || !open_to_edit (&files, seed >= 0, error)) {
     banger_error_set_stage (error, "editing");
     return NULL;
   }

@@ -140,10 +140,9 @@ assert_lists (BangerDiskView *view, const char *path, gboolean recursive, const 
 static void
 write_text (BangerDiskView *view, const char *path, const char *text)
 {
-  banger_autofd int content = banger_memfd_new ("text", text, strlen (text), NULL);
   g_autoptr (GError) error = NULL;
 
-  banger_disk_view_write (view, path, content, 0, NULL, &error);
+  banger_disk_view_write_bytes (view, path, text, strlen (text), 0, NULL, &error);
   g_assert_no_error (error);
 }
 
@@ -665,6 +664,21 @@ test_unpacks_nothing_foul (void)
   assert_clean (image);
 }
 
+static BangerDiskView *
+open_with_room (int image, guint64 bytes, guint64 entries)
+{
+  const BangerDiskViewSpec spec = {
+    .root = image,
+    .lower = -1,
+    .work = -1,
+    .write = TRUE,
+    .room_bytes = bytes,
+    .room_entries = entries,
+  };
+
+  return open_spec (&spec);
+}
+
 /* An image has a margin only: what is to come finds room, in blocks and in inodes. */
 static void
 test_makes_room (void)
@@ -676,14 +690,12 @@ test_makes_room (void)
   g_autoptr (GError) error = NULL;
 
   g_assert_cmpint (fstat (image, &before), ==, 0);
-  g_assert_true (banger_disk_make_room (image, 1000, 1, &error));
+  finish (open_with_room (image, 1000, 1));
   g_assert_cmpint (fstat (image, &after), ==, 0);
   g_assert_cmpint (after.st_size, ==, before.st_size);
-  g_assert_true (banger_disk_make_room (image, 40 * MIB, 3000, &error));
-  g_assert_no_error (error);
   g_assert_true (banger_write_all (content, large, 40 * MIB, NULL));
   lseek (content, 0, SEEK_SET);
-  view = open_view (image, -1, -1, TRUE);
+  view = open_with_room (image, 40 * MIB, 3000);
   g_assert_true (banger_disk_view_write (view, "/large", content, 0, NULL, &error));
   make_folder (view, "/many");
   for (guint i = 0; i < 2990; i++) {
@@ -712,8 +724,7 @@ test_makes_room_beside_tables (void)
   g_assert_cmpint (ftruncate (disk, 128 * MIB), ==, 0);
   g_assert_true (banger_run_wait (&spec, &output, &status, &error));
   g_assert_cmpint (status, ==, 0);
-  g_assert_true (banger_disk_make_room (disk, 1024 * MIB, 1, &error));
-  g_assert_no_error (error);
+  finish (open_with_room (disk, 1024 * MIB, 1));
   assert_clean (disk);
   g_assert_cmpint (fstat (disk, &after), ==, 0);
   g_assert_cmpint (after.st_size, >, 2048 * MIB);
@@ -725,13 +736,17 @@ static void
 test_keeps_reserve (void)
 {
   banger_autofd int image = new_image ("reserve"), content = new_file ("seventy");
-  const BangerDiskViewSpec spec
-      = { .root = image, .lower = -1, .work = -1, .write = TRUE, .reserve_bytes = G_MAXINT64 };
+  const BangerDiskViewSpec spec = { .root = image,
+                                    .lower = -1,
+                                    .work = -1,
+                                    .write = TRUE,
+                                    .room_bytes = 80 * MIB,
+                                    .room_entries = 3,
+                                    .reserve_bytes = G_MAXINT64 };
   g_autofree char *large = g_strnfill (70 * MIB, 'x');
   g_autoptr (GError) error = NULL;
   BangerDiskView *view = NULL;
 
-  g_assert_true (banger_disk_make_room (image, 80 * MIB, 3, &error));
   g_assert_true (banger_write_all (content, large, 70 * MIB, NULL));
   lseek (content, 0, SEEK_SET);
   view = open_spec (&spec);
