@@ -171,6 +171,7 @@ banger_node_list (BangerDiskView *view, const BangerNode *dir, GPtrArray **names
 /* ── From the lower tree into the upper one ──────────────────────────────────────────────────── */
 
 typedef struct {
+  BangerDiskView *view;
   BangerFsStream *stream;
   errcode_t code;
 } Copy;
@@ -181,14 +182,17 @@ copy_chunk (const void *bytes, gsize length, gpointer data)
   Copy *copy = data;
 
   copy->code = banger_fs_stream_data (copy->stream, bytes, length);
+  if (copy->code == 0)
+    copy->code = banger_view_moved (copy->view, length);
   return copy->code == 0;
 }
 
 static errcode_t
-copy_content (ext2_filsys lower, ext2_ino_t from, ext2_filsys fs, ext2_ino_t ino)
+copy_content (BangerDiskView *view, ext2_filsys lower, ext2_ino_t from, ext2_filsys fs,
+              ext2_ino_t ino)
 {
   BangerFsStream stream;
-  Copy copy = { &stream, 0 };
+  Copy copy = { view, &stream, 0 };
   gboolean stopped = FALSE;
   errcode_t code = banger_fs_stream_open (&stream, fs, ino);
 
@@ -199,7 +203,8 @@ copy_content (ext2_filsys lower, ext2_ino_t from, ext2_filsys fs, ext2_ino_t ino
 
 /* A copy of the lower inode @from, a folder without what it has, that no name leads to. */
 static errcode_t
-copy_inode (const BangerBranch *branch, ext2_ino_t dir, ext2_ino_t from, ext2_ino_t *ino)
+copy_inode (BangerDiskView *view, const BangerBranch *branch, ext2_ino_t dir, ext2_ino_t from,
+            ext2_ino_t *ino)
 {
   ext2_filsys fs = branch->layer->fs;
   char target[BANGER_TARGET_MAX];
@@ -217,7 +222,7 @@ copy_inode (const BangerBranch *branch, ext2_ino_t dir, ext2_ino_t from, ext2_in
   if (code != 0)
     return code;
   if (S_ISREG (inode.i_mode))
-    code = copy_content (branch->lower, from, fs, *ino);
+    code = copy_content (view, branch->lower, from, fs, *ino);
   if (code == 0)
     code = banger_fs_copy_xattrs (branch->lower, from, fs, *ino, BANGER_OVERLAY_XATTRS);
   if (code != 0)
@@ -227,11 +232,11 @@ copy_inode (const BangerBranch *branch, ext2_ino_t dir, ext2_ino_t from, ext2_in
 
 /* The name's folder keeps its time: nothing has changed in it. */
 static errcode_t
-copy_up (const BangerNode *dir, const char *name, BangerNode *node)
+copy_up (BangerDiskView *view, const BangerNode *dir, const char *name, BangerNode *node)
 {
   ext2_filsys fs = node->branch->layer->fs;
   ext2_ino_t ino = 0;
-  errcode_t code = copy_inode (node->branch, dir->upper, node->lower, &ino);
+  errcode_t code = copy_inode (view, node->branch, dir->upper, node->lower, &ino);
 
   if (code == 0)
     code = banger_fs_put_name (fs, dir->upper, name, 0, ino, node->mode);
@@ -291,8 +296,8 @@ banger_walk_copy_up (BangerWalk *walk, guint index, GError **error)
       code = make_top (step->node.branch);
       step->node.upper = step->node.branch->top;
     } else {
-      code
-          = copy_up (&g_array_index (walk->steps, BangerStep, i - 1).node, step->name, &step->node);
+      code = copy_up (walk->view, &g_array_index (walk->steps, BangerStep, i - 1).node, step->name,
+                      &step->node);
     }
     if (code != 0)
       return banger_view_fail (walk->view, error, code, walk->given);
