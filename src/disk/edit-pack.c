@@ -111,8 +111,7 @@ pack_one (BangerWalk *walk, gpointer data, GError **error)
   }
   if (code != 0)
     return banger_view_fail (walk->view, error, code, walk->path->str);
-  return banger_tar_writer_add (pack->tar, &entry, error) && tell (pack, 0, error)
-         && write_data (walk, pack, &entry, error);
+  return banger_tar_writer_add (pack->tar, &entry, error) && write_data (walk, pack, &entry, error);
 }
 
 gboolean

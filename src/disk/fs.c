@@ -352,7 +352,8 @@ banger_fs_drop (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
 
 /* Drops what lies in @dir and adds the folders among it to @waiting. */
 static errcode_t
-drop_children (ext2_filsys fs, ext2_ino_t dir, GArray *waiting)
+drop_children (ext2_filsys fs, ext2_ino_t dir, GArray *waiting, void (*tell) (gpointer data),
+               gpointer data)
 {
   g_autoptr (GArray) names = NULL;
   errcode_t code = banger_fs_list (fs, dir, &names);
@@ -361,6 +362,7 @@ drop_children (ext2_filsys fs, ext2_ino_t dir, GArray *waiting)
     ext2_ino_t ino = g_array_index (names, BangerFsName, i).ino;
     struct ext2_inode inode;
 
+    tell (data);
     code = ext2fs_read_inode (fs, ino, &inode);
     if (code == 0 && LINUX_S_ISDIR (inode.i_mode))
       g_array_append_val (waiting, ino);
@@ -371,7 +373,8 @@ drop_children (ext2_filsys fs, ext2_ino_t dir, GArray *waiting)
 }
 
 errcode_t
-banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
+banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino, void (*tell) (gpointer data),
+                     gpointer data)
 {
   g_autoptr (GArray) waiting = g_array_new (FALSE, FALSE, sizeof (ext2_ino_t));
   errcode_t code = 0;
@@ -384,7 +387,7 @@ banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
     /* A guest can write a folder that lies in itself. */
     if (last < EXT2_FIRST_INO (fs->super) || !ext2fs_test_inode_bitmap2 (fs->inode_map, last))
       return EXT2_ET_DIR_CORRUPTED;
-    code = drop_children (fs, last, waiting);
+    code = drop_children (fs, last, waiting, tell, data);
     if (code == 0)
       code = free_inode (fs, last);
   }

@@ -32,8 +32,9 @@ banger_fs_make (ext2_filsys fs, ext2_ino_t dir, const BangerDiskMeta *meta, ext2
 /* One name of @ino is gone: with its last one all that it holds. A folder must be empty; @dir
  * counts it no more. */
 errcode_t banger_fs_drop (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino);
-/* The same for a folder with all below it. */
-errcode_t banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino);
+/* The same for a folder with all below it: @tell is called for each thing in it. */
+errcode_t banger_fs_drop_tree (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino,
+                               void (*tell) (gpointer data), gpointer data);
 errcode_t banger_fs_count_name (ext2_filsys fs, ext2_ino_t ino, int change);
 /* A folder's links, of which one is that of each folder in it. */
 errcode_t banger_fs_count_folder (ext2_filsys fs, ext2_ino_t dir, int change);

@@ -65,7 +65,8 @@ typedef struct {
 
 /* Sets the error of a failure in the trees: at @path while it was read, or changed. */
 gboolean banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const char *path);
-/* Call for each piece of content: a code for banger_view_fail where the step is to end. */
+/* Call for each piece of content, and with 0 for each thing of a tree: a code for banger_view_fail
+ * where the step is to end. */
 errcode_t banger_view_moved (BangerDiskView *view, gsize length);
 /* Before the first change of a disk; @path (without links) is what it is about. */
 gboolean banger_view_begin (BangerWalk *walk, GError **error);

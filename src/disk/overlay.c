@@ -393,15 +393,25 @@ banger_node_hide_below (BangerDiskView *view, const BangerNode *dir, const char 
   return code == 0 || banger_view_fail (view, error, code, path);
 }
 
+/* Its name is gone: what can be said is that it goes on, but not that it is to end. */
+static void
+tell_dropped (gpointer data)
+{
+  BangerDiskView *view = data;
+
+  if (banger_view_moved (view, 0) != 0)
+    g_clear_error (&view->stopped);
+}
+
 static errcode_t
-drop (ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
+drop (BangerDiskView *view, ext2_filsys fs, ext2_ino_t dir, ext2_ino_t ino)
 {
   struct ext2_inode inode;
   errcode_t code = ext2fs_read_inode (fs, ino, &inode);
 
   if (code != 0)
     return code;
-  return LINUX_S_ISDIR (inode.i_mode) ? banger_fs_drop_tree (fs, dir, ino)
+  return LINUX_S_ISDIR (inode.i_mode) ? banger_fs_drop_tree (fs, dir, ino, tell_dropped, view)
                                       : banger_fs_drop (fs, dir, ino);
 }
 
@@ -429,7 +439,7 @@ banger_node_put (BangerDiskView *view, const BangerNode *dir, const char *name, 
     return banger_view_fail (view, error, code, path);
   code = banger_fs_touch (fs, dir->upper, TRUE);
   if (code == 0 && old != 0)
-    code = drop (fs, dir->upper, old);
+    code = drop (view, fs, dir->upper, old);
   return end_change (view, code, path, error);
 }
 
@@ -461,6 +471,6 @@ banger_node_cut (BangerDiskView *view, const BangerNode *dir, const char *name, 
     return banger_view_fail (view, error, code, path);
   code = banger_fs_touch (fs, dir->upper, TRUE);
   if (code == 0 && old != 0 && !keep)
-    code = drop (fs, dir->upper, old);
+    code = drop (view, fs, dir->upper, old);
   return end_change (view, code, path, error);
 }

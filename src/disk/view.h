@@ -18,8 +18,9 @@
 
 #include "write.h"
 
-/* Told of each piece of content that was written or packed, with its length: FALSE, with an error,
- * ends the step with that error. */
+/* Told of each piece of content that was written or packed, with its length, and with 0 of each
+ * thing that a step has come to which goes through a tree: FALSE, with an error, ends the step with
+ * that error, but not a removal that has begun. */
 typedef gboolean (*BangerDiskMovedFunc) (gsize length, gpointer data, GError **error);
 
 typedef struct {
@@ -36,7 +37,7 @@ typedef struct {
   guint64 unpack_bytes, unpack_entries;
   gboolean no_links; /* BadImage where a path leads through a link: for what nobody has asked for */
   guint64 reserve_bytes;     /* room that the host's file system keeps: NoSpace past it */
-  BangerDiskMovedFunc moved; /* of content; may be NULL */
+  BangerDiskMovedFunc moved; /* may be NULL */
   gpointer data;
 } BangerDiskViewSpec;
 

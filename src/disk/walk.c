@@ -325,7 +325,11 @@ static gboolean
 walk_tree (BangerWalk *walk, GHashTable *seen, BangerWalkFunc func, gpointer data, GError **error)
 {
   g_autoptr (GPtrArray) names = NULL;
+  errcode_t code = 0;
 
+  code = banger_view_moved (walk->view, 0);
+  if (code != 0)
+    return banger_view_fail (walk->view, error, code, walk->path->str);
   if (!func (walk, data, error))
     return FALSE;
   if (!S_ISDIR (banger_walk_last (walk)->node.mode))

@@ -161,6 +161,62 @@ test_copy_up_keeps_reserve (void)
   finish (view, upper);
 }
 
+/* Through a tree no content moves. */
+static void
+test_set (void)
+{
+  banger_autofd int image = new_image ();
+  Told told = { 0 };
+  BangerDiskView *view = open_view (image, -1, 0, &told);
+  g_autoptr (GError) error = NULL;
+
+  change_mode (view, "/tree", TRUE, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (told.times, ==, FILES + 2);
+  g_assert_cmpuint (told.bytes, ==, 0);
+  g_assert_cmpuint (mode_of (view, "/tree/below/49"), ==, 0600);
+  told = (Told){ .limit = 2 };
+  g_assert_false (change_mode (view, "/tree", TRUE, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BUSY);
+  finish (view, image);
+}
+
+/* Once its name is gone, all of a tree goes. */
+static void
+test_remove (void)
+{
+  banger_autofd int image = new_image ();
+  Told told = { .limit = 10 };
+  BangerDiskView *view = open_view (image, -1, 0, &told);
+  g_auto (BangerDiskStat) stat = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  banger_disk_view_remove (view, "/tree", TRUE, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (told.times, ==, FILES + 1);
+  g_assert_false (banger_disk_view_stat (view, "/tree", FALSE, &stat, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
+  finish (view, image);
+}
+
+static gboolean
+on_entry (const char *name, const BangerDiskStat *stat, gpointer data, GError **error)
+{
+  return TRUE;
+}
+
+static void
+test_list (void)
+{
+  banger_autofd int image = new_image ();
+  Told told = { 0 };
+  BangerDiskView *view = open_view (image, -1, 0, &told);
+
+  g_assert_true (banger_disk_view_list (view, "/tree", TRUE, on_entry, NULL, NULL));
+  g_assert_cmpuint (told.times, ==, FILES + 2);
+  finish (view, image);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -168,5 +224,8 @@ main (int argc, char **argv)
   g_test_add_func ("/moved/copy-up", test_copy_up);
   g_test_add_func ("/moved/copy-up-ends", test_copy_up_ends);
   g_test_add_func ("/moved/copy-up-keeps-reserve", test_copy_up_keeps_reserve);
+  g_test_add_func ("/moved/set", test_set);
+  g_test_add_func ("/moved/remove", test_remove);
+  g_test_add_func ("/moved/list", test_list);
   return g_test_run ();
 }
