@@ -184,6 +184,29 @@ clean_entry (struct archive_entry *entry, const BangerArchiveSpec *spec, GError 
   return TRUE;
 }
 
+typedef struct {
+  struct archive *from;
+  const BangerArchiveSpec *spec;
+  char *there;      /* the name in the archive of the entry that it is at */
+  GHashTable *left; /* names, made clean, of what was not copied: no link leads there */
+} Reading;
+
+static void
+reading_clear (Reading *reading)
+{
+  g_free (reading->there);
+  g_hash_table_unref (reading->left);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Reading, reading_clear)
+
+static Reading
+reading_of (struct archive *from, const BangerArchiveSpec *spec)
+{
+  GHashTable *left = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+  return (Reading){ .from = from, .spec = spec, .left = left };
+}
+
 /* What the user knows as @name, of the archive. */
 static char *
 name_there (const BangerArchiveSpec *spec, const char *name)
@@ -196,28 +219,51 @@ name_there (const BangerArchiveSpec *spec, const char *name)
   return spec->from != NULL ? g_strconcat (spec->from, rest, NULL) : g_strdup (name);
 }
 
+static void
+leave_out (Reading *reading, struct archive_entry *entry, const char *why)
+{
+  g_autofree char *shown = name_there (reading->spec, reading->there);
+
+  g_hash_table_add (reading->left, g_strdup (archive_entry_pathname (entry)));
+  reading->spec->note (shown, why, reading->spec->data);
+}
+
+/* Leaves out a hard link to what was left out: then TRUE. */
+static gboolean
+leave_out_link (Reading *reading, struct archive_entry *entry)
+{
+  const char *target = archive_entry_hardlink (entry);
+
+  if (target == NULL || !g_hash_table_contains (reading->left, target))
+    return FALSE;
+  leave_out (reading, entry, _ ("left out: it is a link to what was not copied"));
+  return TRUE;
+}
+
 /* The next entry with its names made clean; 0 at the end, -1 with an error. */
 static int
-next_entry (struct archive *from, const BangerArchiveSpec *spec, struct archive_entry **entry,
-            GError **error)
+next_entry (Reading *reading, struct archive_entry **entry, GError **error)
 {
   for (;;) {
-    int result = archive_read_next_header (from, entry);
-    g_autofree char *there = NULL, *shown = NULL;
+    int result = archive_read_next_header (reading->from, entry);
 
     if (result == ARCHIVE_EOF)
       return 0;
     if (result < ARCHIVE_WARN) {
-      set_unreadable (from, error);
+      set_unreadable (reading->from, error);
       return -1;
     }
-    there = g_strdup (archive_entry_pathname (*entry));
-    if (!clean_entry (*entry, spec, error))
+    g_free (reading->there);
+    reading->there = g_strdup (archive_entry_pathname (*entry));
+    if (!clean_entry (*entry, reading->spec, error))
       return -1;
-    if (archive_entry_hardlink (*entry) != NULL || is_carried (archive_entry_filetype (*entry)))
+    if (archive_entry_hardlink (*entry) != NULL)
       return 1;
-    shown = name_there (spec, there);
-    spec->note (shown, _ ("left out: it is no file, directory or link"), spec->data);
+    if (is_carried (archive_entry_filetype (*entry))) {
+      g_hash_table_remove (reading->left, archive_entry_pathname (*entry));
+      return 1;
+    }
+    leave_out (reading, *entry, _ ("left out: it is no file, directory or link"));
   }
 }
 
@@ -225,11 +271,14 @@ gboolean
 banger_archive_pass (struct archive *from, struct archive *to, const BangerArchiveSpec *spec,
                      GError **error)
 {
+  g_auto (Reading) reading = reading_of (from, spec);
   struct archive_entry *entry = NULL;
   struct archive *failed = NULL;
   int result = 0;
 
-  while ((result = next_entry (from, spec, &entry, error)) > 0) {
+  while ((result = next_entry (&reading, &entry, error)) > 0) {
+    if (leave_out_link (&reading, entry))
+      continue;
     if (archive_write_header (to, entry) < ARCHIVE_WARN)
       return FALSE;
     if (archive_entry_size (entry) == 0 || banger_archive_copy_data (from, to, &failed))
@@ -243,11 +292,20 @@ banger_archive_pass (struct archive *from, struct archive *to, const BangerArchi
 
 typedef struct {
   const BangerArchiveSpec *spec;
+  Reading *reading;
   struct archive *disk;
   GHashTable *files; /* that came from the archive: what hard links may lead to */
   char *safe;        /* the directory that was last seen to have no link on its way */
   char *lost;        /* the directory that was last told not to be there: nothing of it is */
 } Extract;
+
+/* No file of the archive's has @name: it was told why, or of a directory that it is in. */
+static void
+miss (Extract *extract, const char *name)
+{
+  g_hash_table_remove (extract->files, name);
+  g_hash_table_add (extract->reading->left, g_strdup (name));
+}
 
 static void
 note (Extract *extract, const char *name, const char *what)
@@ -407,6 +465,7 @@ extract_file (Extract *extract, struct archive *from, struct archive_entry *entr
     set_unreadable (from, error);
     return FALSE;
   }
+  miss (extract, name);
   return note_failure (extract, name, error);
 }
 
@@ -434,7 +493,9 @@ extract_other (Extract *extract, struct archive_entry *entry, GError **error)
     return FALSE;
   if (result < ARCHIVE_WARN && target == NULL && archive_entry_filetype (entry) == AE_IFDIR)
     lose (extract, name);
-  if (result >= ARCHIVE_WARN && target != NULL)
+  if (result < ARCHIVE_WARN)
+    miss (extract, name);
+  else if (target != NULL)
     g_hash_table_add (extract->files, g_strdup (name));
   /* What is on the way to others may be this link. */
   g_clear_pointer (&extract->safe, g_free);
@@ -449,13 +510,18 @@ extract_entry (Extract *extract, struct archive *from, struct archive_entry *ent
   gboolean is_directory = !is_link && archive_entry_filetype (entry) == AE_IFDIR;
   struct stat st;
 
-  if (extract->lost != NULL && g_str_has_prefix (name, extract->lost))
+  if (extract->lost != NULL && g_str_has_prefix (name, extract->lost)) {
+    miss (extract, name);
+    return TRUE;
+  }
+  if (leave_out_link (extract->reading, entry))
     return TRUE;
   if (!check_way (extract, name, error))
     return FALSE;
   if (is_directory && lstat (name, &st) == 0 && S_ISLNK (st.st_mode))
     return set_through_link (name, name, error);
   if (!check_place (extract, name, is_directory)) {
+    miss (extract, name);
     if (is_directory)
       lose (extract, name);
     return TRUE;
@@ -470,7 +536,8 @@ banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GEr
 {
   g_autoptr (BangerArchiveDisk) disk = archive_write_disk_new ();
   g_autoptr (GHashTable) files = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  Extract extract = { .spec = spec, .disk = disk, .files = files };
+  g_auto (Reading) reading = reading_of (from, spec);
+  Extract extract = { .spec = spec, .reading = &reading, .disk = disk, .files = files };
   struct archive_entry *entry = NULL;
   int flags = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_SECURE_SYMLINKS
               | ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS;
@@ -479,7 +546,7 @@ banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GEr
   if (spec->keep)
     flags |= ARCHIVE_EXTRACT_OWNER | ARCHIVE_EXTRACT_PERM;
   archive_write_disk_set_options (disk, flags);
-  while ((result = next_entry (from, spec, &entry, error)) > 0) {
+  while ((result = next_entry (&reading, &entry, error)) > 0) {
     if (!extract_entry (&extract, from, entry, error))
       break;
   }

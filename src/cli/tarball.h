@@ -49,7 +49,8 @@ typedef struct {
  * (BadImage): names that lead out of @spec->name, links to files that are not the archive's, paths
  * through symbolic links, be they the archive's own or were there before. A file appears under its
  * name only when it is whole. A place that is full (NoSpace) or read-only ends it too; of a
- * directory that cannot be made only that is noted.
+ * directory that cannot be made only that is noted, and a hard link to what was not copied is left
+ * out as that was.
  */
 gboolean
 banger_archive_extract (struct archive *from, const BangerArchiveSpec *spec, GError **error);

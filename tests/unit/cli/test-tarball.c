@@ -338,6 +338,46 @@ test_left_out (Fixture *f, gconstpointer data)
   assert_text ("x/a", "one");
 }
 
+/* No fault of the guest's: what has another name is no file, or could not be written here. */
+static void
+test_links_to_left_out (Fixture *f, gconstpointer data)
+{
+  static const char *const lines[] = { "dir x",
+                                       "fifo x/fifo",
+                                       "hard x/same ./x/fifo",
+                                       "hard x/again x/same",
+                                       "file x/dir one",
+                                       "hard x/dir2 x/dir",
+                                       "dir x/file",
+                                       "file x/file/a two",
+                                       "hard x/file/b x/file/a",
+                                       "hard x/c x/file/a",
+                                       "fifo x/late",
+                                       "file x/late three",
+                                       "hard x/later x/late",
+                                       NULL };
+  static const char *const told[]
+      = { "web:/srv/x/fifo: left out: it is no",      "web:/srv/x/same: left out: it is a link",
+          "web:/srv/x/again: left out: it is a link", "x/dir: a directory",
+          "web:/srv/x/dir2: left out: it is a link",  "x/file: what has its place",
+          "web:/srv/x/c: left out: it is a link" };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_mkdir ("x", 0755), ==, 0);
+  g_assert_cmpint (g_mkdir ("x/dir", 0755), ==, 0);
+  g_assert_true (g_file_set_contents ("x/file", "kept", -1, NULL));
+  g_assert_true (extract (f, lines, NULL, &error));
+  g_assert_no_error (error);
+  for (guint i = 0; i < G_N_ELEMENTS (told); i++) {
+    g_test_message ("%s", told[i]);
+    g_assert_nonnull (strstr (f->notes->str, told[i]));
+  }
+  g_assert_null (strstr (f->notes->str, "x/file/b"));
+  assert_text ("x/file", "kept");
+  assert_text ("x/later", "three");
+  g_assert_cmpuint (count ("x"), ==, 4);
+}
+
 /* What has another kind's place stays, is told, and the rest is done. */
 static void
 test_places (Fixture *f, gconstpointer data)
@@ -636,6 +676,32 @@ test_pass_refuses (Fixture *f, gconstpointer data)
   }
 }
 
+/* What is left out on the way is not linked to there. */
+static void
+test_pass_link (Fixture *f, gconstpointer data)
+{
+  BangerArchiveSpec spec = { .name = "x", .note = on_note, .data = f };
+  g_autoptr (GByteArray) to = g_byte_array_new ();
+  g_autoptr (BangerArchiveWriter) made = writer (f->tar), passed = writer (to);
+  g_autoptr (BangerArchiveReader) back = NULL, again = NULL;
+  g_autoptr (GError) error = NULL;
+  struct archive_entry *entry = NULL;
+
+  add (made, "fifo x/fifo");
+  add (made, "hard x/same x/fifo");
+  add (made, "file x/file text");
+  g_assert_cmpint (archive_write_close (made), ==, ARCHIVE_OK);
+  back = reader (f->tar);
+  g_assert_true (banger_archive_pass (back, passed, &spec, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (archive_write_close (passed), ==, ARCHIVE_OK);
+  g_assert_nonnull (strstr (f->notes->str, "x/same: left out"));
+  again = reader (to);
+  g_assert_cmpint (archive_read_next_header (again, &entry), ==, ARCHIVE_OK);
+  g_assert_cmpstr (archive_entry_pathname (entry), ==, "x/file");
+  g_assert_cmpint (archive_read_next_header (again, &entry), ==, ARCHIVE_EOF);
+}
+
 /* An archive of a file that is all hole, of which a reader gets no data at all, and of another. */
 static void
 make_hole (GByteArray *to)
@@ -703,6 +769,7 @@ main (int argc, char **argv)
     { "/tarball/links-that-were-there", test_links_that_were_there },
     { "/tarball/hard-link-to-ours", test_hard_link_to_ours },
     { "/tarball/left-out", test_left_out },
+    { "/tarball/links-to-left-out", test_links_to_left_out },
     { "/tarball/places", test_places },
     { "/tarball/cut-short", test_cut_short },
     { "/tarball/full", test_full },
@@ -711,6 +778,7 @@ main (int argc, char **argv)
     { "/tarball/round-trip", test_round_trip },
     { "/tarball/single-file", test_single_file },
     { "/tarball/pass-refuses", test_pass_refuses },
+    { "/tarball/pass-link", test_pass_link },
     { "/tarball/pass-hole", test_pass_hole },
     { "/tarball/not-there", test_not_there },
   };
