@@ -44,6 +44,12 @@ debugfs (int disk, gboolean writable, const char *command)
 }
 
 void
+guest_does (int disk, const char *command)
+{
+  g_free (debugfs (disk, TRUE, command));
+}
+
+void
 assert_says (int disk, const char *command, const char *word)
 {
   g_autofree char *output = debugfs (disk, FALSE, command);
@@ -61,6 +67,16 @@ assert_clean (int disk)
 
   if (status != 0)
     g_error ("e2fsck: %s", output);
+}
+
+void
+run_mkfs (int disk, const char *const *argv)
+{
+  int status = 0;
+  g_autofree char *output = run_on (disk, argv, &status);
+
+  if (status != 0)
+    g_error ("%s: %s", argv[0], output);
 }
 
 char *
@@ -103,4 +119,19 @@ used_bytes (int fd)
 
   g_assert_cmpint (fstat (fd, &st), ==, 0);
   return (guint64)st.st_blocks * 512;
+}
+
+char *
+digest_of (int fd)
+{
+  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
+  guint8 chunk[65536];
+  off_t at = 0;
+
+  for (ssize_t n = pread (fd, chunk, sizeof chunk, at); n > 0;
+       n = pread (fd, chunk, sizeof chunk, at)) {
+    g_checksum_update (checksum, chunk, n);
+    at += n;
+  }
+  return g_strdup (g_checksum_get_string (checksum));
 }

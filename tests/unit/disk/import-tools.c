@@ -6,17 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-int
-empty_image (void)
-{
-  g_autofree char *path = g_strdup ("/var/tmp/banger-test-XXXXXX");
-  int fd = g_mkstemp (path);
-
-  g_assert_cmpint (fd, >=, 0);
-  unlink (path);
-  return fd;
-}
-
 gboolean
 import_bounded (int tar, int image, const BangerDiskLimits *limits, GError **error)
 {
@@ -36,7 +25,7 @@ import_good (TarMaker *maker)
 {
   banger_autofd int tar = tar_maker_finish (maker);
   g_autoptr (GError) error = NULL;
-  int image = empty_image ();
+  int image = unnamed_file ();
 
   import_tar (tar, image, &error);
   g_assert_no_error (error);
@@ -55,7 +44,7 @@ assert_refused (int tar, const char *word)
 void
 assert_refused_by (int tar, const BangerDiskLimits *limits, const char *word)
 {
-  banger_autofd int image = empty_image ();
+  banger_autofd int image = unnamed_file ();
   g_autoptr (GError) error = NULL;
   g_autofree char *text = NULL;
 

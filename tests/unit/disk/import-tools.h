@@ -5,8 +5,6 @@
 #include "disk/disk.h"
 #include "tar-maker.h"
 
-/* An empty file without a name. */
-int empty_image (void);
 gboolean import_tar (int tar, int image, GError **error);
 gboolean import_bounded (int tar, int image, const BangerDiskLimits *limits, GError **error);
 /* Imports what @maker (taken) made, which must succeed and be clean. The image. */

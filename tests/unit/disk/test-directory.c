@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Directories of one block and of a hash tree, in which the kernel looks for each name. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 
 #include <errno.h>
@@ -11,25 +11,6 @@
 
 static const BangerDiskMeta file = { .mode = S_IFREG | 0644, .mtime = 1700000000 };
 static char *folder;
-
-static void
-add (BangerDiskWriter *writer, const char *path, const BangerDiskMeta *meta)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_add (writer, path, meta, &error);
-  g_assert_no_error (error);
-}
-
-static void
-finish (BangerDiskWriter *writer)
-{
-  const BangerDiskLayout layout = { .label = "tree" };
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_finish (writer, &layout, NULL, &error);
-  g_assert_no_error (error);
-}
 
 #define MIB (1024ULL * 1024)
 #define FIRST_SALT 3 /* one that does it today */
@@ -62,9 +43,9 @@ write_directory (const char *path, guint salt, guint names)
     g_autofree char *name = long_name (salt, i);
     g_autofree char *entry = g_strconcat ("dir/", name, NULL);
 
-    add (writer, entry, &file);
+    add_entry (writer, entry, &file);
   }
-  finish (writer);
+  finish_image (writer, "tree");
   return image;
 }
 

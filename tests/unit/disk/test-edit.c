@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Disks that were in use: recovered, edited, grown, trimmed; and left alone where they are in use
  * or past mending. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 
 #include <fcntl.h>
@@ -10,35 +10,6 @@
 #include <unistd.h>
 
 #define MIB (1024ULL * 1024)
-
-static char *folder;
-
-static int
-new_file (const char *name)
-{
-  g_autofree char *path = g_build_filename (folder, name, NULL);
-  int fd = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-  g_assert_cmpint (fd, >=, 0);
-  return fd;
-}
-
-static int
-new_disk (const char *name, guint64 size)
-{
-  g_autoptr (GError) error = NULL;
-  int disk = new_file (name);
-
-  g_assert_true (banger_disk_make_empty (disk, "work", size, &error));
-  g_assert_no_error (error);
-  return disk;
-}
-
-static void
-guest_does (int disk, const char *command)
-{
-  g_free (debugfs (disk, TRUE, command));
-}
 
 #define RIGHTS (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID)
 
@@ -65,15 +36,6 @@ open_edit (int disk)
 }
 
 static void
-finish (BangerDiskView *edit)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_finish (edit, &error);
-  g_assert_no_error (error);
-}
-
-static void
 write_file (BangerDiskView *edit, const char *path, const char *text, gsize length)
 {
   banger_autofd int content = banger_memfd_new ("text", text, length, NULL);
@@ -84,7 +46,7 @@ write_file (BangerDiskView *edit, const char *path, const char *text, gsize leng
 }
 
 static void
-make_folder (BangerDiskView *edit, const char *path)
+make_own_folder (BangerDiskView *edit, const char *path)
 {
   g_autoptr (GError) error = NULL;
 
@@ -99,11 +61,11 @@ test_writes (void)
   g_autofree char *large = g_strnfill (300000, 'x');
   g_autoptr (BangerDiskView) edit = open_edit (disk);
 
-  make_folder (edit, "/.ssh");
+  make_own_folder (edit, "/.ssh");
   write_file (edit, "/.ssh/authorized_keys", "ssh-ed25519 AAAA\n", 17);
   write_file (edit, "/large", large, strlen (large));
   write_file (edit, "/empty", "", 0);
-  finish (edit);
+  finish_view (edit);
   assert_clean (disk);
   assert_says (disk, "cat /.ssh/authorized_keys", "ssh-ed25519 AAAA\n");
   assert_says (disk, "stat /.ssh", "Mode:  0700");
@@ -122,10 +84,10 @@ test_replaces (void)
   g_autofree char *before = NULL, *after = NULL;
   g_autoptr (BangerDiskView) edit = open_edit (disk), again = NULL, third = NULL;
 
-  make_folder (edit, "/d");
+  make_own_folder (edit, "/d");
   write_file (edit, "/d/file", "the first", 9);
   write_file (edit, "/d/linked", "the second", 10);
-  finish (edit);
+  finish_view (edit);
   guest_does (disk, "ln /d/linked /d/other");
   guest_does (disk, "sif /d/linked links_count 2");
   guest_does (disk, "symlink /d/link /nowhere");
@@ -133,7 +95,7 @@ test_replaces (void)
   before = debugfs (disk, FALSE, "show_super_stats -h");
   again = open_edit (disk);
   write_file (again, "/d/file", "and then", 8);
-  finish (again);
+  finish_view (again);
   assert_clean (disk);
   after = debugfs (disk, FALSE, "show_super_stats -h");
   g_assert_cmpstr (strstr (before, "Free blocks:"), !=, NULL);
@@ -143,7 +105,7 @@ test_replaces (void)
   third = open_edit (disk);
   write_file (third, "/d/linked", "new", 3);
   write_file (third, "/d/link", "file", 4);
-  finish (third);
+  finish_view (third);
   assert_clean (disk);
   assert_says (disk, "cat /d/other", "the second");
   assert_says (disk, "stat /d/other", "Links: 1");
@@ -159,7 +121,7 @@ test_many_names (void)
   g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
 
-  make_folder (edit, "/d");
+  make_own_folder (edit, "/d");
   for (int i = 0; i < 300; i++) {
     g_autofree char *path = g_strdup_printf ("/d/a-name-of-some-length-%d", i);
 
@@ -168,7 +130,7 @@ test_many_names (void)
   g_assert_true (banger_disk_view_set (edit, "/d", FALSE, RIGHTS, &open_rights, &error));
   g_assert_true (banger_disk_view_set (edit, "/d/a-name-of-some-length-7", FALSE, RIGHTS,
                                        &open_rights, &error));
-  finish (edit);
+  finish_view (edit);
   assert_clean (disk);
   assert_says (disk, "cat /d/a-name-of-some-length-299", "-299");
   assert_says (disk, "stat /d", "Mode:  01777");
@@ -192,9 +154,9 @@ test_refuses_paths (void)
   g_autoptr (BangerDiskView) edit = open_edit (disk);
   g_autoptr (GError) error = NULL;
 
-  make_folder (edit, "/d");
+  make_own_folder (edit, "/d");
   write_file (edit, "/file", "x", 1);
-  finish (edit);
+  finish_view (edit);
   guest_does (disk, "symlink /link /d");
   g_clear_pointer (&edit, banger_disk_view_free);
   edit = open_edit (disk);
@@ -210,7 +172,7 @@ test_refuses_paths (void)
   g_clear_error (&error);
   g_assert_false (banger_disk_view_set (edit, "/none", FALSE, RIGHTS, &folder_rights, &error));
   g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
-  finish (edit);
+  finish_view (edit);
   assert_clean (disk);
 }
 
@@ -229,7 +191,7 @@ test_recovers (void)
     guest_does (disk, left[i]);
     edit = open_edit (disk);
     write_file (edit, "/file", "x", 1);
-    finish (edit);
+    finish_view (edit);
     assert_clean (disk);
     assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
     assert_says (disk, "cat /file", "x");
@@ -260,7 +222,7 @@ test_cut_short_with_the_host (void)
   g_autoptr (GError) error = NULL;
 
   write_file (edit, "/file", "x", 1);
-  finish (edit);
+  finish_view (edit);
   guest_does (disk, "sif /file links_count 5");
   assert_says (disk, "show_super_stats -h", "Filesystem state:         clean");
   g_assert_true (banger_disk_recover (disk, FALSE, &error));
@@ -270,12 +232,20 @@ test_cut_short_with_the_host (void)
   assert_clean (disk);
 }
 
+static int
+open_again (int disk)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", disk);
+  int fd = open (path, O_RDWR | O_CLOEXEC);
+
+  g_assert_cmpint (fd, >=, 0);
+  return fd;
+}
+
 static void
 test_in_use (void)
 {
-  banger_autofd int disk = new_disk ("used", 64 * MIB);
-  g_autofree char *path = g_build_filename (folder, "used", NULL);
-  banger_autofd int other = open (path, O_RDWR | O_CLOEXEC);
+  banger_autofd int disk = new_disk ("used", 64 * MIB), other = open_again (disk);
   g_autoptr (GError) error = NULL;
   guint64 freed = 0;
 
@@ -308,7 +278,7 @@ test_torn_super (void)
   guint64 freed = 0;
 
   write_file (edit, "/file", "kept", 4);
-  finish (edit);
+  finish_view (edit);
   /* 0x30 s_wtime, 0x0c s_free_blocks_count_lo, as of the kernel's fs/ext4/ext4.h. */
   tear_super (disk, 0x30, 7);
   g_assert_true (banger_disk_recover (disk, FALSE, &error));
@@ -337,8 +307,7 @@ static void
 test_let_go (void)
 {
   banger_autofd int disk = new_disk ("left", 64 * MIB);
-  g_autofree char *path = g_build_filename (folder, "left", NULL);
-  int other = open (path, O_RDWR | O_CLOEXEC);
+  int other = open_again (disk);
   GThread *thread = g_thread_new ("let-go", let_go, GINT_TO_POINTER (other));
   g_autoptr (GError) error = NULL;
 
@@ -351,7 +320,7 @@ test_let_go (void)
 static void
 test_past_mending (void)
 {
-  banger_autofd int garbage = new_file ("garbage"), larger = new_disk ("larger", 64 * MIB);
+  banger_autofd int garbage = unnamed_file (), larger = new_disk ("larger", 64 * MIB);
   g_autofree char *zeros = g_malloc0 (1 * MIB);
   g_autoptr (GError) error = NULL;
 
@@ -374,7 +343,7 @@ test_enlarges (void)
   struct stat st;
 
   write_file (edit, "/file", "hello", 5);
-  finish (edit);
+  finish_view (edit);
   guest_does (disk, "feature needs_recovery");
   g_assert_true (banger_disk_enlarge (disk, 2048 * MIB, &error));
   g_assert_no_error (error);
@@ -401,7 +370,7 @@ test_trims (void)
 
   write_file (edit, "/kept", "kept", 4);
   write_file (edit, "/large", large, 32 * MIB);
-  finish (edit);
+  finish_view (edit);
   g_assert_cmpuint (used_bytes (disk), >, fresh + 31 * MIB);
   guest_does (disk, "rm /large");
   g_assert_cmpuint (used_bytes (disk), >, fresh + 31 * MIB);
@@ -428,7 +397,7 @@ test_trim_checks_first (void)
   guint64 freed = 0;
 
   write_file (edit, "/kept", text, 1 * MIB);
-  finish (edit);
+  finish_view (edit);
   block = debugfs (disk, FALSE, "bmap /kept 0");
   command = g_strdup_printf ("freeb %d 256", atoi (strchr (block, '\n') + 1));
   guest_does (disk, command);
@@ -450,9 +419,9 @@ test_trim_mends_no_faults (void)
   g_autoptr (GError) error = NULL;
   guint64 before = 0, freed = 0;
 
-  make_folder (edit, "/d");
+  make_own_folder (edit, "/d");
   write_file (edit, "/d/large", large, 32 * MIB);
-  finish (edit);
+  finish_view (edit);
   guest_does (disk, "clri <2>"); /* the root */
   before = used_bytes (disk);
   g_assert_false (banger_disk_trim (disk, &freed, &error));
@@ -511,20 +480,6 @@ static void
 put (int disk, const void *data, gsize length, off_t offset)
 {
   g_assert_cmpint (pwrite (disk, data, length, offset), ==, length);
-}
-
-static void
-run_mkfs (int disk, const char *const *argv)
-{
-  const BangerRunFd fd = { disk, 3 };
-  const BangerRunSpec spec = { .argv = argv, .fds = &fd, .n_fds = 1 };
-  g_autoptr (GError) error = NULL;
-  g_autofree char *output = NULL;
-  int status = 0;
-
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  if (status != 0)
-    g_error ("%s: %s", argv[0], output);
 }
 
 static void
@@ -608,9 +563,9 @@ test_foreign (gconstpointer data)
   guint64 freed = 1;
   struct stat st;
 
-  make_folder (edit, "/d");
+  make_own_folder (edit, "/d");
   write_file (edit, "/d/large", large, 32 * MIB);
-  finish (edit);
+  finish_view (edit);
   put_foreign (disk);
   /* Of the old file system's blocks, this one is free. */
   put (disk, large, 1 * MIB, 300 * MIB);
@@ -657,11 +612,7 @@ test_remade (void)
 int
 main (int argc, char **argv)
 {
-  int result = 0;
-
   g_test_init (&argc, &argv, NULL);
-  folder = g_mkdtemp (g_strdup ("/var/tmp/banger-edit-XXXXXX"));
-  g_assert_nonnull (folder);
   g_test_add_func ("/edit/writes", test_writes);
   g_test_add_func ("/edit/replaces", test_replaces);
   g_test_add_func ("/edit/many-names", test_many_names);
@@ -687,8 +638,5 @@ main (int argc, char **argv)
   g_test_add_data_func ("/edit/foreign/lvm", put_lvm, test_foreign);
   g_test_add_data_func ("/edit/foreign/md", put_md, test_foreign);
   g_test_add_func ("/edit/foreign/remade", test_remade);
-  result = g_test_run ();
-  banger_remove_tree_at (AT_FDCWD, folder, NULL);
-  g_free (folder);
-  return result;
+  return g_test_run ();
 }

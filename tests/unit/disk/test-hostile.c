@@ -191,7 +191,7 @@ test_disks (void)
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     guint8 bytes[16384] = { 0 };
-    banger_autofd int tar = -1, image = empty_image ();
+    banger_autofd int tar = -1, image = unnamed_file ();
     g_autoptr (GError) error = NULL;
 
     memcpy (bytes + cases[i].offset, cases[i].bytes, strlen (cases[i].bytes));
@@ -258,7 +258,7 @@ test_truncated_anywhere (void)
   }
   {
     banger_autofd int tar = banger_memfd_new ("whole", bytes->data, end, NULL);
-    banger_autofd int image = empty_image ();
+    banger_autofd int image = unnamed_file ();
     g_autoptr (GError) error = NULL;
 
     import_tar (tar, image, &error);

@@ -142,7 +142,7 @@ test_left_out_attributes (void)
 {
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   struct archive_entry *entry = tar_maker_entry ("no-mask", S_IFREG | 0640);
-  banger_autofd int image = empty_image (), tar = -1;
+  banger_autofd int image = unnamed_file (), tar = -1;
   g_auto (BangerDiskImport) result = { 0 };
   g_autoptr (GError) error = NULL;
 
@@ -280,7 +280,7 @@ test_pipe (void)
   banger_autofd int whole = tar_maker_finish (mixed_tar (ARCHIVE_FILTER_NONE));
   g_autoptr (GByteArray) bytes = bytes_of (whole);
   g_autoptr (GError) error = NULL;
-  banger_autofd int image = empty_image (), read_end = -1;
+  banger_autofd int image = unnamed_file (), read_end = -1;
   int fds[2];
   pid_t pid = 0;
 

@@ -49,7 +49,7 @@ static void
 test_device_flood (void)
 {
   const BangerDiskLimits limits = { .entries = 100000, .bytes = MIB };
-  banger_autofd int tar = tar_maker_finish (devices (300000)), image = empty_image ();
+  banger_autofd int tar = tar_maker_finish (devices (300000)), image = unnamed_file ();
   g_autoptr (GError) error = NULL;
 
   assert_refused_by (tar, &limits, "more than 100000 entries");
@@ -108,7 +108,7 @@ test_deep_and_many (void)
 {
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   g_autoptr (GString) path = g_string_new (NULL);
-  banger_autofd int tar = -1, image = empty_image ();
+  banger_autofd int tar = -1, image = unnamed_file ();
   g_autoptr (GError) error = NULL;
   double before = 0;
   gsize length = 0;
@@ -137,7 +137,7 @@ test_bomb (gconstpointer data)
   const BangerDiskLimits limits = { .entries = 10, .bytes = 10 * MIB };
   TarMaker *maker = tar_maker_new (GPOINTER_TO_INT (data));
   g_autofree char *noise = g_malloc (MIB), *text = g_malloc0 (64 * MIB);
-  banger_autofd int tar = -1, image = empty_image ();
+  banger_autofd int tar = -1, image = unnamed_file ();
   g_autoptr (GError) error = NULL;
 
   /* Not zeros, which take no room in the end. */
@@ -220,7 +220,7 @@ test_reserve (void)
 {
   const BangerDiskLimits limits = { .entries = 10, .bytes = MIB, .reserve_bytes = G_MAXUINT64 / 2 };
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
-  banger_autofd int tar = -1, image = empty_image ();
+  banger_autofd int tar = -1, image = unnamed_file ();
   g_autoptr (GError) error = NULL;
 
   tar_maker_file (maker, "f", "x");
@@ -288,7 +288,7 @@ test_wrong_pax_sizes (void)
                                        "29 size=18446744073709551615\n",
                                        "28 size=9223372036854775808\n",
                                        "30 size=99999999999999999999x\n" };
-  banger_autofd int right = with_records ("13 size=1500\n"), image = empty_image ();
+  banger_autofd int right = with_records ("13 size=1500\n"), image = unnamed_file ();
   g_autoptr (GError) error = NULL;
 
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -314,7 +314,7 @@ test_map_bomb (void)
   g_autoptr (GByteArray) bytes = g_byte_array_new (), packed = NULL;
   g_autoptr (GString) map = g_string_new (NULL);
   g_autofree guint8 *skipped = g_malloc0 (9 * MIB);
-  banger_autofd int tar = -1, small = -1, image = empty_image ();
+  banger_autofd int tar = -1, small = -1, image = unnamed_file ();
   g_autoptr (GError) error = NULL;
 
   tar_raw_sized (bytes, '0', "file", 0);

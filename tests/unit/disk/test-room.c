@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is to come into an image: how much of it there is, and that holes of it are not read. */
-#include "common/common.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
-#include "disk/disk.h"
 #include "tar-maker.h"
 
 #include <fcntl.h>
@@ -14,29 +13,15 @@
 #define GIB (1ULL << 30)
 #define PIPE_BYTES (300u << 10)
 
-static int
-new_disk (void)
-{
-  g_autoptr (GError) error = NULL;
-  int disk = unnamed_file ();
-
-  banger_disk_make_empty (disk, "room", 16 * MIB, &error);
-  g_assert_no_error (error);
-  return disk;
-}
-
 static void
 write_file (int disk, const char *path, int content)
 {
-  const BangerDiskViewSpec spec = { .root = disk, .lower = -1, .work = -1, .write = TRUE };
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
   g_autoptr (GError) error = NULL;
-  g_autoptr (BangerDiskView) view = banger_disk_view_open (&spec, &error);
 
-  g_assert_no_error (error);
   banger_disk_view_write (view, path, content, 0, NULL, &error);
   g_assert_no_error (error);
-  banger_disk_view_finish (view, &error);
-  g_assert_no_error (error);
+  finish_view (view);
 }
 
 /* What is not a hole comes, from where the descriptor stands on; read to its end it would take
@@ -44,7 +29,7 @@ write_file (int disk, const char *path, int content)
 static void
 test_holes (void)
 {
-  banger_autofd int disk = new_disk (), content = unnamed_file ();
+  banger_autofd int disk = new_disk ("room", 16 * MIB), content = unnamed_file ();
   gint64 began = 0;
 
   g_assert_cmpint (pwrite (content, "gone", 4, 0), ==, 4);
@@ -86,7 +71,7 @@ write_slowly (gpointer data)
 static void
 test_nonblocking (void)
 {
-  banger_autofd int disk = new_disk ();
+  banger_autofd int disk = new_disk ("room", 16 * MIB);
   GThread *thread = NULL;
   int ends[2];
 
@@ -116,7 +101,7 @@ count_slowly (gpointer data)
 static void
 test_nonblocking_pack (void)
 {
-  banger_autofd int disk = new_disk (), content = unnamed_file ();
+  banger_autofd int disk = new_disk ("room", 16 * MIB), content = unnamed_file ();
   const BangerDiskViewSpec spec = { .root = disk, .lower = -1, .work = -1 };
   g_autofree guint8 *bytes = g_malloc (PIPE_BYTES);
   g_autoptr (BangerDiskView) view = NULL;

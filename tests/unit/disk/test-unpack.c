@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Archives into disks that are there: what they may not do, and what they leave as it was. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 #include "tar-maker.h"
 #include "tar-raw.h"
@@ -11,56 +11,27 @@
 #define MIB (1024ULL * 1024)
 #define TIB (1024ULL * 1024 * MIB)
 
-static BangerDiskView *
-open_view (int root, int work)
-{
-  const BangerDiskViewSpec spec = { .root = root, .lower = -1, .work = work, .write = TRUE };
-  g_autoptr (GError) error = NULL;
-  BangerDiskView *view = banger_disk_view_open (&spec, &error);
-
-  g_assert_no_error (error);
-  return view;
-}
-
-static void
-write_text (BangerDiskView *view, const char *path, const char *text)
-{
-  banger_autofd int content = banger_memfd_new ("text", text, strlen (text), NULL);
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_write (view, path, content, 0, NULL, &error);
-  g_assert_no_error (error);
-}
-
 /* A disk with /etc/motd and an empty folder for what is unpacked. */
 static int
-new_disk (void)
+new_root (void)
 {
   static const BangerDiskMeta link = { .target = "/etc" };
-  int disk = unnamed_file ();
-  g_autoptr (BangerDiskView) view = NULL;
-  g_autoptr (GError) error = NULL;
+  int disk = new_disk ("unpack", 64 * MIB);
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
 
-  banger_disk_make_empty (disk, "unpack", 64 * MIB, &error);
-  g_assert_no_error (error);
-  view = open_view (disk, -1);
-  g_assert_true (banger_disk_view_mkdir (view, "/etc", FALSE, 0, NULL, NULL));
-  g_assert_true (banger_disk_view_mkdir (view, "/root", FALSE, 0, NULL, NULL));
-  g_assert_true (banger_disk_view_mkdir (view, "/srv", FALSE, 0, NULL, NULL));
+  make_folder (view, "/etc");
+  make_folder (view, "/root");
+  make_folder (view, "/srv");
   g_assert_true (banger_disk_view_symlink (view, "/settings", 0, &link, NULL));
   write_text (view, "/etc/motd", "welcome\n");
-  banger_disk_view_finish (view, &error);
-  g_assert_no_error (error);
+  finish_view (view);
   return disk;
 }
 
 static void
 finish (BangerDiskView *view, int disk)
 {
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_finish (view, &error);
-  g_assert_no_error (error);
+  finish_view (view);
   assert_clean (disk);
 }
 
@@ -89,34 +60,6 @@ assert_refused (BangerDiskView *view, const char *path, int tar, BangerErrorCode
     g_error ("no '%s' in: %s", word, said);
 }
 
-static gboolean
-append (const void *bytes, gsize length, gpointer data, GError **error)
-{
-  g_string_append_len (data, bytes, length);
-  return TRUE;
-}
-
-static void
-assert_reads (BangerDiskView *view, const char *path, const char *text)
-{
-  g_autoptr (GString) all = g_string_new (NULL);
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_read (view, path, 0, G_MAXUINT64, append, all, &error);
-  g_assert_no_error (error);
-  g_assert_cmpstr (all->str, ==, text);
-}
-
-static void
-assert_missing (BangerDiskView *view, const char *path)
-{
-  g_auto (BangerDiskStat) stat = { 0 };
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (banger_disk_view_stat (view, path, FALSE, &stat, &error));
-  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NOT_FOUND);
-}
-
 /* Another name of a link leads as far out as the link does: of the archive's own, and of one that
  * was there. */
 static void
@@ -125,8 +68,8 @@ test_through_hard_links (void)
   static const char *const folders[] = { "/srv", "/" };
 
   for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
-    banger_autofd int disk = new_disk ();
-    g_autoptr (BangerDiskView) view = open_view (disk, -1);
+    banger_autofd int disk = new_root ();
+    g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
     TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
     struct archive_entry *entry = tar_maker_entry ("b/", S_IFDIR | 0777);
     g_auto (BangerDiskStat) stat = { 0 };
@@ -159,14 +102,14 @@ test_through_hard_links (void)
 static void
 test_links_replace (void)
 {
-  banger_autofd int disk = new_disk (), work = unnamed_file (), far = -1, near = -1;
+  banger_autofd int disk = new_root (), work = unnamed_file (), far = -1, near = -1;
   g_autoptr (BangerDiskView) view = NULL;
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   g_auto (BangerDiskStat) stat = { 0 };
   g_autoptr (GError) error = NULL;
 
   g_assert_true (banger_disk_make_empty (work, "work", 64 * MIB, &error));
-  view = open_view (disk, work);
+  view = open_view (disk, -1, work, TRUE);
   tar_maker_file (maker, "root/file", "on the other disk");
   tar_maker_hardlink (maker, "etc/motd", "root/file");
   far = tar_maker_finish (maker);
@@ -189,8 +132,8 @@ test_links_replace (void)
 static void
 test_too_large (void)
 {
-  banger_autofd int disk = new_disk (), beyond = -1, hole = -1, largest = -1, outside = -1;
-  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  banger_autofd int disk = new_root (), beyond = -1, hole = -1, largest = -1, outside = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GString) end = g_string_new (NULL);
   g_auto (BangerDiskStat) stat = { 0 };
@@ -206,14 +149,15 @@ test_too_large (void)
   tar_raw_sparse (bytes, 100, 99, "text");
   outside = tar_raw_end (bytes);
   assert_refused (view, "/srv", outside, BANGER_ERROR_BAD_IMAGE, "beyond its size");
-  assert_missing (view, "/srv/file");
+  assert_stat_fails (view, "/srv/file", FALSE, BANGER_ERROR_NOT_FOUND);
   g_byte_array_set_size (bytes, 0);
   tar_raw_sparse (bytes, 16 * TIB - 4096, 16 * TIB - 4100, "text");
   largest = tar_raw_end (bytes);
   unpack (view, "/srv", largest);
   g_assert_true (banger_disk_view_stat (view, "/srv/file", FALSE, &stat, NULL));
   g_assert_cmpuint (stat.size, ==, 16 * TIB - 4096);
-  g_assert_true (banger_disk_view_read (view, "/srv/file", 16 * TIB - 4100, 10, append, end, NULL));
+  g_assert_true (
+      banger_disk_view_read (view, "/srv/file", 16 * TIB - 4100, 10, append_text, end, NULL));
   g_assert_cmpstr (end->str, ==, "text");
   finish (view, disk);
 }
@@ -247,8 +191,8 @@ test_odd_attributes (void)
                                        "other",
                                        "trusted.overlay.opaque",
                                        "security.empty" };
-  banger_autofd int disk = new_disk (), tar = -1;
-  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  banger_autofd int disk = new_root (), tar = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   g_autofree char *last = g_strdup_printf ("user.%0260d", 1);
   g_auto (BangerDiskStat) link = { 0 };
@@ -294,7 +238,7 @@ test_odd_attributes (void)
 static void
 test_bounds (void)
 {
-  banger_autofd int disk = new_disk (), many = -1, large = -1, headers = -1, after = -1;
+  banger_autofd int disk = new_root (), many = -1, large = -1, headers = -1, after = -1;
   const BangerDiskViewSpec spec = { .root = disk,
                                     .lower = -1,
                                     .work = -1,
@@ -327,7 +271,7 @@ test_bounds (void)
   after = tar_raw_end (bytes);
   assert_refused (view, "/srv", after, BANGER_ERROR_BAD_IMAGE, "follow its end");
   assert_reads (view, "/srv/last", "");
-  assert_missing (view, "/srv/large");
+  assert_stat_fails (view, "/srv/large", FALSE, BANGER_ERROR_NOT_FOUND);
   finish (view, disk);
 }
 
@@ -345,7 +289,7 @@ count (gsize length, gpointer data, GError **error)
 static void
 test_stopped (void)
 {
-  banger_autofd int disk = new_disk (), tar = -1;
+  banger_autofd int disk = new_root (), tar = -1;
   gsize moved = 0;
   const BangerDiskViewSpec spec
       = { .root = disk, .lower = -1, .work = -1, .write = TRUE, .moved = count, .data = &moved };
@@ -358,7 +302,7 @@ test_stopped (void)
   tar = tar_maker_finish (maker);
   assert_refused (view, "/srv", tar, BANGER_ERROR_NO_SPACE, "no more of it");
   assert_reads (view, "/srv/first", "kept");
-  assert_missing (view, "/srv/large");
+  assert_stat_fails (view, "/srv/large", FALSE, BANGER_ERROR_NOT_FOUND);
   finish (view, disk);
 }
 
@@ -366,10 +310,10 @@ test_stopped (void)
 static void
 test_empty (void)
 {
-  banger_autofd int disk = new_disk (),
+  banger_autofd int disk = new_root (),
                     tar = tar_maker_finish (tar_maker_new (ARCHIVE_FILTER_NONE));
   banger_autofd int nothing = unnamed_file ();
-  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
 
   unpack (view, "/srv", tar);
   assert_refused (view, "/srv", nothing, BANGER_ERROR_BAD_IMAGE, "");
@@ -380,8 +324,8 @@ test_empty (void)
 static void
 test_map_bomb (void)
 {
-  banger_autofd int disk = new_disk (), tar = -1;
-  g_autoptr (BangerDiskView) view = open_view (disk, -1);
+  banger_autofd int disk = new_root (), tar = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   g_autoptr (GString) map = g_string_new ("3000000\n");
 
@@ -390,7 +334,7 @@ test_map_bomb (void)
   tar_raw_map (bytes, 100, map->str, "");
   tar = tar_raw_end (bytes);
   assert_refused (view, "/srv", tar, BANGER_ERROR_BAD_IMAGE, "more than 8 MiB");
-  assert_missing (view, "/srv/file");
+  assert_stat_fails (view, "/srv/file", FALSE, BANGER_ERROR_NOT_FOUND);
   finish (view, disk);
 }
 

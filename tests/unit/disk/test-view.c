@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A guest's disks as one tree: read and changed, over a lower one, with others mounted in it. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 #include "tar-maker.h"
 
@@ -11,49 +11,22 @@
 #define MIB (1024ULL * 1024)
 #define RIGHTS (BANGER_DISK_MODE | BANGER_DISK_UID | BANGER_DISK_GID)
 
-static char *folder;
-
-static int
-new_file (const char *name)
-{
-  g_autofree char *path = g_build_filename (folder, name, NULL);
-  int fd = open (path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-  g_assert_cmpint (fd, >=, 0);
-  return fd;
-}
-
-static int
-new_disk (const char *name, guint64 size)
-{
-  g_autoptr (GError) error = NULL;
-  int disk = new_file (name);
-
-  banger_disk_make_empty (disk, name, size, &error);
-  g_assert_no_error (error);
-  return disk;
-}
-
 static void
 add (BangerDiskWriter *writer, const char *path, guint32 mode, const char *text)
 {
   const BangerDiskMeta meta = { .mode = mode, .mtime = 1700000000, .target = text };
-  g_autoptr (GError) error = NULL;
 
-  banger_disk_writer_add (writer, path, &meta, &error);
-  g_assert_no_error (error);
+  add_entry (writer, path, &meta);
   if (S_ISREG (mode))
     g_assert_true (banger_disk_writer_data (writer, text, strlen (text), NULL));
 }
 
 /* An image, small but with all sorts. */
 static int
-new_image (const char *name)
+new_image (void)
 {
-  const BangerDiskLayout layout = { .label = "image" };
-  int disk = new_file (name);
+  int disk = unnamed_file ();
   g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (disk);
-  g_autoptr (GError) error = NULL;
 
   add (writer, "etc/motd", S_IFREG | 0644, "welcome\n");
   add (writer, "etc/shadow", S_IFREG | 0640, "root:*:\n");
@@ -68,55 +41,15 @@ new_image (const char *name)
   add (writer, "root", S_IFDIR | 0700, NULL);
   add (writer, "root/.profile", S_IFREG | 0644, "the image's\n");
   add (writer, "var/log/old", S_IFREG | 0644, "old\n");
-  banger_disk_writer_finish (writer, &layout, NULL, &error);
-  g_assert_no_error (error);
+  finish_image (writer, "image");
   return disk;
-}
-
-static BangerDiskView *
-open_spec (const BangerDiskViewSpec *spec)
-{
-  g_autoptr (GError) error = NULL;
-  BangerDiskView *view = banger_disk_view_open (spec, &error);
-
-  g_assert_no_error (error);
-  return view;
-}
-
-static BangerDiskView *
-open_view (int root, int lower, int work, gboolean write)
-{
-  const BangerDiskViewSpec spec = { .root = root, .lower = lower, .work = work, .write = write };
-
-  return open_spec (&spec);
 }
 
 static void
 finish (BangerDiskView *view)
 {
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_finish (view, &error);
-  g_assert_no_error (error);
+  finish_view (view);
   banger_disk_view_free (view);
-}
-
-static gboolean
-append (const void *bytes, gsize length, gpointer data, GError **error)
-{
-  g_string_append_len (data, bytes, length);
-  return TRUE;
-}
-
-static void
-assert_reads (BangerDiskView *view, const char *path, const char *text)
-{
-  g_autoptr (GString) all = g_string_new (NULL);
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_read (view, path, 0, G_MAXUINT64, append, all, &error);
-  g_assert_no_error (error);
-  g_assert_cmpstr (all->str, ==, text);
 }
 
 static gboolean
@@ -138,24 +71,6 @@ assert_lists (BangerDiskView *view, const char *path, gboolean recursive, const 
 }
 
 static void
-write_text (BangerDiskView *view, const char *path, const char *text)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_write_bytes (view, path, text, strlen (text), 0, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static void
-make_folder (BangerDiskView *view, const char *path)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_view_mkdir (view, path, FALSE, 0, NULL, &error);
-  g_assert_no_error (error);
-}
-
-static void
 remove_path (BangerDiskView *view, const char *path)
 {
   g_autoptr (GError) error = NULL;
@@ -174,19 +89,9 @@ rename_path (BangerDiskView *view, const char *path, const char *to)
 }
 
 static void
-assert_stat_fails (BangerDiskView *view, const char *path, gboolean follow, BangerErrorCode code)
-{
-  g_auto (BangerDiskStat) stat = { 0 };
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (banger_disk_view_stat (view, path, follow, &stat, &error));
-  g_assert_error (error, BANGER_ERROR, (int)code);
-}
-
-static void
 test_reads (void)
 {
-  banger_autofd int image = new_image ("reads");
+  banger_autofd int image = new_image ();
   g_autoptr (BangerDiskView) view = open_view (image, -1, -1, FALSE);
   g_auto (BangerDiskStat) stat = { 0 }, link = { 0 };
   g_autoptr (GString) part = g_string_new (NULL);
@@ -196,9 +101,9 @@ test_reads (void)
   assert_lists (view, "/", FALSE, "bin etc/ loop lost+found/ nowhere out root/ sbin usr/ var/ ");
   assert_lists (view, "var", TRUE, "log/ log/old ");
   assert_reads (view, "/etc/motd", "welcome\n");
-  g_assert_true (banger_disk_view_read (view, "/etc/motd", 3, 2, append, part, NULL));
+  g_assert_true (banger_disk_view_read (view, "/etc/motd", 3, 2, append_text, part, NULL));
   g_assert_cmpstr (part->str, ==, "co");
-  g_assert_true (banger_disk_view_read (view, "/etc/motd", 100, 2, append, part, NULL));
+  g_assert_true (banger_disk_view_read (view, "/etc/motd", 100, 2, append_text, part, NULL));
   g_assert_cmpstr (part->str, ==, "co");
   g_assert_true (banger_disk_view_stat (view, "/etc/shadow", FALSE, &stat, NULL));
   g_assert_cmpuint (stat.meta.mode, ==, S_IFREG | 0640);
@@ -218,7 +123,7 @@ test_reads (void)
 static void
 test_follows_links (void)
 {
-  banger_autofd int image = new_image ("links");
+  banger_autofd int image = new_image ();
   g_autoptr (BangerDiskView) view = open_view (image, -1, -1, FALSE);
   g_auto (BangerDiskStat) stat = { 0 };
 
@@ -241,7 +146,7 @@ test_follows_links (void)
 static void
 test_writes_over (void)
 {
-  banger_autofd int image = new_image ("over");
+  banger_autofd int image = new_image ();
   BangerDiskView *view = open_view (image, -1, -1, TRUE);
   const BangerDiskMeta meta = { .mode = 0600, .uid = 7, .mtime = 5, .mtime_nsec = 9 };
   g_auto (BangerDiskStat) stat = { 0 }, tool = { 0 };
@@ -270,7 +175,7 @@ test_writes_over (void)
 static void
 test_moves (void)
 {
-  banger_autofd int image = new_image ("moves");
+  banger_autofd int image = new_image ();
   BangerDiskView *view = open_view (image, -1, -1, TRUE);
   g_autoptr (GError) error = NULL;
 
@@ -300,13 +205,11 @@ test_moves (void)
 static void
 test_large_attributes (void)
 {
-  const BangerDiskLayout layout = { .label = "large" };
-  banger_autofd int disk = new_file ("attributes");
+  banger_autofd int disk = unnamed_file ();
   g_autoptr (BangerDiskWriter) writer = banger_disk_writer_new (disk);
   g_autofree char *value = g_strnfill (9000, 'v');
   const BangerDiskMeta meta = { .mode = 0600 };
   g_auto (BangerDiskStat) stat = { 0 };
-  g_autoptr (GError) error = NULL;
   BangerDiskView *view = NULL;
 
   for (guint i = 0; i < 3; i++) {
@@ -316,8 +219,7 @@ test_large_attributes (void)
     g_assert_true (banger_disk_writer_xattr (writer, "user.large", value, 9000, NULL));
     g_assert_true (banger_disk_writer_xattr (writer, "user.block", value, 300, NULL));
   }
-  banger_disk_writer_finish (writer, &layout, NULL, &error);
-  g_assert_no_error (error);
+  finish_image (writer, "large");
   view = open_view (disk, -1, -1, TRUE);
   remove_path (view, "/file-0");
   write_text (view, "/file-1", "new");
@@ -333,7 +235,7 @@ static void
 test_full (void)
 {
   banger_autofd int disk = new_disk ("full", 16 * MIB);
-  banger_autofd int content = new_file ("content");
+  banger_autofd int content = unnamed_file ();
   BangerDiskView *view = open_view (disk, -1, -1, TRUE);
   g_autofree char *large = g_strnfill (32 * MIB, 'x');
   g_autoptr (GError) error = NULL;
@@ -413,7 +315,7 @@ test_names_come_and_go (void)
 static void
 test_fragments (void)
 {
-  banger_autofd int disk = new_disk ("fragments", 16 * MIB), content = new_file ("pieces");
+  banger_autofd int disk = new_disk ("fragments", 16 * MIB), content = unnamed_file ();
   BangerDiskView *view = open_view (disk, -1, -1, TRUE);
   g_autofree char *text = g_malloc (MIB + 1);
   guint files = 0;
@@ -442,22 +344,12 @@ test_fragments (void)
   banger_disk_view_free (view);
 }
 
-static char *
-digest_of (int fd)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd), *bytes = NULL;
-  gsize length = 0;
-
-  g_assert_true (g_file_get_contents (path, &bytes, &length, NULL));
-  return g_compute_checksum_for_data (G_CHECKSUM_SHA256, (const guchar *)bytes, length);
-}
-
 /* The lower disk stays as it is, byte for byte; what is changed lies in the upper one as the
  * kernel's overlay has it. */
 static void
 test_overlay (void)
 {
-  banger_autofd int image = new_image ("lower"), upper = new_disk ("upper", 64 * MIB);
+  banger_autofd int image = new_image (), upper = new_disk ("upper", 64 * MIB);
   g_autofree char *before = digest_of (image), *after = NULL;
   BangerDiskView *view = open_view (upper, image, -1, TRUE);
   const BangerDiskMeta meta = { .mode = 0600 };
@@ -498,7 +390,7 @@ test_overlay (void)
 static void
 test_overlay_whiteouts (void)
 {
-  banger_autofd int image = new_image ("plain"), upper = new_disk ("white", 64 * MIB);
+  banger_autofd int image = new_image (), upper = new_disk ("white", 64 * MIB);
   BangerDiskView *view = open_view (upper, image, -1, TRUE);
 
   remove_path (view, "/var/log/old");
@@ -514,17 +406,11 @@ test_overlay_whiteouts (void)
   assert_says (upper, "stat /upper/usr/bin", "Type: character special");
 }
 
-static void
-guest_does (int disk, const char *command)
-{
-  g_free (debugfs (disk, TRUE, command));
-}
-
 /* What is mounted in the guest is there in the view. */
 static void
 test_mounts (void)
 {
-  banger_autofd int image = new_image ("below"), upper = new_disk ("writes", 64 * MIB);
+  banger_autofd int image = new_image (), upper = new_disk ("writes", 64 * MIB);
   banger_autofd int work = new_disk ("work", 64 * MIB);
   const char *const binds[] = { "/var/log", "/not/there", NULL };
   const BangerDiskViewSpec spec
@@ -564,7 +450,7 @@ test_overlay_unknown (void)
                                       "ea_set /upper/usr trusted.overlay.opaque x" };
 
   for (guint i = 0; i < G_N_ELEMENTS (left); i++) {
-    banger_autofd int image = new_image ("known"), upper = new_disk ("unknown", 64 * MIB);
+    banger_autofd int image = new_image (), upper = new_disk ("unknown", 64 * MIB);
     g_autoptr (BangerDiskView) view = NULL;
 
     guest_does (upper, "mkdir /upper");
@@ -606,7 +492,7 @@ unpack (BangerDiskView *view, const char *path, TarMaker *maker, int code)
 static void
 test_unpacks (void)
 {
-  banger_autofd int image = new_image ("unpacks");
+  banger_autofd int image = new_image ();
   BangerDiskView *view = open_view (image, -1, -1, TRUE);
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_GZIP);
   g_auto (BangerDiskStat) stat = { 0 };
@@ -637,7 +523,7 @@ test_unpacks (void)
 static void
 test_unpacks_nothing_foul (void)
 {
-  banger_autofd int image = new_image ("foul");
+  banger_autofd int image = new_image ();
   BangerDiskView *view = open_view (image, -1, -1, TRUE);
   TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
   banger_autofd int text = banger_memfd_new ("text", "no archive at all", 17, NULL);
@@ -683,7 +569,7 @@ open_with_room (int image, guint64 bytes, guint64 entries)
 static void
 test_makes_room (void)
 {
-  banger_autofd int image = new_image ("room"), content = new_file ("forty");
+  banger_autofd int image = new_image (), content = unnamed_file ();
   g_autofree char *large = g_strnfill (40 * MIB, 'x');
   BangerDiskView *view = NULL;
   struct stat before, after;
@@ -711,19 +597,14 @@ test_makes_room (void)
 static void
 test_makes_room_beside_tables (void)
 {
-  g_autofree char *path = g_build_filename (folder, "tables", NULL);
   const char *const argv[]
-      = { "mke2fs", "-q", "-t", "ext4", "-b", "4096", "-I", "2048", "-i", "4096", path, NULL };
-  const BangerRunSpec spec = { .argv = argv };
-  banger_autofd int disk = new_file ("tables");
-  g_autofree char *output = NULL;
-  g_autoptr (GError) error = NULL;
+      = { "mke2fs",          "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "2048", "-i", "4096",
+          "/proc/self/fd/3", NULL };
+  banger_autofd int disk = unnamed_file ();
   struct stat after;
-  int status = 0;
 
   g_assert_cmpint (ftruncate (disk, 128 * MIB), ==, 0);
-  g_assert_true (banger_run_wait (&spec, &output, &status, &error));
-  g_assert_cmpint (status, ==, 0);
+  run_mkfs (disk, argv);
   finish (open_with_room (disk, 1024 * MIB, 1));
   assert_clean (disk);
   g_assert_cmpint (fstat (disk, &after), ==, 0);
@@ -735,7 +616,7 @@ test_makes_room_beside_tables (void)
 static void
 test_keeps_reserve (void)
 {
-  banger_autofd int image = new_image ("reserve"), content = new_file ("seventy");
+  banger_autofd int image = new_image (), content = unnamed_file ();
   const BangerDiskViewSpec spec = { .root = image,
                                     .lower = -1,
                                     .work = -1,
@@ -765,11 +646,7 @@ test_keeps_reserve (void)
 int
 main (int argc, char **argv)
 {
-  int status;
-
   g_test_init (&argc, &argv, NULL);
-  folder = g_mkdtemp (g_strdup ("/var/tmp/banger-view-XXXXXX"));
-  g_assert_nonnull (folder);
   g_test_add_func ("/view/reads", test_reads);
   g_test_add_func ("/view/follows-links", test_follows_links);
   g_test_add_func ("/view/writes-over", test_writes_over);
@@ -788,8 +665,5 @@ main (int argc, char **argv)
   g_test_add_func ("/view/makes-room", test_makes_room);
   g_test_add_func ("/view/makes-room-beside-tables", test_makes_room_beside_tables);
   g_test_add_func ("/view/keeps-reserve", test_keeps_reserve);
-  status = g_test_run ();
-  g_assert_true (banger_remove_tree_at (AT_FDCWD, folder, NULL));
-  g_free (folder);
-  return status;
+  return g_test_run ();
 }

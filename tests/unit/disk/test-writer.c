@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The writer by itself: its limits, names that come and go, times, and that the same tree is the
  * same bytes. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 
 #include <ext2fs/ext2fs.h>
@@ -14,25 +14,6 @@ static const BangerDiskMeta file = { .mode = S_IFREG | 0644, .mtime = 1700000000
 static const BangerDiskLimits few = { .entries = 10, .bytes = 10000 };
 static char *folder;
 static const BangerDiskMeta dir = { .mode = S_IFDIR | 0755, .mtime = 1600000000 };
-
-static void
-add (BangerDiskWriter *writer, const char *path, const BangerDiskMeta *meta)
-{
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_add (writer, path, meta, &error);
-  g_assert_no_error (error);
-}
-
-static void
-finish (BangerDiskWriter *writer)
-{
-  const BangerDiskLayout layout = { .label = "tree" };
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_finish (writer, &layout, NULL, &error);
-  g_assert_no_error (error);
-}
 
 /* ── Limits ──────────────────────────────────────────────────────────────────────────────────── */
 
@@ -163,14 +144,14 @@ step_at_random (BangerDiskWriter *writer, GRand *rand, GHashTable *paths)
   if (what < 2) {
     forget_below (paths, parent);
     g_hash_table_insert (paths, g_strdup (parent), GINT_TO_POINTER (1));
-    add (writer, parent, &file);
+    add_entry (writer, parent, &file);
   } else if (what < 10 || g_hash_table_lookup (paths, parent) != NULL) {
     g_hash_table_insert (paths, g_strdup (parent), NULL);
-    add (writer, parent, &dir);
+    add_entry (writer, parent, &dir);
   } else {
     g_hash_table_insert (paths, g_strdup (parent), NULL);
     g_hash_table_insert (paths, g_strdup (child), GINT_TO_POINTER (1));
-    add (writer, child, &file);
+    add_entry (writer, child, &file);
   }
 }
 
@@ -188,7 +169,7 @@ test_random_names (void)
     step_at_random (writer, rand, paths);
     g_assert_cmpuint (banger_disk_writer_entries (writer), ==, g_hash_table_size (paths));
   }
-  finish (writer);
+  finish_image (writer, "tree");
   assert_clean (image);
 }
 
@@ -226,9 +207,9 @@ test_times (void)
 
     meta.mtime = times[i].seconds;
     meta.mtime_nsec = times[i].nsec;
-    add (writer, name, &meta);
+    add_entry (writer, name, &meta);
   }
-  finish (writer);
+  finish_image (writer, "tree");
   assert_clean (image);
   point = mount_image (path, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (times) && point != NULL; i++) {
@@ -255,38 +236,23 @@ write_mixed (int image)
   const BangerDiskMeta device = { .mode = S_IFCHR | 0600, .major = 5, .minor = 300 };
   g_autoptr (GError) error = NULL;
 
-  add (writer, "dir", &dir);
-  add (writer, "dir/file", &file);
+  add_entry (writer, "dir", &dir);
+  add_entry (writer, "dir/file", &file);
   g_assert_true (banger_disk_writer_data (writer, data, 100000, &error));
   g_assert_true (banger_disk_writer_hole (writer, 1000000, &error));
   g_assert_true (banger_disk_writer_data (writer, data, 3, &error));
   g_assert_true (banger_disk_writer_xattr (writer, "user.block", data, 1000, &error));
   g_assert_true (banger_disk_writer_link (writer, "dir/hard", "dir/file", &error));
-  add (writer, "slow", &link);
-  add (writer, "device", &device);
+  add_entry (writer, "slow", &link);
+  add_entry (writer, "device", &device);
   g_assert_true (banger_disk_writer_xattr (writer, "user.large", data, 9000, &error));
   for (guint i = 0; i < 3000; i++) {
     g_autofree char *path = g_strdup_printf ("many/a-name-of-some-length-%u", i);
 
-    add (writer, path, &file);
+    add_entry (writer, path, &file);
     g_assert_true (banger_disk_writer_xattr (writer, "user.label", "label", 5, &error));
   }
-  finish (writer);
-}
-
-static char *
-digest_of (int image)
-{
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_SHA256);
-  guint8 chunk[65536];
-  off_t at = 0;
-
-  for (ssize_t n = pread (image, chunk, sizeof chunk, at); n > 0;
-       n = pread (image, chunk, sizeof chunk, at)) {
-    g_checksum_update (checksum, chunk, n);
-    at += n;
-  }
-  return g_strdup (g_checksum_get_string (checksum));
+  finish_image (writer, "tree");
 }
 
 /* Nothing of the clock, of this process or of the machine is in an image: its sum is known. Where
@@ -339,8 +305,8 @@ test_odd_times_of_image (void)
     const BangerDiskMeta root = { .mode = S_IFDIR | 0755, .mtime = times[i] };
     g_autoptr (GError) error = NULL;
 
-    add (writer, "", &root);
-    finish (writer);
+    add_entry (writer, "", &root);
+    finish_image (writer, "tree");
     banger_disk_check (image, &error);
     g_assert_no_error (error);
   }

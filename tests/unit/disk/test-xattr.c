@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Extended attributes in inodes, in blocks and in inodes of their own: as e2fsck, debugfs and the
  * kernel see them. */
-#include "disk/disk.h"
+#include "disk-maker.h"
 #include "disk-tools.h"
 #include "tar-maker.h"
 
@@ -46,10 +46,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Image, image_clear)
 static void
 add (Image *image, const char *path)
 {
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_add (image->writer, path, &file, &error);
-  g_assert_no_error (error);
+  add_entry (image->writer, path, &file);
 }
 
 static void
@@ -64,11 +61,7 @@ set (Image *image, const char *name, const void *value, gsize length)
 static void
 finish (Image *image)
 {
-  const BangerDiskLayout layout = { .label = "xattrs" };
-  g_autoptr (GError) error = NULL;
-
-  banger_disk_writer_finish (image->writer, &layout, NULL, &error);
-  g_assert_no_error (error);
+  finish_image (image->writer, "xattrs");
   assert_clean (image->fd);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Job import-kernel as bangerd asks for it: of the program, in its sandbox. */
 #include "common/common.h"
+#include "disk-tools.h"
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -17,21 +18,10 @@ typedef struct {
   GError *failed;
 } Job;
 
-static int
-empty_file (void)
-{
-  g_autofree char *path = g_strdup ("/var/tmp/banger-test-XXXXXX");
-  int fd = g_mkstemp (path);
-
-  g_assert_cmpint (fd, >=, 0);
-  g_assert_cmpint (unlink (path), ==, 0);
-  return fd;
-}
-
 static Job
 job_new (void)
 {
-  return (Job){ NULL, empty_file (), empty_file (), empty_file (), g_string_new (NULL) };
+  return (Job){ NULL, unnamed_file (), unnamed_file (), unnamed_file (), g_string_new (NULL) };
 }
 
 static void
