@@ -47,16 +47,6 @@ refuse (const char *cause, const char *hint, const char *what, GError **error)
   return FALSE;
 }
 
-gboolean
-banger_archive_refuse (const char *path, const char *cause, GError **error)
-{
-  g_autofree char *escaped = banger_disk_escape (path);
-
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
-                    escaped);
-  return FALSE;
-}
-
 static gboolean
 refuse_size (BangerArchiveIn *in, GError **error)
 {
@@ -117,9 +107,8 @@ set_fault (BangerArchiveIn *in, const char *path, GError **error)
 
 /* What it is compressed with is the feed's concern: libarchive is given plain tar, without the
  * filters of which some would start programs. */
-gboolean
-banger_archive_in_open (BangerArchiveIn *in, int fd, BangerFeedFunc watch, gpointer data,
-                        GError **error)
+static gboolean
+begin (BangerArchiveIn *in, int fd, BangerFeedFunc watch, gpointer data, GError **error)
 {
   in->bound = in->decoded_max;
   in->feed = banger_feed_new (fd, error);
@@ -166,12 +155,12 @@ count_entry (BangerArchiveIn *in, const char *path, GError **error)
   if (++in->entries <= in->entries_max || in->entries_max == 0)
     return TRUE;
   cause = g_strdup_printf ("there are more than %" G_GUINT64_FORMAT " entries", in->entries_max);
-  banger_archive_refuse (path, cause, error);
-  return FALSE;
+  return banger_path_refuse (path, cause, error);
 }
 
-gboolean
-banger_archive_in_next (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
+/* @entry is NULL at the end, and good until the next call. */
+static gboolean
+next_entry (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
 {
   int result = next_header (in, entry);
   const char *path = NULL;
@@ -192,8 +181,8 @@ banger_archive_in_next (BangerArchiveIn *in, struct archive_entry **entry, GErro
 }
 
 /* An archive ends with a block of zeros: one that just stops was cut off between two entries. */
-gboolean
-banger_archive_in_end (BangerArchiveIn *in, GError **error)
+static gboolean
+end (BangerArchiveIn *in, GError **error)
 {
   int result = 0;
 
@@ -206,6 +195,21 @@ banger_archive_in_end (BangerArchiveIn *in, GError **error)
   return result == 0
          || refuse ("more than 64 MiB follow its end", BANGER_FEED_HINT,
                     "the source goes on after the archive", error);
+}
+
+gboolean
+banger_archive_in_read (BangerArchiveIn *in, int fd, BangerFeedFunc watch,
+                        BangerArchiveEntryFunc func, gpointer data, GError **error)
+{
+  struct archive_entry *entry = NULL;
+
+  if (!begin (in, fd, watch, data, error))
+    return FALSE;
+  do {
+    if (!next_entry (in, &entry, error) || (entry != NULL && !func (entry, data, error)))
+      return FALSE;
+  } while (entry != NULL);
+  return end (in, error);
 }
 
 void
@@ -261,7 +265,7 @@ banger_archive_in_meta (BangerArchiveIn *in, struct archive_entry *entry, guint 
   gint64 gid = (what & BANGER_DISK_GID) != 0 ? given->gid : archive_entry_gid (entry);
 
   if (uid < 0 || uid > G_MAXUINT32 - 1 || gid < 0 || gid > G_MAXUINT32 - 1)
-    return banger_archive_refuse (path, "Linux has no such user or group", error);
+    return banger_path_refuse (path, "Linux has no such user or group", error);
   *meta = (BangerDiskMeta){ .mode = archive_entry_mode (entry),
                             .uid = (guint32)uid,
                             .gid = (guint32)gid,

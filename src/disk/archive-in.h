@@ -30,14 +30,16 @@ typedef struct {
   gboolean too_large;
 } BangerArchiveIn;
 
-/* Begins to read @fd, which stays the caller's; @watch (may be NULL) as banger_feed_watch() has it.
- */
-gboolean banger_archive_in_open (BangerArchiveIn *in, int fd, BangerFeedFunc watch, gpointer data,
-                                 GError **error);
+/* An entry, which has a name. FALSE with an error ends it. */
+typedef gboolean (*BangerArchiveEntryFunc) (struct archive_entry *entry, gpointer data,
+                                            GError **error);
+/* Reads @fd, which stays the caller's, to its end: whether the archive is whole, and little follows
+ * it, is known after the last entry only. What does follow is read, so that the digest is the whole
+ * file's and no writer is cut off. @watch (may be NULL) as banger_feed_watch() has it. */
+gboolean banger_archive_in_read (BangerArchiveIn *in, int fd, BangerFeedFunc watch,
+                                 BangerArchiveEntryFunc func, gpointer data, GError **error);
 void banger_archive_in_clear (BangerArchiveIn *in);
 
-/* The next entry, which has a name; NULL at the end. It is good until the next call. */
-gboolean banger_archive_in_next (BangerArchiveIn *in, struct archive_entry **entry, GError **error);
 /* What it is, but for those of @what (owner, group), which are as @given says. */
 gboolean banger_archive_in_meta (BangerArchiveIn *in, struct archive_entry *entry, guint what,
                                  const BangerDiskMeta *given, BangerDiskMeta *meta, GError **error);
@@ -55,11 +57,5 @@ typedef gboolean (*BangerArchiveDataFunc) (const void *bytes, guint64 length, gp
 gboolean banger_archive_in_data (BangerArchiveIn *in, struct archive_entry *entry,
                                  BangerArchiveDataFunc func, gpointer data, GError **error);
 
-/* After the last entry: whether the archive is whole, and little follows it. Reads what does, so
- * that the digest is the whole file's and no writer is cut off. */
-gboolean banger_archive_in_end (BangerArchiveIn *in, GError **error);
-
-/* The entry @path cannot be stored; FALSE. */
-gboolean banger_archive_refuse (const char *path, const char *cause, GError **error);
 /* Says of a BadImage that has no hint what can be done. */
 void banger_archive_add_hint (GError **error);

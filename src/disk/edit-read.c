@@ -115,12 +115,9 @@ banger_disk_view_list (BangerDiskView *view, const char *path, gboolean recursiv
   g_auto (BangerWalk) walk = { 0 };
   Listing listing = { 0, 0, func, data };
 
-  if (!banger_walk_init (&walk, view, path, TRUE, error) || !banger_walk_require (&walk, error))
+  if (!banger_walk_init (&walk, view, path, TRUE, error)
+      || !banger_walk_require_folder (&walk, error))
     return FALSE;
-  if (!S_ISDIR (banger_walk_last (&walk)->node.mode)) {
-    banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT, "it is no folder", NULL, error);
-    return FALSE;
-  }
   listing.depth = walk.steps->len;
   listing.length = walk.path->len;
   return recursive ? banger_walk_tree (&walk, list_one, &listing, error)

@@ -3,6 +3,7 @@
 #include "layers.h"
 
 #include "archive-in.h"
+#include "tree.h"
 
 #include <string.h>
 
@@ -41,7 +42,7 @@ place_of (Unpack *unpack, const char *path, GError **error)
     if (*names[i] == '\0' || g_str_equal (names[i], "."))
       continue;
     if (g_str_equal (names[i], "..")) {
-      banger_archive_refuse (path, "its name climbs out with '..'", error);
+      banger_path_refuse (path, "its name climbs out with '..'", error);
       return NULL;
     }
     g_string_append_printf (place, "/%s", names[i]);
@@ -109,8 +110,8 @@ fill_file (Unpack *unpack, struct archive_entry *entry, ext2_filsys fs, ext2_ino
   }
   filling.code = banger_fs_stream_close (&filling.stream, filling.code);
   if (filling.code == EXT2_ET_FILE_TOO_BIG)
-    return banger_archive_refuse (archive_entry_pathname (entry),
-                                  "it is larger than a file of ext4 can be", error);
+    return banger_path_refuse (archive_entry_pathname (entry),
+                               "it is larger than a file of ext4 can be", error);
   return filling.code == 0 || banger_view_fail (unpack->view, error, filling.code, place);
 }
 
@@ -234,9 +235,9 @@ put_link (Unpack *unpack, const char *place, const char *path, const char *targe
       || !banger_walk_init (&other, unpack->view, to, FALSE, error))
     return FALSE;
   if (other.missing != NULL || S_ISDIR (banger_walk_last (&other)->node.mode))
-    return banger_archive_refuse (path, "it is a hard link to nothing, or to a folder", error);
+    return banger_path_refuse (path, "it is a hard link to nothing, or to a folder", error);
   if (walk.missing == NULL && g_str_equal (walk.path->str, other.path->str))
-    return banger_archive_refuse (path, "it is a hard link to itself", error);
+    return banger_path_refuse (path, "it is a hard link to itself", error);
   /* Another name of a link is one of the archive's own, whoever made the link. */
   if (S_ISLNK (banger_walk_last (&other)->node.mode) && !bar (unpack, &walk, error))
     return FALSE;
@@ -244,8 +245,9 @@ put_link (Unpack *unpack, const char *place, const char *path, const char *targe
 }
 
 static gboolean
-put_entry (Unpack *unpack, struct archive_entry *entry, GError **error)
+put_entry (struct archive_entry *entry, gpointer data, GError **error)
 {
+  Unpack *unpack = data;
   const char *path = archive_entry_pathname (entry);
   const char *target = archive_entry_hardlink (entry);
   g_autofree char *place = NULL;
@@ -283,21 +285,6 @@ set_times (Unpack *unpack, GError **error)
   return TRUE;
 }
 
-static gboolean
-put_entries (Unpack *unpack, int tar, GError **error)
-{
-  struct archive_entry *entry = NULL;
-
-  if (!banger_archive_in_open (&unpack->in, tar, NULL, NULL, error))
-    return FALSE;
-  do {
-    if (!banger_archive_in_next (&unpack->in, &entry, error)
-        || (entry != NULL && !put_entry (unpack, entry, error)))
-      return FALSE;
-  } while (entry != NULL);
-  return banger_archive_in_end (&unpack->in, error) && set_times (unpack, error);
-}
-
 gboolean
 banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint what,
                          const BangerDiskMeta *meta, GError **error)
@@ -305,12 +292,9 @@ banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint 
   g_auto (BangerWalk) walk = { 0 };
   g_auto (Unpack) unpack = { .view = view, .what = what, .meta = meta };
 
-  if (!banger_walk_init (&walk, view, path, TRUE, error) || !banger_walk_require (&walk, error))
+  if (!banger_walk_init (&walk, view, path, TRUE, error)
+      || !banger_walk_require_folder (&walk, error))
     return FALSE;
-  if (!S_ISDIR (banger_walk_last (&walk)->node.mode)) {
-    banger_walk_refuse (&walk, BANGER_ERROR_INVALID_ARGUMENT, "it is no folder", NULL, error);
-    return FALSE;
-  }
   unpack.top = walk.path->str;
   unpack.times = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   unpack.in.decoded_max = view->unpack_bytes;
@@ -318,7 +302,8 @@ banger_disk_view_unpack (BangerDiskView *view, const char *path, int tar, guint 
   unpack.in.hint = HINT_PARTS;
   unpack.in.may_be_empty = TRUE;
   view->barred = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (put_entries (&unpack, tar, error))
+  if (banger_archive_in_read (&unpack.in, tar, NULL, put_entry, &unpack, error)
+      && set_times (&unpack, error))
     return TRUE;
   banger_archive_add_hint (error);
   return FALSE;

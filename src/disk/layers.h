@@ -133,6 +133,8 @@ BangerStep *banger_walk_parent (BangerWalk *walk);
 const char *banger_walk_name (BangerWalk *walk);
 /* NotFound if it is not there. */
 gboolean banger_walk_require (BangerWalk *walk, GError **error);
+/* Or InvalidArgument if it is something else than a folder. */
+gboolean banger_walk_require_folder (BangerWalk *walk, GError **error);
 /* Whether a disk or a folder of its own lies at or below the path. */
 gboolean banger_walk_is_mounted (BangerWalk *walk);
 /* The names in the last step's folder, with those that something is mounted at. */

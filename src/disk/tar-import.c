@@ -52,8 +52,9 @@ add_data (const void *bytes, guint64 length, gpointer data, GError **error)
 }
 
 static gboolean
-add_entry (Import *import, struct archive_entry *entry, GError **error)
+add_entry (struct archive_entry *entry, gpointer data, GError **error)
 {
+  Import *import = data;
   const char *path = archive_entry_pathname (entry);
   const char *target = archive_entry_hardlink (entry);
   BangerDiskMeta meta;
@@ -66,21 +67,6 @@ add_entry (Import *import, struct archive_entry *entry, GError **error)
     return FALSE;
   return !S_ISREG (meta.mode)
          || banger_archive_in_data (&import->in, entry, add_data, import, error);
-}
-
-static gboolean
-read_archive (Import *import, int tar, GError **error)
-{
-  struct archive_entry *entry = NULL;
-
-  if (!banger_archive_in_open (&import->in, tar, on_received, import, error))
-    return FALSE;
-  do {
-    if (!banger_archive_in_next (&import->in, &entry, error)
-        || (entry != NULL && !add_entry (import, entry, error)))
-      return FALSE;
-  } while (entry != NULL);
-  return banger_archive_in_end (&import->in, error);
 }
 
 static gboolean
@@ -117,7 +103,7 @@ import_into (Import *import, int tar, const char *label, BangerDiskImport *resul
 
   if (import->progress != NULL)
     import->progress ("receiving", 0, import->data);
-  if (!read_archive (import, tar, error)) {
+  if (!banger_archive_in_read (&import->in, tar, on_received, add_entry, import, error)) {
     banger_error_set_stage (error, "receiving");
     return FALSE;
   }

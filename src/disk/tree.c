@@ -199,23 +199,28 @@ banger_tree_path (const BangerEntry *entry)
   return path->len > 0 ? banger_disk_escape (path->str) : g_strdup ("/");
 }
 
-static void
-refuse (GError **error, const char *path, const char *cause)
+static gboolean
+refuse_escaped (const char *escaped, const char *cause, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
+                    escaped);
+  return FALSE;
+}
+
+gboolean
+banger_path_refuse (const char *path, const char *cause, GError **error)
 {
   g_autofree char *escaped = banger_disk_escape (path);
 
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
-                    escaped);
+  return refuse_escaped (escaped, cause, error);
 }
 
 gboolean
 banger_tree_refuse (const BangerEntry *entry, const char *cause, GError **error)
 {
-  g_autofree char *path = banger_tree_path (entry);
+  g_autofree char *escaped = banger_tree_path (entry);
 
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
-                    path);
-  return FALSE;
+  return refuse_escaped (escaped, cause, error);
 }
 
 BangerEntry *
@@ -288,11 +293,11 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
     BangerEntry *child = NULL;
 
     if (*length == 2 && memcmp (*name, "..", 2) == 0) {
-      refuse (error, path, "its name climbs out with '..'");
+      banger_path_refuse (path, "its name climbs out with '..'", error);
       return NULL;
     }
     if (*length > NAME_BYTES_MAX || dir->depth >= BANGER_TREE_DEPTH_MAX) {
-      refuse (error, path, "its name is too long or lies too deep");
+      banger_path_refuse (path, "its name is too long or lies too deep", error);
       return NULL;
     }
     next = next_component (&rest, &next_length);
@@ -304,10 +309,11 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
     if (child == NULL)
       child = make_parent (tree, dir, *name, *length);
     if (!S_ISDIR (child->inode->mode)) {
-      refuse (error, path,
-              S_ISLNK (child->inode->mode)
-                  ? "its path leads through a symbolic link"
-                  : "its path leads through something that is not a directory");
+      banger_path_refuse (path,
+                          S_ISLNK (child->inode->mode)
+                              ? "its path leads through a symbolic link"
+                              : "its path leads through something that is not a directory",
+                          error);
       return NULL;
     }
     dir = child;
@@ -356,7 +362,7 @@ banger_tree_add (BangerTree *tree, const char *path, const BangerDiskMeta *meta,
   if (!check_room (tree, entry == NULL ? 1 : 0, path, error))
     return NULL;
   if (entry == tree->root && !S_ISDIR (meta->mode)) {
-    refuse (error, path, "the root must be a directory");
+    banger_path_refuse (path, "the root must be a directory", error);
     return NULL;
   }
   if (entry != NULL && S_ISDIR (meta->mode) && S_ISDIR (entry->inode->mode)) {
@@ -411,7 +417,7 @@ inode_new_pending (BangerTree *tree, const char *path, const char *target, GErro
   BangerInode *inode = NULL;
 
   if (tree->pending_bytes + strlen (target) > BANGER_TREE_PENDING_BYTES_MAX) {
-    refuse (error, path, "too many hard links come before their targets");
+    banger_path_refuse (path, "too many hard links come before their targets", error);
     return NULL;
   }
   inode = inode_new (tree);
@@ -430,24 +436,18 @@ banger_tree_link (BangerTree *tree, const char *path, const char *target, GError
   BangerEntry *dir = NULL, *old = NULL, *entry = NULL;
   BangerInode *inode = NULL;
 
-  if (there != NULL && check_links (there->inode) != NULL) {
-    refuse (error, path, check_links (there->inode));
-    return FALSE;
-  }
+  if (there != NULL && check_links (there->inode) != NULL)
+    return banger_path_refuse (path, check_links (there->inode), error);
   dir = find_parent (tree, path, &name, &length, error);
   if (dir == NULL)
     return FALSE;
   old = name != NULL ? banger_tree_find (tree, dir, name, length) : tree->root;
   if (!check_room (tree, old == NULL ? 1 : 0, path, error))
     return FALSE;
-  if (old != NULL && old == there) {
-    refuse (error, path, "it is a hard link to itself");
-    return FALSE;
-  }
-  if (old == tree->root) {
-    refuse (error, path, "the root must be a directory");
-    return FALSE;
-  }
+  if (old != NULL && old == there)
+    return banger_path_refuse (path, "it is a hard link to itself", error);
+  if (old == tree->root)
+    return banger_path_refuse (path, "the root must be a directory", error);
   if (old != NULL && there != NULL && old->inode == there->inode)
     return TRUE;
   /* What waits is linked when all is there: another may take its place until then. */

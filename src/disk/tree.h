@@ -93,7 +93,9 @@ gboolean banger_tree_add_blocks (BangerTree *tree, BangerInode *inode, guint32 l
                                  guint32 physical, guint32 count);
 /* The path of @entry from the root, for people: escaped. */
 char *banger_tree_path (const BangerEntry *entry);
-/* Sets the error for an entry that ext4 cannot have; FALSE. */
+/* The entry @path of what is read cannot be stored; FALSE. */
+gboolean banger_path_refuse (const char *path, const char *cause, GError **error);
+/* The same of one that is there. */
 gboolean banger_tree_refuse (const BangerEntry *entry, const char *cause, GError **error);
 /* Next in an order where parents come before children; the first is the root; NULL at the end. */
 BangerEntry *banger_tree_next (const BangerEntry *entry);

@@ -61,6 +61,17 @@ banger_walk_require (BangerWalk *walk, GError **error)
   return walk->missing == NULL;
 }
 
+gboolean
+banger_walk_require_folder (BangerWalk *walk, GError **error)
+{
+  if (!banger_walk_require (walk, error))
+    return FALSE;
+  if (S_ISDIR (banger_walk_last (walk)->node.mode))
+    return TRUE;
+  banger_walk_refuse (walk, BANGER_ERROR_INVALID_ARGUMENT, "it is no folder", NULL, error);
+  return FALSE;
+}
+
 /* The branch that begins at @path, or NULL. */
 static BangerBranch *
 branch_at (BangerDiskView *view, const char *path)
@@ -254,11 +265,7 @@ banger_walk_init (BangerWalk *walk, BangerDiskView *view, const char *path, gboo
     if (!take_name (walk, name, todo, follow || folder, error))
       return FALSE;
   }
-  if (folder && walk->missing == NULL && !S_ISDIR (banger_walk_last (walk)->node.mode)) {
-    banger_walk_refuse (walk, BANGER_ERROR_INVALID_ARGUMENT, "it is no folder", NULL, error);
-    return FALSE;
-  }
-  return TRUE;
+  return !folder || walk->missing != NULL || banger_walk_require_folder (walk, error);
 }
 
 void

@@ -228,7 +228,6 @@ finish_entry (BangerDiskWriter *writer, GError **error)
 gboolean
 banger_disk_check_meta (const char *path, const BangerDiskMeta *meta, GError **error)
 {
-  g_autofree char *escaped = NULL;
   const char *cause = NULL;
 
   switch (meta->mode & S_IFMT) {
@@ -251,10 +250,7 @@ banger_disk_check_meta (const char *path, const BangerDiskMeta *meta, GError **e
   default:
     cause = "it is of a type that is not known";
   }
-  escaped = banger_disk_escape (path);
-  banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, NULL, "entry '%s' cannot be stored",
-                    escaped);
-  return FALSE;
+  return banger_path_refuse (path, cause, error);
 }
 
 gboolean
