@@ -7,6 +7,7 @@
 #include "agent/inits.h"
 #include "agent/root.h"
 #include "agent/users.h"
+#include "common/common.h"
 
 #include <fcntl.h>
 #include <glib.h>
@@ -190,25 +191,9 @@ set_up (Tree *tree, gconstpointer data)
 }
 
 static void
-remove_tree (const char *path)
-{
-  if (g_file_test (path, G_FILE_TEST_IS_DIR) && !g_file_test (path, G_FILE_TEST_IS_SYMLINK)) {
-    g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name (dir)) != NULL) {
-      g_autofree char *child = g_build_filename (path, name, NULL);
-
-      remove_tree (child);
-    }
-  }
-  g_remove (path);
-}
-
-static void
 tear_down (Tree *tree, gconstpointer data)
 {
-  remove_tree (tree->path);
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, tree->path, NULL));
   g_free (tree->path);
   close (tree->fd);
 }

@@ -22,8 +22,8 @@ append_number (GByteArray *array, guint64 value, guint length)
   }
 }
 
-static GBytes *
-pack_by_libarchive (const char *filter, GBytes *data)
+GBytes *
+codec_pack_by_filter (const char *filter, GBytes *data)
 {
   struct archive *archive = archive_write_new ();
   struct archive_entry *entry = archive_entry_new ();
@@ -149,7 +149,7 @@ codec_pack (BangerCodec codec, GBytes *data)
     codec_append_lz4_legacy (file, data);
     return g_byte_array_free_to_bytes (g_steal_pointer (&file));
   default:
-    return pack_by_libarchive (banger_codec_to_string (codec), data);
+    return codec_pack_by_filter (banger_codec_to_string (codec), data);
   }
 }
 
