@@ -7,10 +7,9 @@ import os
 import re
 import sqlite3
 import subprocess
-import time
 import unittest
 
-from callers import ROOT, SECONDS
+from callers import ROOT
 from privbus import UIDS
 from vm_case import CONFIGURATION, MIB, VmCase
 
@@ -83,21 +82,6 @@ class DisksTest(VmCase):
             os.chown(path, UIDS["bangerd"], UIDS["bangerd"])
         self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
 
-    def wait_until(self, true, what):
-        """Of files nobody is told."""
-        deadline = time.monotonic() + SECONDS
-        while not true():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.02)
-
-    def workers(self):
-        for entry in os.scandir("/proc"):
-            try:
-                if entry.name.isdigit() and os.readlink(entry.path + "/exe").endswith("banger-worker"):
-                    yield int(entry.name)
-            except OSError:
-                continue  # it has ended, or is the kernel's
-
     def test_trims_what_ended_meanwhile(self):
         """And leaves alone the disk that the guest gave another format."""
         vm = self.littered()
@@ -121,7 +105,7 @@ class DisksTest(VmCase):
             self.wait_until(lambda: not mark.exists(), "the mark stays")
         self.assertGreater(allocated(self.folder(vm) / "upper.ext4"), LITTER)
         # One that was begun for the other would come right after.
-        self.wait_until(lambda: not list(self.workers()), "a worker goes on")
+        self.wait_until(lambda: not self.workers(), "a worker goes on")
         self.assertTrue(left.exists())
         self.assertGreater(allocated(self.folder(cut) / "upper.ext4"), LITTER)
 

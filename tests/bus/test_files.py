@@ -136,23 +136,6 @@ class FilesTest(VmCase):
             self.pipes.remove(fd)
             os.close(fd)
 
-    def wait_until(self, true, what):
-        """Of files and processes nobody is told."""
-        deadline = time.monotonic() + SECONDS
-        while not true():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.02)
-
-    def workers(self):
-        found = []
-        for entry in os.scandir("/proc"):
-            try:
-                if entry.name.isdigit() and os.readlink(entry.path + "/exe").endswith("banger-worker"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue  # it has ended, or is the kernel's
-        return found
-
     def begin_slow(self, path, method="EditFiles", caller=None):
         """A job that waits for a pipe in its first step. The job, and how to end the pipe."""
         pipe = self.fifo()

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import tarfile
+import time
 import unittest
 from pathlib import Path
 
@@ -168,3 +169,20 @@ class VmCase(unittest.TestCase):
         """The job that a call began."""
         self.assertIsNone(answer.error, answer)
         return re.search(ROOT + r"/job/\w+", answer.value).group()
+
+    def wait_until(self, true, what):
+        """Of files and processes nobody is told."""
+        deadline = time.monotonic() + SECONDS
+        while not true():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.02)
+
+    def workers(self):
+        found = []
+        for entry in os.scandir("/proc"):
+            try:
+                if entry.name.isdigit() and os.readlink(entry.path + "/exe").endswith("banger-worker"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # it has ended, or is the kernel's
+        return found
