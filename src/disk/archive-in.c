@@ -158,6 +158,37 @@ count_entry (BangerArchiveIn *in, const char *path, GError **error)
   return banger_path_refuse (path, cause, error);
 }
 
+static const guint8 *
+recall (guint64 offset, gsize length, gpointer data)
+{
+  BangerArchiveIn *in = data;
+
+  return banger_feed_recall (in->feed, offset, length);
+}
+
+/* libarchive loses the link path of pax records where the header's own field is empty, as Go leaves
+ * it for a path without an ASCII character. */
+static void
+mend_link (BangerArchiveIn *in, struct archive_entry *entry)
+{
+  gint64 position = archive_read_header_position (in->tar);
+  g_autofree char *target = NULL;
+  char type = '\0';
+
+  if (archive_format (in->tar) != ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE
+      || archive_entry_symlink (entry) != NULL || archive_entry_hardlink (entry) != NULL)
+    return;
+  /* A hard link has no type, or a file's with data of its own. */
+  if (archive_entry_filetype (entry) != AE_IFLNK && archive_entry_filetype (entry) != 0
+      && archive_entry_filetype (entry) != AE_IFREG)
+    return;
+  target = banger_pax_find_link (position, recall, in, &type);
+  if (target != NULL && type == '2' && archive_entry_filetype (entry) == AE_IFLNK)
+    archive_entry_copy_symlink (entry, target);
+  else if (target != NULL && type == '1')
+    archive_entry_copy_hardlink (entry, target);
+}
+
 /* @entry is NULL at the end, and good until the next call. */
 static gboolean
 next_entry (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
@@ -172,6 +203,7 @@ next_entry (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
   /* A warning is about one entry's odd header; what it gives is checked by what takes it. */
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
     return set_fault (in, NULL, error);
+  mend_link (in, *entry);
   path = archive_entry_pathname (*entry);
   if (path != NULL && path[0] != '\0')
     return count_entry (in, path, error);
@@ -227,14 +259,6 @@ banger_archive_add_hint (GError **error)
 }
 
 /* ── An entry ────────────────────────────────────────────────────────────────────────────────── */
-
-static const guint8 *
-recall (guint64 offset, gsize length, gpointer data)
-{
-  BangerArchiveIn *in = data;
-
-  return banger_feed_recall (in->feed, offset, length);
-}
 
 static void
 note (BangerArchiveIn *in, const char *path, const char *text)

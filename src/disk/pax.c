@@ -14,6 +14,7 @@
  */
 #define HEADERS_MAX 8
 #define RECORDS_MAX (1u << 20)
+#define PATH_BYTES_MAX 4095 /* PATH_MAX without its NUL */
 
 typedef struct {
   const guint8 *bytes;
@@ -105,49 +106,104 @@ parse_size (const guint8 *field, guint64 *size)
   return i == SIZE_LENGTH || field[i] == ' ' || field[i] == '\0';
 }
 
+/* What a record says, into @found; FALSE where it is odd. */
+typedef gboolean (*TakeFunc) (Slice value, gpointer found);
+
 /* The last one counts, as libarchive has it. */
 static gboolean
-find_in_records (Slice records, BangerPaxResult *result, gint64 *seconds, guint32 *nsec)
+find_in_records (Slice records, const char *key, TakeFunc take, gpointer found,
+                 BangerPaxResult *result)
 {
   Slice value;
 
   while (records.length > 0) {
-    if (!take_record (&records, "mtime", &value))
+    if (!take_record (&records, key, &value))
       return FALSE;
     if (value.bytes == NULL)
       continue;
-    if (!parse_time (value, seconds, nsec))
+    if (!take (value, found))
       return FALSE;
     *result = BANGER_PAX_FOUND;
   }
   return TRUE;
 }
 
-BangerPaxResult
-banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data, gint64 *seconds,
-                       guint32 *nsec)
+/* @type: of the entry's own header. */
+static BangerPaxResult
+find (guint64 offset, BangerPaxRecall recall, gpointer data, const char *key, TakeFunc take,
+      gpointer found, char *type)
 {
   BangerPaxResult result = BANGER_PAX_ABSENT;
 
   for (guint i = 0; i < HEADERS_MAX; i++) {
     const guint8 *header = recall (offset, BLOCK, data), *records = NULL;
     guint64 size = 0;
-    char type = '\0';
 
     if (header == NULL)
       return BANGER_PAX_UNSEEN;
-    type = (char)header[TYPE_AT];
-    if (type == '\0' || strchr ("xgLK", type) == NULL)
+    *type = (char)header[TYPE_AT];
+    if (*type == '\0' || strchr ("xgLK", *type) == NULL)
       return result;
     if (!parse_size (header + SIZE_AT, &size) || size > RECORDS_MAX)
       return BANGER_PAX_UNSEEN;
     offset += BLOCK;
-    if (type == 'x') {
+    if (*type == 'x') {
       records = recall (offset, size, data);
-      if (records == NULL || !find_in_records ((Slice){ records, size }, &result, seconds, nsec))
+      if (records == NULL || !find_in_records ((Slice){ records, size }, key, take, found, &result))
         return BANGER_PAX_UNSEEN;
     }
     offset += (size + BLOCK - 1) / BLOCK * BLOCK;
   }
   return BANGER_PAX_UNSEEN;
+}
+
+typedef struct {
+  gint64 seconds;
+  guint32 nsec;
+} Time;
+
+static gboolean
+take_time (Slice value, gpointer found)
+{
+  Time *time = found;
+
+  return parse_time (value, &time->seconds, &time->nsec);
+}
+
+BangerPaxResult
+banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data, gint64 *seconds,
+                       guint32 *nsec)
+{
+  Time time = { 0 };
+  char type = '\0';
+  BangerPaxResult result = find (offset, recall, data, "mtime", take_time, &time, &type);
+
+  if (result == BANGER_PAX_FOUND) {
+    *seconds = time.seconds;
+    *nsec = time.nsec;
+  }
+  return result;
+}
+
+static gboolean
+take_path (Slice value, gpointer found)
+{
+  char **path = found;
+
+  if (value.length == 0 || value.length > PATH_BYTES_MAX
+      || memchr (value.bytes, '\0', value.length) != NULL)
+    return FALSE;
+  g_free (*path);
+  *path = g_strndup ((const char *)value.bytes, value.length);
+  return TRUE;
+}
+
+char *
+banger_pax_find_link (guint64 offset, BangerPaxRecall recall, gpointer data, char *type)
+{
+  g_autofree char *path = NULL;
+
+  return find (offset, recall, data, "linkpath", take_path, &path, type) == BANGER_PAX_FOUND
+             ? g_steal_pointer (&path)
+             : NULL;
 }

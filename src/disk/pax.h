@@ -18,3 +18,6 @@ typedef enum {
  * rounded down. */
 BangerPaxResult banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data,
                                        gint64 *seconds, guint32 *nsec);
+/* The path that a record of that entry links to, for the caller to free, with the entry's own
+ * @type; NULL, and any @type, without one that can be a path. */
+char *banger_pax_find_link (guint64 offset, BangerPaxRecall recall, gpointer data, char *type);

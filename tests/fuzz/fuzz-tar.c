@@ -6,6 +6,7 @@
  */
 #include "disk/disk.h"
 #include "tar-maker.h"
+#include "tar-raw.h"
 
 #include "fuzz.h"
 #include "kernel-oracle.h"
@@ -178,6 +179,18 @@ mend (GByteArray *bytes)
   }
 }
 
+/* What libarchive makes nothing of: links whose targets only pax records say. */
+static GBytes *
+make_raw_seed (void)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+
+  tar_raw_sized (bytes, '0', "\303\251", 0);
+  tar_raw_link (bytes, '1', "hard", "\303\251");
+  tar_raw_link (bytes, '2', "symbolic", "\303\251");
+  return g_byte_array_free_to_bytes (bytes_of (tar_raw_end (bytes)));
+}
+
 static void
 seeds (GPtrArray *all)
 {
@@ -187,6 +200,7 @@ seeds (GPtrArray *all)
 
   for (guint i = 0; i < G_N_ELEMENTS (filters); i++)
     g_ptr_array_add (all, g_byte_array_free_to_bytes (make_seed (filters[i], i % 2 * 150)));
+  g_ptr_array_add (all, make_raw_seed ());
 }
 
 const FuzzTarget fuzz_target

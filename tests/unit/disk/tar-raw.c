@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-void
-tar_raw_header (GByteArray *bytes, char type, const char *path, const void *size, gsize length)
+static void
+add_header (GByteArray *bytes, char type, const char *path, const char *target, const void *size,
+            gsize length)
 {
   guint8 header[TAR_RAW_BLOCK] = { 0 };
   guint sum = 8 * ' ';
@@ -16,14 +17,19 @@ tar_raw_header (GByteArray *bytes, char type, const char *path, const void *size
   memcpy (header + 124, size, length);
   memcpy (header + 136, "00000000001", 12);
   header[156] = type;
-  if (type == '1')
-    memcpy (header + 157, "file", 4);
+  memcpy (header + 157, target, strlen (target));
   memcpy (header + 257, "ustar\00000", 8);
   for (guint i = 0; i < TAR_RAW_BLOCK; i++)
     sum += i >= 148 && i < 156 ? 0 : header[i];
   g_snprintf ((char *)header + 148, 8, "%06o", sum);
   header[155] = ' ';
   g_byte_array_append (bytes, header, TAR_RAW_BLOCK);
+}
+
+void
+tar_raw_header (GByteArray *bytes, char type, const char *path, const void *size, gsize length)
+{
+  add_header (bytes, type, path, type == '1' ? "file" : "", size, length);
 }
 
 void
@@ -42,6 +48,26 @@ tar_raw_data (GByteArray *bytes, const char *data)
 
   g_byte_array_append (bytes, (const guint8 *)data, length);
   g_byte_array_append (bytes, zeros, -length % TAR_RAW_BLOCK);
+}
+
+void
+tar_raw_record (GByteArray *bytes, char type, const char *key, const char *value)
+{
+  gsize length = strlen (key) + strlen (value) + strlen (" =\n"), digits = 1;
+  g_autofree char *record = NULL;
+
+  for (gsize most = 10; length + digits >= most; most *= 10)
+    digits++;
+  record = g_strdup_printf ("%zu %s=%s\n", length + digits, key, value);
+  tar_raw_sized (bytes, type, "records", strlen (record));
+  tar_raw_data (bytes, record);
+}
+
+void
+tar_raw_link (GByteArray *bytes, char type, const char *path, const char *target)
+{
+  tar_raw_record (bytes, 'x', "linkpath", target);
+  add_header (bytes, type, path, "", "00000000000", 12);
 }
 
 /* Documentation of GNU tar, "PAX Format, Version 1.0". */

@@ -2,6 +2,7 @@
 /* Archives that are odd: what comes of them, and that e2fsck agrees. */
 #include "disk-tools.h"
 #include "import-tools.h"
+#include "tar-raw.h"
 
 #include <locale.h>
 #include <string.h>
@@ -120,6 +121,57 @@ test_hard_links (void)
   image = import_good (maker);
   assert_says (image, "cat /early2", "one body");
   assert_says (image, "stat /early", "Links: 4");
+}
+
+/* As docker and buildah write them; their bytes need not be UTF-8. */
+static void
+test_link_records (void)
+{
+  static const char *const names[] = { "\303\251", "\351\377" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    banger_autofd int image = unnamed_file (), tar = -1;
+    g_autofree char *listed = NULL;
+    g_autoptr (GError) error = NULL;
+
+    tar_raw_sized (bytes, '0', names[i], strlen ("text"));
+    tar_raw_data (bytes, "text");
+    tar_raw_link (bytes, '1', "hard", names[i]);
+    tar_raw_link (bytes, '2', "symbolic", names[i]);
+    tar = tar_raw_end (bytes);
+    import_tar (tar, image, &error);
+    g_assert_no_error (error);
+    assert_clean (image);
+    assert_says (image, "cat /hard", "text");
+    assert_says (image, "stat /hard", "Links: 2 ");
+    listed = debugfs (image, FALSE, "stat /symbolic");
+    g_assert_nonnull (strstr (listed, names[i]));
+  }
+}
+
+/* Neither a file nor a folder becomes a link by such a record, nor one without a target. */
+static void
+test_odd_link_records (void)
+{
+  static const char kinds[] = { '0', '5', '1', '2' };
+
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    g_autofree char *path = g_strnfill (5000, 'p');
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    banger_autofd int image = unnamed_file (), tar = -1;
+    g_autoptr (GError) error = NULL;
+
+    tar_raw_link (bytes, kinds[i], "entry", i < 2 ? "file" : path);
+    tar = tar_raw_end (bytes);
+    if (i >= 2) {
+      assert_refused (tar, "entry");
+      continue;
+    }
+    import_tar (tar, image, &error);
+    g_assert_no_error (error);
+    assert_says (image, "stat /entry", i == 0 ? "Type: regular" : "Type: directory");
+  }
 }
 
 static void
@@ -307,6 +359,8 @@ main (int argc, char **argv)
   g_test_add_func ("/import/replacement", test_replacement);
   g_test_add_func ("/import/link-over-directory", test_link_over_directory);
   g_test_add_func ("/import/hard-links", test_hard_links);
+  g_test_add_func ("/import/link-records", test_link_records);
+  g_test_add_func ("/import/odd-link-records", test_odd_link_records);
   g_test_add_func ("/import/devices", test_devices);
   g_test_add_func ("/import/left-out-attributes", test_left_out_attributes);
   g_test_add_func ("/import/xattrs-once", test_xattrs_once);

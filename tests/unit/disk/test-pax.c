@@ -117,6 +117,40 @@ test_absent_and_odd (void)
   }
 }
 
+static void
+test_links (void)
+{
+  static const struct {
+    const char *records;
+    gsize length;
+    const char *path;
+  } cases[] = {
+    { "15 linkpath=\303\251\n", 15, "\303\251" },
+    { "14 linkpath=a\n14 linkpath=b\n", 28, "b" }, /* the last one counts */
+    { "14 linkpath=a\n12 mtime=-1\n", 26, "a" },
+    { "12 mtime=-1\n", 12, NULL },
+    { "13 linkpath=\n", 13, NULL },
+    { "16 linkpath=a\0b\n", 16, NULL },
+    { "99 linkpath=a\n", 14, NULL },
+    { "14 linkpath=a\n13 linkpath=\n", 27, NULL },
+  };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree guint8 *blocks = g_malloc0 (3 * 512);
+    Memory memory = { blocks, 3 * 512 };
+    g_autofree char *path = NULL;
+    char type = '\0';
+
+    g_snprintf ((char *)blocks + 124, 12, "%011" G_GSIZE_MODIFIER "o", cases[i].length);
+    blocks[156] = 'x';
+    memcpy (blocks + 512, cases[i].records, cases[i].length);
+    blocks[2 * 512 + 156] = '2';
+    path = banger_pax_find_link (0, recall, &memory, &type);
+    g_assert_cmpstr (path, ==, cases[i].path);
+    g_assert_true (path == NULL || type == '2');
+  }
+}
+
 /* Whatever is missing at the end, nothing is read that is not there. */
 static void
 test_cut (void)
@@ -173,6 +207,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/pax/times", test_times);
   g_test_add_func ("/pax/absent-and-odd", test_absent_and_odd);
+  g_test_add_func ("/pax/links", test_links);
   g_test_add_func ("/pax/cut", test_cut);
   g_test_add_func ("/pax/round-trip", test_round_trip);
   return g_test_run ();

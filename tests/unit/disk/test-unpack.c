@@ -338,6 +338,29 @@ test_map_bomb (void)
   finish (view, disk);
 }
 
+/* Links whose targets only pax records say. */
+static void
+test_link_records (void)
+{
+  banger_autofd int disk = new_root (), tar = -1;
+  g_autoptr (BangerDiskView) view = open_view (disk, -1, -1, TRUE);
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  g_auto (BangerDiskStat) symbolic = { 0 }, hard = { 0 };
+
+  tar_raw_sized (bytes, '0', "\303\251", strlen ("text"));
+  tar_raw_data (bytes, "text");
+  tar_raw_link (bytes, '1', "hard", "\303\251");
+  tar_raw_link (bytes, '2', "symbolic", "\303\251");
+  tar = tar_raw_end (bytes);
+  unpack (view, "/srv", tar);
+  assert_reads (view, "/srv/hard", "text");
+  g_assert_true (banger_disk_view_stat (view, "/srv/hard", FALSE, &hard, NULL));
+  g_assert_cmpuint (hard.links, ==, 2);
+  g_assert_true (banger_disk_view_stat (view, "/srv/symbolic", FALSE, &symbolic, NULL));
+  g_assert_cmpstr (symbolic.meta.target, ==, "\303\251");
+  finish (view, disk);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -350,5 +373,6 @@ main (int argc, char **argv)
   g_test_add_func ("/unpack/stopped", test_stopped);
   g_test_add_func ("/unpack/empty", test_empty);
   g_test_add_func ("/unpack/map-bomb", test_map_bomb);
+  g_test_add_func ("/unpack/link-records", test_link_records);
   return g_test_run ();
 }
