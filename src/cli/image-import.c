@@ -9,6 +9,7 @@
 
 #include <glib/gi18n.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static gboolean
 refuse (GError **error, const char *message)
@@ -135,12 +136,12 @@ import_disk (BangerClient *client, BangerArgs *args, int fd, GError **error)
   return banger_import_run (
       client, args, BANGER_OBJECT_IMAGE, "RegisterImage",
       g_variant_new ("(sa{sh}@a{sv})", banger_args_words (args)[0], &files, image_options (args)),
-      fds, error);
+      fds, NULL, error);
 }
 
-/* Hands @fd, which it takes, to the service. */
+/* Hands @fd, which it takes, to the service. @pack (may be NULL) is what fills it. */
 static gboolean
-import_from (BangerClient *client, BangerArgs *args, int fd, GError **error)
+import_from (BangerClient *client, BangerArgs *args, int fd, BangerPack *pack, GError **error)
 {
   GUnixFDList *fds = g_unix_fd_list_new ();
   GVariant *handle = banger_import_add_fd (fds, fd, error);
@@ -152,7 +153,49 @@ import_from (BangerClient *client, BangerArgs *args, int fd, GError **error)
   return banger_import_run (
       client, args, BANGER_OBJECT_IMAGE, "ImportImage",
       g_variant_new ("(s@h@a{sv})", banger_args_words (args)[0], handle, image_options (args)), fds,
-      error);
+      pack, error);
+}
+
+/* As import_from; ends @pack. */
+static gboolean
+import_pack (BangerClient *client, BangerArgs *args, int fd, BangerPack *pack, GError **error)
+{
+  g_autoptr (GError) cause = NULL, unread = NULL;
+
+  import_from (client, args, fd, pack, &cause);
+  /* What kept us from reading is the reason behind what the service says of a short archive. */
+  if (!banger_pack_finish (pack, &unread)) {
+    g_clear_error (&cause);
+    cause = g_steal_pointer (&unread);
+  }
+  if (cause == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
+/* Somebody watches how much comes from the pipe, which has neither a size nor a position to see. */
+static gboolean
+is_watched_pipe (BangerArgs *args, int fd)
+{
+  BangerProgressMode mode = BANGER_PROGRESS_NONE;
+  struct stat info;
+
+  banger_progress_mode (banger_args_text (args, "progress"), &mode);
+  return mode == BANGER_PROGRESS_LIVE && !banger_args_flag (args, "no-wait")
+         && fstat (fd, &info) == 0 && S_ISFIFO (info.st_mode);
+}
+
+static gboolean
+import_archive (BangerClient *client, BangerArgs *args, int fd, GError **error)
+{
+  BangerPack *pack = NULL;
+  int counted = -1;
+
+  if (!is_watched_pipe (args, fd))
+    return import_from (client, args, fd, NULL, error);
+  pack = banger_pack_start_pipe (fd, &counted, error);
+  return pack != NULL && import_pack (client, args, counted, pack, error);
 }
 
 static gboolean
@@ -172,8 +215,9 @@ import_file (BangerClient *client, BangerArgs *args, GError **error)
   fd = banger_import_open (path, error);
   if (fd < 0)
     return FALSE;
-  return has_disk_option (args) || banger_file_is_disk (fd) ? import_disk (client, args, fd, error)
-                                                            : import_from (client, args, fd, error);
+  return has_disk_option (args) || banger_file_is_disk (fd)
+             ? import_disk (client, args, fd, error)
+             : import_archive (client, args, fd, error);
 }
 
 static gboolean
@@ -188,25 +232,13 @@ import_directory (BangerClient *client, BangerArgs *args, GError **error)
     .hint = _ ("leave it out with --exclude, or have root read it: "
                "sudo tar -c --xattrs --acls -C DIR . | banger image import NAME -"),
   };
-  g_autoptr (GError) cause = NULL, unread = NULL;
   BangerPack *pack = NULL;
   int fd = -1;
 
   if (given != NULL && !parse_owner (given, &owner, error))
     return FALSE;
   pack = banger_pack_start_tree (banger_args_text (args, "from-dir"), &spec, &fd, error);
-  if (pack == NULL)
-    return FALSE;
-  import_from (client, args, fd, &cause);
-  /* What kept us from reading is the reason behind what the service says of a short archive. */
-  if (!banger_pack_finish (pack, &unread)) {
-    g_clear_error (&cause);
-    cause = g_steal_pointer (&unread);
-  }
-  if (cause == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&cause));
-  return FALSE;
+  return pack != NULL && import_pack (client, args, fd, pack, error);
 }
 
 int

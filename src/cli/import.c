@@ -90,9 +90,16 @@ say_imported (BangerClient *client, BangerArgs *args, BangerObjectKind kind, con
   return TRUE;
 }
 
+static guint64
+packed_bytes (gpointer data)
+{
+  return banger_pack_bytes (data);
+}
+
 gboolean
 banger_import_run (BangerClient *client, BangerArgs *args, BangerObjectKind kind,
-                   const char *method, GVariant *arguments, GUnixFDList *fds, GError **error)
+                   const char *method, GVariant *arguments, GUnixFDList *fds, BangerPack *pack,
+                   GError **error)
 {
   g_autoptr (GVariant) held = g_variant_ref_sink (arguments);
   g_autoptr (GUnixFDList) list = fds;
@@ -112,6 +119,8 @@ banger_import_run (BangerClient *client, BangerArgs *args, BangerObjectKind kind
   if (!banger_args_flag (args, "no-wait")) {
     label = banger_label (kind, banger_args_words (args)[0]);
     banger_watch_add (watch, job, label, _ ("nothing of it is left"));
+    if (pack != NULL)
+      banger_watch_measure (watch, "receiving", packed_bytes, pack);
     if (!banger_watch_wait (watch, job, &usec, error))
       return FALSE;
   }

@@ -129,7 +129,7 @@ banger_kernel_import (BangerClient *client, BangerArgs *args, GError **error)
     banger_import_run (client, args, BANGER_OBJECT_KERNEL, "ImportKernel",
                        g_variant_new ("(sa{sh}@a{sv})", banger_args_words (args)[0], &inputs.files,
                                       banger_import_options (args)),
-                       g_steal_pointer (&fds), &cause);
+                       g_steal_pointer (&fds), NULL, &cause);
   g_variant_builder_clear (&inputs.files);
   /* A pack that nobody was given to read ends as soon as its reader's end is gone. */
   g_clear_object (&fds);

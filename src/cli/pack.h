@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A directory as a tar archive in a pipe, read as the user who runs us. */
+/* A directory as a tar archive in a pipe, read as the user who runs us; or what another pipe holds,
+ * which passes through here to be counted. */
 #pragma once
 
 #include "tree-tar.h"
@@ -23,9 +24,11 @@ typedef struct {
 /* As above, after @files (of BangerPackFile, with a function that clears them), which are taken. */
 BangerPack *banger_pack_start_after (GArray *files, const char *directory, const char *prefix,
                                      int *read_fd, GError **error);
+/* Begins to pass on what comes from the pipe @fd, which is taken. */
+BangerPack *banger_pack_start_pipe (int fd, int *read_fd, GError **error);
 /* How much of the archive has gone through the pipe, or waits in it. */
 guint64 banger_pack_bytes (BangerPack *pack);
 /* Waits for the thread, which ends when all is read or nobody reads any more, and prints what it
- * noted. FALSE if the tree could not be read; that the reader went away is no error of ours. Frees
- * @pack. */
+ * noted. What comes from another pipe is not waited for, as that may never end. FALSE if the tree
+ * could not be read; that the reader went away is no error of ours. Frees @pack. */
 gboolean banger_pack_finish (BangerPack *pack, GError **error);

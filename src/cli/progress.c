@@ -21,6 +21,9 @@ struct _BangerProgress {
   gint64 stage_began; /* monotonic */
   gboolean line_open; /* a live line is on the screen */
   GVariant *timings;
+  const char *measured; /* the stage that @bytes are of, static */
+  BangerProgressBytes bytes;
+  gpointer data;
 };
 
 gboolean
@@ -152,15 +155,43 @@ banger_progress_timings (BangerProgress *progress)
 }
 
 void
+banger_progress_measure (BangerProgress *progress, const char *stage, BangerProgressBytes bytes,
+                         gpointer data)
+{
+  progress->measured = stage;
+  progress->bytes = bytes;
+  progress->data = data;
+}
+
+/* "  1.5 GiB, 128 MiB/s", or nothing. */
+static char *
+measure_text (BangerProgress *progress, guint64 usec)
+{
+  g_autofree char *size = NULL, *rate = NULL, *text = NULL;
+  guint64 bytes = 0;
+
+  if (progress->bytes == NULL || progress->fraction >= 0
+      || strcmp (progress->measured, progress->stage) != 0)
+    return g_strdup ("");
+  bytes = progress->bytes (progress->data);
+  size = banger_text_size (bytes);
+  rate = banger_text_size ((guint64)((double)bytes * 1e6 / MAX (usec, 1)));
+  text = g_strdup_printf (_ ("%s, %s/s"), size, rate);
+  return g_strconcat ("  ", text, NULL);
+}
+
+void
 banger_progress_draw (BangerProgress *progress)
 {
-  g_autofree char *line = NULL;
+  g_autofree char *line = NULL, *bytes = NULL;
+  guint64 usec = g_get_monotonic_time () - progress->stage_began;
 
   if (progress->mode != BANGER_PROGRESS_LIVE || progress->stage == NULL || *progress->stage == '\0')
     return;
-  line = banger_progress_line (progress->unicode ? "·" : "-", progress->stage,
-                               g_get_monotonic_time () - progress->stage_began, progress->fraction);
-  g_printerr ("\r%s\033[K", line);
+  line = banger_progress_line (progress->unicode ? "·" : "-", progress->stage, usec,
+                               progress->fraction);
+  bytes = measure_text (progress, usec);
+  g_printerr ("\r%s%s\033[K", line, bytes);
   progress->line_open = TRUE;
 }
 

@@ -25,6 +25,11 @@ void banger_progress_update (BangerProgress *progress, const char *stage, double
                              GVariant *timings);
 /* The timings that were last taken, or NULL; the display's own. */
 GVariant *banger_progress_timings (BangerProgress *progress);
+/* Has the live line of @stage show how many bytes there are so far, and how many a second, while
+ * its fraction is not known. */
+typedef guint64 (*BangerProgressBytes) (gpointer data);
+void banger_progress_measure (BangerProgress *progress, const char *stage,
+                              BangerProgressBytes bytes, gpointer data);
 /* Draws the current stage again: call at most ten times a second. */
 void banger_progress_draw (BangerProgress *progress);
 /* Ends the display. @ok: the last stage has ended too. */

@@ -33,6 +33,9 @@ struct _BangerWatch {
   gboolean told; /* what a second Ctrl-C does */
   const char *current;
   BangerProgress *progress;
+  const char *measured; /* as in BangerProgress */
+  BangerProgressBytes bytes;
+  gpointer bytes_data;
   GStrv notes;      /* of the current job */
   GVariant *result; /* likewise; may be NULL */
 };
@@ -270,6 +273,15 @@ banger_watch_be_quiet (BangerWatch *watch)
 }
 
 void
+banger_watch_measure (BangerWatch *watch, const char *stage, BangerProgressBytes bytes,
+                      gpointer data)
+{
+  watch->measured = stage;
+  watch->bytes = bytes;
+  watch->bytes_data = data;
+}
+
+void
 banger_watch_say (BangerWatch *watch, const char *text)
 {
   if (watch->mode == BANGER_PROGRESS_LIVE)
@@ -433,6 +445,7 @@ banger_watch_wait (BangerWatch *watch, const char *path, guint64 *usec, GError *
   g_clear_pointer (&watch->notes, g_strfreev);
   g_clear_pointer (&watch->result, g_variant_unref);
   watch->progress = banger_progress_new (watch->mode, job->label);
+  banger_progress_measure (watch->progress, watch->measured, watch->bytes, watch->bytes_data);
   look (job);
   wait_for_end (watch, job);
   end = g_hash_table_lookup (watch->finished, path);

@@ -16,6 +16,9 @@ BangerWatch *banger_watch_new (BangerClient *client, BangerArgs *args, GError **
 void banger_watch_be_quiet (BangerWatch *watch);
 /* A line above the stages on a terminal; elsewhere each stage's line names its object. */
 void banger_watch_say (BangerWatch *watch, const char *text);
+/* As banger_progress_measure, of the jobs that are waited for from now on. */
+void banger_watch_measure (BangerWatch *watch, const char *stage, BangerProgressBytes bytes,
+                           gpointer data);
 void banger_watch_free (BangerWatch *watch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (BangerWatch, banger_watch_free)
 

@@ -102,7 +102,7 @@ import_into (Import *import, int tar, const char *label, BangerDiskImport *resul
   const BangerDiskLayout layout = { .label = label, .unsynced = TRUE };
 
   if (import->progress != NULL)
-    import->progress ("receiving", 0, import->data);
+    import->progress ("receiving", -1, import->data);
   if (!banger_archive_in_read (&import->in, tar, on_received, add_entry, import, error)) {
     banger_error_set_stage (error, "receiving");
     return FALSE;

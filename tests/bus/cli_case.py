@@ -84,12 +84,12 @@ class CliTest(BangerTest):
             self.session.banger("image", "delete", name)
         self.assertEqual(self.session.leftovers(), {})
 
-    def start_endless(self, *more, **streams):
+    def start_endless(self, *more, name="endless", **streams):
         """An import that reads for ever, already reading. Returns it and the pipe that feeds it."""
         read, write = os.pipe()
         streams.setdefault("stderr", subprocess.PIPE)
         process = subprocess.Popen(
-            ["banger", *more, "image", "import", "endless", "-"], env=self.session.env, stdin=read,
+            ["banger", *more, "image", "import", name, "-"], env=self.session.env, stdin=read,
             stdout=subprocess.PIPE, **streams)
         os.close(read)
         self.addCleanup(process.stdout.close)

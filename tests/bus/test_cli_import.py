@@ -2,18 +2,21 @@
 """Images made of directories, and what bounds an import."""
 
 import os
+import pty
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tarfile
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cli_case import CliTest
+from cli_case import SECONDS, CliTest, archive, endless
 
 
 class ImportTest(CliTest):
@@ -146,6 +149,100 @@ class ImportTest(CliTest):
         result = self.session.banger("image", "import", "bomb", bomb, "--max-bytes", "10M", status=1)
         self.assertIn("--max-bytes", result.stderr)
         self.assert_left()
+
+
+class WatchedTest(CliTest):
+    """On a terminal one sees how much has come of what has no known size."""
+
+    BYTES = rb"receiving +\d[^\r]* s  (\d[\d.]*) ([KM]iB), \d[^\r]*/s"
+
+    def on_terminal(self, *argv, stdin=subprocess.DEVNULL):
+        """The command, and the terminal that shows its standard error."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen(
+            ["banger", "image", "import", *map(str, argv)], stdin=stdin, stdout=subprocess.DEVNULL,
+            stderr=slave, env=dict(self.session.env, LC_ALL="C.UTF-8", TERM="xterm"))
+        os.close(slave)
+        self.addCleanup(os.close, master)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, master
+
+    def from_pipe(self, name):
+        read, write = os.pipe()
+        process, master = self.on_terminal(name, "-", stdin=read)
+        os.close(read)
+        return process, master, write
+
+    def read_until(self, master, pattern):
+        said, end = b"", time.monotonic() + SECONDS["command"]
+        while not re.search(pattern, said):
+            self.assertLess(time.monotonic(), end, said)
+            said += os.read(master, 65536)
+        return said
+
+    def end(self, process, master):
+        """Its status, and what it showed until then: it could not end if nobody read that."""
+        said = b""
+        try:
+            while more := os.read(master, 65536):
+                said += more
+        except OSError:  # EIO: nobody has the other end any more
+            pass
+        return process.wait(SECONDS["command"]), said
+
+    def write(self, pipe, data):
+        while data:
+            data = data[os.write(pipe, data):]
+
+    def test_pipe(self):
+        content = os.urandom(3 << 20)
+        process, master, pipe = self.from_pipe("piped")
+        data = archive(content)
+        self.write(pipe, data[:2 << 20])
+        said = self.read_until(master, rb"receiving [^\r]*  2(\.0)? MiB, ")
+        self.assertRegex(said, self.BYTES)
+        self.assertNotIn(b" %", said)
+        self.write(pipe, data[2 << 20:])
+        os.close(pipe)
+        status, said = self.end(process, master)
+        self.assertEqual(status, 0, said)
+        self.assertEqual(self.session.json("image", "show", "piped")["state"], "ready")
+
+    def test_directory(self):
+        """One more than may run at once shows what waits in its pipe."""
+        pipes = [self.start_endless(name="endless%d" % number) for number in range(4)]
+        tree = self.session.base / "watched"
+        tree.mkdir()
+        self.addCleanup(shutil.rmtree, tree)
+        (tree / "large").write_bytes(os.urandom(4 << 20))
+        process, master = self.on_terminal("packed", "--from-dir", tree)
+        said = self.read_until(master, self.BYTES)
+        self.assertNotIn(b" %", said)
+        for _, pipe in pipes:
+            os.close(pipe)
+        status, said = self.end(process, master)
+        self.assertEqual(status, 0, said)
+
+    def test_reader_that_ends(self):
+        """What is wrong is said at once, though whoever writes does not go on."""
+        process, master, pipe = self.from_pipe("wrong")
+        self.addCleanup(os.close, pipe)
+        self.write(pipe, b"x" * 65536)
+        status, said = self.end(process, master)
+        self.assertEqual(status, 1, said)
+        self.assertIn(b"not a tar archive", said)
+
+    def test_interrupted(self):
+        """A pipe that has stalled is not waited for."""
+        process, master, pipe = self.from_pipe("stalled")
+        self.addCleanup(os.close, pipe)
+        self.write(pipe, endless())
+        said = self.read_until(master, self.BYTES)
+        process.send_signal(signal.SIGINT)
+        status, said = self.end(process, master)
+        self.assertNotEqual(status, 0, said)
+        self.assertIn(b"cancelled: nothing of it is left", said)
 
 
 if __name__ == "__main__":
