@@ -63,13 +63,13 @@ take_record (Slice *records, const char *key, Slice *value)
   return TRUE;
 }
 
-/* "-1.25" is a second and a quarter before 1970. */
+/* "-1.25" is a second and a quarter before 1970. What is less than a nanosecond is rounded down. */
 static gboolean
 parse_time (Slice text, gint64 *seconds, guint32 *nsec)
 {
-  gboolean negative = text.length > 0 && text.bytes[0] == '-';
+  gboolean negative = text.length > 0 && text.bytes[0] == '-', has_more = FALSE;
   guint64 whole = 0;
-  guint32 fraction = 0;
+  guint32 fraction = 0, unit = NSEC / 10;
 
   if (negative) {
     text.bytes++;
@@ -78,12 +78,13 @@ parse_time (Slice text, gint64 *seconds, guint32 *nsec)
   if (!take_number (&text, G_MAXINT64 / 16, &whole))
     return FALSE;
   if (text.length > 0 && *text.bytes == '.') {
-    for (guint32 i = 1, unit = NSEC / 10; unit > 0 && i < text.length; i++, unit /= 10) {
-      if (!g_ascii_isdigit (text.bytes[i]))
-        break;
+    for (gsize i = 1; i < text.length && g_ascii_isdigit (text.bytes[i]); i++, unit /= 10) {
       fraction += unit * (text.bytes[i] - '0');
+      has_more |= unit == 0 && text.bytes[i] != '0';
     }
   }
+  if (negative && has_more)
+    fraction++;
   *seconds = negative ? -(gint64)whole : (gint64)whole;
   *nsec = fraction;
   if (negative && fraction > 0) {

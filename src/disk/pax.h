@@ -14,8 +14,8 @@ typedef enum {
   BANGER_PAX_UNSEEN, /* its headers are not at hand, or are not of the shape that was expected */
 } BangerPaxResult;
 
-/* The modification time that a record of the entry says whose headers begin at @offset; seconds are
- * rounded down. */
+/* The modification time that a record of the entry says whose headers begin at @offset, rounded
+ * down. */
 BangerPaxResult banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data,
                                        gint64 *seconds, guint32 *nsec);
 /* The path that a record of that entry links to, for the caller to free, with the entry's own
