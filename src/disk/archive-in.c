@@ -299,6 +299,8 @@ banger_archive_in_meta (BangerArchiveIn *in, struct archive_entry *entry, guint 
                             .minor = archive_entry_rdevminor (entry),
                             .target = archive_entry_symlink (entry) };
   mend_time (in, path, meta);
+  if (meta->mtime < BANGER_DISK_TIME_MIN || meta->mtime > BANGER_DISK_TIME_MAX)
+    note (in, path, "its time is before 1901 or after 2446: it has the nearest that ext4 can hold");
   return banger_disk_check_meta (path, meta, error);
 }
 

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#define TIME_MIN (-G_GINT64_CONSTANT (0x80000000))
-#define TIME_MAX (G_GINT64_CONSTANT (0x37fffffff))
 /* Up to i_atime_extra: from there on an inode of 256 bytes has nanoseconds. */
 #define EXTRA_WITH_TIMES 16
 #define LINKS_MAX 65000u /* EXT4_LINK_MAX: a folder with more says 1 */
@@ -69,7 +67,7 @@ banger_fs_get_meta (const BangerRawInode *inode, BangerDiskMeta *meta)
 static void
 put_time (gint64 seconds, guint32 nsec, guint32 *low, guint32 *extra)
 {
-  gint64 clamped = CLAMP (seconds, TIME_MIN, TIME_MAX);
+  gint64 clamped = CLAMP (seconds, BANGER_DISK_TIME_MIN, BANGER_DISK_TIME_MAX);
 
   *low = (guint32)clamped;
   *extra = ((guint32)((clamped - (gint32)*low) >> 32) & 3) | nsec << 2;

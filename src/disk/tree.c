@@ -5,8 +5,6 @@
 
 #define NAME_BYTES_MAX 255      /* EXT2_NAME_LEN */
 #define EXTENT_BLOCKS_MAX 32768 /* EXT_INIT_MAX_LEN */
-#define TIME_MIN (-G_GINT64_CONSTANT (0x80000000))
-#define TIME_MAX (G_GINT64_CONSTANT (0x37fffffff))
 #define NSEC_MAX 999999999u
 #define ESCAPED_MAX 200
 #define LINK_ROUNDS_MAX 64
@@ -327,7 +325,7 @@ find_parent (BangerTree *tree, const char *path, const char **name, gsize *lengt
 static guint64
 pack_time (gint64 seconds, guint32 nsec)
 {
-  gint64 clamped = CLAMP (seconds, TIME_MIN, TIME_MAX);
+  gint64 clamped = CLAMP (seconds, BANGER_DISK_TIME_MIN, BANGER_DISK_TIME_MAX);
   guint32 low = (guint32)clamped;
   guint32 extra = (guint32)((clamped - (gint32)low) >> 32) & 3;
 

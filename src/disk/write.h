@@ -6,6 +6,10 @@
 
 #include <sys/stat.h>
 
+/* Seconds that an inode of ext4 can hold, of 1901 and 2446. */
+#define BANGER_DISK_TIME_MIN (-G_GINT64_CONSTANT (0x80000000))
+#define BANGER_DISK_TIME_MAX G_GINT64_CONSTANT (0x37fffffff)
+
 typedef struct {
   guint32 mode; /* type and permissions, as st_mode */
   guint32 uid, gid;

@@ -228,6 +228,36 @@ test_left_out_attributes (void)
   assert_says (image, "ea_list /user-of-fifo", "trusted.some");
 }
 
+/* Times that ext4 cannot hold become the nearest, of which there is a note. */
+static void
+test_clamped_times (void)
+{
+  static const struct {
+    const char *path;
+    gint64 mtime;
+  } files[] = { { "first", -0x80000000LL },
+                { "before", -0x80000001LL },
+                { "last", 0x37fffffffLL },
+                { "after", 0x380000000LL } };
+  TarMaker *maker = tar_maker_new (ARCHIVE_FILTER_NONE);
+  banger_autofd int image = unnamed_file (), tar = -1;
+  g_auto (BangerDiskImport) result = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    struct archive_entry *entry = tar_maker_entry (files[i].path, S_IFREG | 0644);
+
+    archive_entry_set_mtime (entry, files[i].mtime, 0);
+    tar_maker_put (maker, entry, "x", 1);
+  }
+  tar = tar_maker_finish (maker);
+  banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_strv_length (result.notes), ==, 2);
+  g_assert_true (g_str_has_prefix (result.notes[0], "'before': its time"));
+  g_assert_true (g_str_has_prefix (result.notes[1], "'after': its time"));
+}
+
 /* libarchive writes each attribute in two forms. */
 static void
 test_xattrs_once (void)
@@ -363,6 +393,7 @@ main (int argc, char **argv)
   g_test_add_func ("/import/odd-link-records", test_odd_link_records);
   g_test_add_func ("/import/devices", test_devices);
   g_test_add_func ("/import/left-out-attributes", test_left_out_attributes);
+  g_test_add_func ("/import/clamped-times", test_clamped_times);
   g_test_add_func ("/import/xattrs-once", test_xattrs_once);
   g_test_add_func ("/import/large-directory", test_large_directory);
   g_test_add_func ("/import/many-subdirectories", test_many_subdirectories);
