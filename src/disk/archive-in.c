@@ -4,7 +4,6 @@
 
 #include "acl.h"
 #include "marks.h"
-#include "pax.h"
 #include "tree.h"
 #include "view.h"
 
@@ -189,6 +188,40 @@ mend_link (BangerArchiveIn *in, struct archive_entry *entry)
     archive_entry_copy_hardlink (entry, target);
 }
 
+static void
+note (BangerArchiveIn *in, const char *path, const char *text)
+{
+  if (in->notes != NULL)
+    banger_disk_notes_add (in->notes, path, text);
+}
+
+/* libarchive takes nothing from global headers. */
+static void
+add_globals (BangerArchiveIn *in, struct archive_entry *entry)
+{
+  gint64 position = archive_read_header_position (in->tar);
+  const BangerPaxGlobals *globals = &in->globals;
+  guint own = 0, what = 0;
+
+  banger_pax_take_globals (position, recall, in, &in->globals);
+  if (globals->others && !in->globals_noted)
+    note (in, NULL, "what its global headers say besides owner, group and time was left out");
+  in->globals_noted |= globals->others;
+  if (globals->what == 0)
+    return;
+  if (!banger_pax_find_own (position, recall, in, &own)) {
+    note (in, archive_entry_pathname (entry), "what a global header says of it was left out");
+    return;
+  }
+  what = globals->what & ~own;
+  if ((what & BANGER_PAX_UID) != 0)
+    archive_entry_set_uid (entry, globals->uid);
+  if ((what & BANGER_PAX_GID) != 0)
+    archive_entry_set_gid (entry, globals->gid);
+  if ((what & BANGER_PAX_MTIME) != 0)
+    archive_entry_set_mtime (entry, globals->mtime, globals->mtime_nsec);
+}
+
 /* @entry is NULL at the end, and good until the next call. */
 static gboolean
 next_entry (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
@@ -204,6 +237,7 @@ next_entry (BangerArchiveIn *in, struct archive_entry **entry, GError **error)
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
     return set_fault (in, NULL, error);
   mend_link (in, *entry);
+  add_globals (in, *entry);
   path = archive_entry_pathname (*entry);
   if (path != NULL && path[0] != '\0')
     return count_entry (in, path, error);
@@ -259,13 +293,6 @@ banger_archive_add_hint (GError **error)
 }
 
 /* ── An entry ────────────────────────────────────────────────────────────────────────────────── */
-
-static void
-note (BangerArchiveIn *in, const char *path, const char *text)
-{
-  if (in->notes != NULL)
-    banger_disk_notes_add (in->notes, path, text);
-}
 
 /* libarchive drops the sign of a fraction: -0.5 is 0.5 to it, and -1.25 is -0.75. */
 static void

@@ -7,6 +7,7 @@
 
 #include "feed.h"
 #include "notes.h"
+#include "pax.h"
 #include "write.h"
 
 #include <archive.h>
@@ -28,6 +29,8 @@ typedef struct {
   guint64 decoded, entries;
   guint64 bound; /* how many bytes there may be for now */
   gboolean too_large;
+  BangerPaxGlobals globals;
+  gboolean globals_noted;
 } BangerArchiveIn;
 
 /* An entry, which has a name. FALSE with an error ends it. */

@@ -39,16 +39,17 @@ take_number (Slice *text, guint64 most, guint64 *number)
   return digits > 0;
 }
 
-/* The value of the record at the start of @records, which moves behind it, if its key is @key: its
- * bytes are NULL otherwise. FALSE where there is no record. */
+/* The record at the start of @records, which moves behind it; without bytes where it has no key.
+ * FALSE where there is no record. */
 static gboolean
-take_record (Slice *records, const char *key, Slice *value)
+take_record (Slice *records, Slice *key, Slice *value)
 {
   const Slice whole = *records;
-  gsize key_length = strlen (key), used = 0;
+  const guint8 *text = NULL, *equals = NULL;
   guint64 length = 0;
+  gsize used = 0;
 
-  *value = (Slice){ 0 };
+  *key = *value = (Slice){ 0 };
   if (!take_number (records, RECORDS_MAX, &length) || length > whole.length)
     return FALSE;
   used = records->bytes - whole.bytes;
@@ -56,11 +57,20 @@ take_record (Slice *records, const char *key, Slice *value)
     return FALSE;
   records->bytes = whole.bytes + length;
   records->length = whole.length - length;
-  used++;
-  if (length - used > key_length + 1 && memcmp (whole.bytes + used, key, key_length) == 0
-      && whole.bytes[used + key_length] == '=')
-    *value = (Slice){ whole.bytes + used + key_length + 1, length - used - key_length - 2 };
+  text = whole.bytes + used + 1;
+  length -= used + 2; /* without the space and the end of the line */
+  equals = memchr (text, '=', length);
+  if (equals == NULL)
+    return TRUE;
+  *key = (Slice){ text, equals - text };
+  *value = (Slice){ equals + 1, length - key->length - 1 };
   return TRUE;
+}
+
+static gboolean
+is_key (Slice key, const char *name)
+{
+  return key.length == strlen (name) && memcmp (key.bytes, name, key.length) == 0;
 }
 
 /* "-1.25" is a second and a quarter before 1970. What is less than a nanosecond is rounded down. */
@@ -107,31 +117,34 @@ parse_size (const guint8 *field, guint64 *size)
   return i == SIZE_LENGTH || field[i] == ' ' || field[i] == '\0';
 }
 
-/* What a record says, into @found; FALSE where it is odd. */
-typedef gboolean (*TakeFunc) (Slice value, gpointer found);
+/* What a record says, into @found; UNSEEN where that is odd. */
+typedef BangerPaxResult (*RecordFunc) (Slice key, Slice value, gpointer found);
 
 /* The last one counts, as libarchive has it. */
 static gboolean
-find_in_records (Slice records, const char *key, TakeFunc take, gpointer found,
-                 BangerPaxResult *result)
+find_in_records (Slice records, RecordFunc func, gpointer found, BangerPaxResult *result)
 {
-  Slice value;
+  Slice key, value;
 
   while (records.length > 0) {
-    if (!take_record (&records, key, &value))
+    BangerPaxResult one = BANGER_PAX_ABSENT;
+
+    if (!take_record (&records, &key, &value))
       return FALSE;
-    if (value.bytes == NULL)
-      continue;
-    if (!take (value, found))
+    if (key.bytes != NULL)
+      one = func (key, value, found);
+    if (one == BANGER_PAX_UNSEEN)
       return FALSE;
-    *result = BANGER_PAX_FOUND;
+    if (one == BANGER_PAX_FOUND)
+      *result = one;
   }
   return TRUE;
 }
 
-/* @type: of the entry's own header. */
+/* In the headers of type @wanted that come before an entry. @type: of the last header that was
+ * looked at, the entry's own but where it is UNSEEN. */
 static BangerPaxResult
-find (guint64 offset, BangerPaxRecall recall, gpointer data, const char *key, TakeFunc take,
+find (guint64 offset, BangerPaxRecall recall, gpointer data, char wanted, RecordFunc func,
       gpointer found, char *type)
 {
   BangerPaxResult result = BANGER_PAX_ABSENT;
@@ -148,9 +161,9 @@ find (guint64 offset, BangerPaxRecall recall, gpointer data, const char *key, Ta
     if (!parse_size (header + SIZE_AT, &size) || size > RECORDS_MAX)
       return BANGER_PAX_UNSEEN;
     offset += BLOCK;
-    if (*type == 'x') {
+    if (*type == wanted) {
       records = recall (offset, size, data);
-      if (records == NULL || !find_in_records ((Slice){ records, size }, key, take, found, &result))
+      if (records == NULL || !find_in_records ((Slice){ records, size }, func, found, &result))
         return BANGER_PAX_UNSEEN;
     }
     offset += (size + BLOCK - 1) / BLOCK * BLOCK;
@@ -163,12 +176,14 @@ typedef struct {
   guint32 nsec;
 } Time;
 
-static gboolean
-take_time (Slice value, gpointer found)
+static BangerPaxResult
+take_time (Slice key, Slice value, gpointer found)
 {
   Time *time = found;
 
-  return parse_time (value, &time->seconds, &time->nsec);
+  if (!is_key (key, "mtime"))
+    return BANGER_PAX_ABSENT;
+  return parse_time (value, &time->seconds, &time->nsec) ? BANGER_PAX_FOUND : BANGER_PAX_UNSEEN;
 }
 
 BangerPaxResult
@@ -177,7 +192,7 @@ banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data, gi
 {
   Time time = { 0 };
   char type = '\0';
-  BangerPaxResult result = find (offset, recall, data, "mtime", take_time, &time, &type);
+  BangerPaxResult result = find (offset, recall, data, 'x', take_time, &time, &type);
 
   if (result == BANGER_PAX_FOUND) {
     *seconds = time.seconds;
@@ -186,17 +201,19 @@ banger_pax_find_mtime (guint64 offset, BangerPaxRecall recall, gpointer data, gi
   return result;
 }
 
-static gboolean
-take_path (Slice value, gpointer found)
+static BangerPaxResult
+take_path (Slice key, Slice value, gpointer found)
 {
   char **path = found;
 
+  if (!is_key (key, "linkpath"))
+    return BANGER_PAX_ABSENT;
   if (value.length == 0 || value.length > PATH_BYTES_MAX
       || memchr (value.bytes, '\0', value.length) != NULL)
-    return FALSE;
+    return BANGER_PAX_UNSEEN;
   g_free (*path);
   *path = g_strndup ((const char *)value.bytes, value.length);
-  return TRUE;
+  return BANGER_PAX_FOUND;
 }
 
 char *
@@ -204,7 +221,80 @@ banger_pax_find_link (guint64 offset, BangerPaxRecall recall, gpointer data, cha
 {
   g_autofree char *path = NULL;
 
-  return find (offset, recall, data, "linkpath", take_path, &path, type) == BANGER_PAX_FOUND
+  return find (offset, recall, data, 'x', take_path, &path, type) == BANGER_PAX_FOUND
              ? g_steal_pointer (&path)
              : NULL;
+}
+
+/* Which the records of an entry say nothing of that we keep, either. */
+static gboolean
+is_idle (Slice key)
+{
+  static const char *const idle[]
+      = { "comment", "atime", "ctime", "uname", "gname", "charset", "hdrcharset" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (idle); i++) {
+    if (is_key (key, idle[i]))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+/* An empty value takes back what an earlier header says. */
+static BangerPaxResult
+take_global (Slice key, Slice value, gpointer found)
+{
+  BangerPaxGlobals *globals = found;
+  const gboolean is_uid = is_key (key, "uid"), is_mtime = is_key (key, "mtime");
+  guint bit = is_uid ? BANGER_PAX_UID : is_mtime ? BANGER_PAX_MTIME : BANGER_PAX_GID;
+  guint64 number = 0;
+
+  if (!is_uid && !is_mtime && !is_key (key, "gid")) {
+    globals->others |= !is_idle (key);
+    return BANGER_PAX_FOUND;
+  }
+  globals->what &= ~bit;
+  if (value.length == 0)
+    return BANGER_PAX_FOUND;
+  if (is_mtime && !parse_time (value, &globals->mtime, &globals->mtime_nsec))
+    return BANGER_PAX_UNSEEN;
+  if (!is_mtime && (!take_number (&value, G_MAXUINT32, &number) || value.length > 0))
+    return BANGER_PAX_UNSEEN;
+  if (!is_mtime)
+    *(is_uid ? &globals->uid : &globals->gid) = (guint32)number;
+  globals->what |= bit;
+  return BANGER_PAX_FOUND;
+}
+
+void
+banger_pax_take_globals (guint64 offset, BangerPaxRecall recall, gpointer data,
+                         BangerPaxGlobals *globals)
+{
+  char type = '\0';
+
+  if (find (offset, recall, data, 'g', take_global, globals, &type) == BANGER_PAX_UNSEEN)
+    globals->others |= type == 'g';
+}
+
+static BangerPaxResult
+take_own (Slice key, Slice value, gpointer found)
+{
+  guint *own = found;
+
+  if (is_key (key, "uid"))
+    *own |= BANGER_PAX_UID;
+  if (is_key (key, "gid"))
+    *own |= BANGER_PAX_GID;
+  if (is_key (key, "mtime"))
+    *own |= BANGER_PAX_MTIME;
+  return BANGER_PAX_FOUND;
+}
+
+gboolean
+banger_pax_find_own (guint64 offset, BangerPaxRecall recall, gpointer data, guint *own)
+{
+  char type = '\0';
+
+  *own = 0;
+  return find (offset, recall, data, 'x', take_own, own, &type) != BANGER_PAX_UNSEEN;
 }

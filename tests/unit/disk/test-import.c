@@ -258,6 +258,69 @@ test_clamped_times (void)
   g_assert_true (g_str_has_prefix (result.notes[1], "'after': its time"));
 }
 
+/* What a global header says is for all behind it that do not say it themselves, until another one
+ * says something else. */
+static void
+test_global_headers (void)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  banger_autofd int image = unnamed_file (), tar = -1;
+  g_auto (BangerDiskImport) result = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  tar_raw_sized (bytes, '0', "before", 0);
+  tar_raw_record (bytes, 'g', "comment", "git archive has the commit here");
+  tar_raw_record (bytes, 'g', "uid", "77");
+  tar_raw_record (bytes, 'g', "mtime", "1000000000.5");
+  tar_raw_sized (bytes, '0', "first", 0);
+  tar_raw_record (bytes, 'x', "uid", "5");
+  tar_raw_sized (bytes, '0', "own", 0);
+  tar_raw_record (bytes, 'g', "gid", "88");
+  tar_raw_record (bytes, 'g', "uid", "");
+  tar_raw_sized (bytes, '0', "last", 0);
+  tar = tar_raw_end (bytes);
+  banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (g_strv_length (result.notes), ==, 0);
+  assert_says (image, "stat /before", "User:     0   Group:     0");
+  assert_says (image, "stat /before", "mtime: 0x00000001:");
+  assert_says (image, "stat /first", "User:    77   Group:     0");
+  assert_says (image, "stat /first", "mtime: 0x3b9aca00:77359400");
+  assert_says (image, "stat /own", "User:     5   Group:     0");
+  assert_says (image, "stat /own", "mtime: 0x3b9aca00:77359400");
+  assert_says (image, "stat /last", "User:     0   Group:    88");
+}
+
+/* Of what is not kept there is one note. */
+static void
+test_odd_global_headers (void)
+{
+  static const struct {
+    const char *key, *value;
+  } cases[] = { { "SCHILY.xattr.user.some", "value" },
+                { "path", "name" },
+                { "uid", "-1" },
+                { "uid", "99999999999" },
+                { "mtime", "never" } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GByteArray) bytes = g_byte_array_new ();
+    banger_autofd int image = unnamed_file (), tar = -1;
+    g_auto (BangerDiskImport) result = { 0 };
+    g_autoptr (GError) error = NULL;
+
+    tar_raw_record (bytes, 'g', cases[i].key, cases[i].value);
+    tar_raw_sized (bytes, '0', "first", 0);
+    tar_raw_sized (bytes, '0', "second", 0);
+    tar = tar_raw_end (bytes);
+    banger_disk_import_tar (tar, image, "test", NULL, NULL, NULL, &result, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (g_strv_length (result.notes), ==, 1);
+    g_assert_nonnull (strstr (result.notes[0], "global header"));
+    assert_says (image, "stat /second", "User:     0 ");
+  }
+}
+
 /* libarchive writes each attribute in two forms. */
 static void
 test_xattrs_once (void)
@@ -394,6 +457,8 @@ main (int argc, char **argv)
   g_test_add_func ("/import/devices", test_devices);
   g_test_add_func ("/import/left-out-attributes", test_left_out_attributes);
   g_test_add_func ("/import/clamped-times", test_clamped_times);
+  g_test_add_func ("/import/global-headers", test_global_headers);
+  g_test_add_func ("/import/odd-global-headers", test_odd_global_headers);
   g_test_add_func ("/import/xattrs-once", test_xattrs_once);
   g_test_add_func ("/import/large-directory", test_large_directory);
   g_test_add_func ("/import/many-subdirectories", test_many_subdirectories);
