@@ -60,9 +60,8 @@ refuse_size (BangerArchiveIn *in, GError **error)
   return FALSE;
 }
 
-/* @said: by libarchive, may be NULL. */
 static gboolean
-refuse_other (BangerArchiveIn *in, const char *said, GError **error)
+refuse_other (BangerArchiveIn *in, GError **error)
 {
   gsize length = MIN (in->decoded, BANGER_MARKS_HEAD);
   const guint8 *head = length > 0 ? banger_feed_recall (in->feed, 0, length) : NULL;
@@ -75,7 +74,7 @@ refuse_other (BangerArchiveIn *in, const char *said, GError **error)
   else if (in->disk_hint != NULL && kind == BANGER_MARKS_FOREIGN_DISK)
     hint = BANGER_HINT_CONVERT;
   if (found == NULL)
-    found = said != NULL ? said : "it begins as none does";
+    found = "it begins as none does";
   return refuse (found, hint, "the source is not a tar archive that banger can read", error);
 }
 
@@ -86,7 +85,9 @@ set_fault (BangerArchiveIn *in, const char *path, GError **error)
   g_autoptr (GError) fault = banger_feed_take_error (in->feed);
   const char *said = fault != NULL ? banger_error_cause (fault) : archive_error_string (in->tar);
   const char *hint = fault != NULL ? banger_error_hint (fault) : DAMAGED;
-  g_autofree char *cause = said != NULL ? banger_disk_escape (said) : NULL;
+  /* libarchive's word for an entry that has no name is no word for people. */
+  gboolean nameless = said != NULL && strstr (said, "(null)") != NULL;
+  g_autofree char *cause = said != NULL && !nameless ? banger_disk_escape (said) : NULL;
   g_autofree char *escaped = path != NULL ? banger_disk_escape (path) : NULL;
 
   if (in->too_large)
@@ -98,7 +99,7 @@ set_fault (BangerArchiveIn *in, const char *path, GError **error)
   if (escaped == NULL)
     return archive_file_count (in->tar) > 0
                ? refuse (cause, hint, "the archive cannot be read", error)
-               : refuse_other (in, cause, error);
+               : refuse_other (in, error);
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, cause, hint,
                     "the archive cannot be read at entry '%s'", escaped);
   return FALSE;

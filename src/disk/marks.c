@@ -22,6 +22,8 @@ static const Mark marks[] = {
   { 0, 3, "BZh", BANGER_MARKS_COMPRESSED, "it is compressed with bzip2" },
   { 0, 4, "\x04\x22\x4d\x18", BANGER_MARKS_COMPRESSED, "it is compressed with lz4" },
   { 0, 4, "LZIP", BANGER_MARKS_COMPRESSED, "it is compressed with lzip" },
+  { 0, 8, "!<arch>\n", BANGER_MARKS_UNKNOWN, "it is an ar archive, as a Debian package is" },
+  { 0, 6, "070701", BANGER_MARKS_UNKNOWN, "it is a cpio archive, as an initramfs is" },
   { 0, 4, "QFI\xfb", BANGER_MARKS_DISK, "it is a qcow2 disk image" },
   { 0, 4, "KDMV", BANGER_MARKS_FOREIGN_DISK, "it is a VMDK disk image" },
   { 0, 21, "# Disk DescriptorFile", BANGER_MARKS_FOREIGN_DISK, "it is a VMDK disk image" },

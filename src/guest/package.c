@@ -77,7 +77,14 @@ damaged (BangerPackage *package, BangerArchive *archive, GError **error)
 {
   const char *cause = archive_error_string (archive);
 
-  return refuse (package, error, cause != NULL ? cause : "it is damaged");
+  /* EIO is what read_source() says, in our own words. */
+  if (archive == package->tar && archive_errno (archive) != EIO
+      && archive_file_count (archive) == 0)
+    cause = "it does not begin as a tar archive does";
+  /* libarchive's word for an entry that has no name is no word for people. */
+  else if (cause == NULL || strstr (cause, "(null)") != NULL)
+    cause = "it is damaged";
+  return refuse (package, error, cause);
 }
 
 /* ARCHIVE_WARN is about names or attributes in a way that nothing here needs. */
@@ -293,6 +300,11 @@ is_ar (BangerPackage *package)
 static gboolean
 open_outer (BangerPackage *package, GError **error)
 {
+  if (!is_ar (package))
+    return banger_package_refuse (package, "it is no ar archive, as those are",
+                                  "give a linux-image package as Debian ships it; a tar archive "
+                                  "of boot/ and lib/modules/ goes with --tree",
+                                  error);
   package->outer = archive_read_new ();
   archive_read_support_format_ar (package->outer);
   if (archive_read_open (package->outer, package, NULL, read_outer, NULL) != ARCHIVE_OK)

@@ -162,12 +162,21 @@ test_many_xattrs (void)
 static void
 test_foreign (void)
 {
-  static const char *const texts[] = { "", "hello, this is a text and no archive\n",
-                                       "PK\003\004 something zipped", "\177ELF\002\001\001" };
+  static const char *const texts[] = { "",
+                                       "hello, this is a text and no archive\n",
+                                       "PK\003\004 something zipped",
+                                       "\177ELF\002\001\001",
+                                       "!<arch>\ndebian-binary   ",
+                                       "07070100000000" };
+  static const char *const causes[]
+      = { "empty",          "begins as none does", "begins as none does", "begins as none does",
+          "Debian package", "cpio archive" };
 
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
     banger_autofd int tar = banger_memfd_new ("text", texts[i], strlen (texts[i]), NULL);
 
+    assert_refused (tar, causes[i]);
+    g_assert_cmpint (lseek (tar, 0, SEEK_SET), ==, 0);
     assert_refused (tar, i == 0 ? "empty" : "not a tar archive");
   }
 }

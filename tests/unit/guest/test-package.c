@@ -264,6 +264,7 @@ test_wrong_kind (void)
       g_test_message ("%u %u", i, deb);
       g_assert_false (read_bytes (inputs[i], strlen (inputs[i]), deb, &read, &error));
       g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+      g_assert_null (strstr (banger_error_cause (error), "Unrecognized"));
     }
   }
   for (guint i = 0; i < G_N_ELEMENTS (archives); i++) {
@@ -274,6 +275,9 @@ test_wrong_kind (void)
 
     g_assert_false (read_bytes (data, length, TRUE, &read, &error));
     g_assert_error (error, BANGER_ERROR, BANGER_ERROR_BAD_IMAGE);
+    /* Whoever gives a tree's archive as a package is told how it goes. */
+    if (archives[i] == tar)
+      g_assert_nonnull (strstr (banger_error_hint (error), "--tree"));
   }
 }
 
