@@ -48,7 +48,7 @@ banger_asset_describe (BangerAsset *self, BangerAuthObject *object)
 static BangerAssetState
 state_of (const BangerAsset *self)
 {
-  return self->unsettled ? BANGER_ASSET_DAMAGED : self->record->state;
+  return self->unsettled != NULL ? BANGER_ASSET_DAMAGED : self->record->state;
 }
 
 static void
@@ -122,6 +122,7 @@ banger_asset_free (BangerAsset *self)
   g_clear_pointer (&self->forget, banger_forget_free);
   g_object_unref (self->iface);
   g_ptr_array_unref (self->readers);
+  g_free (self->unsettled);
   g_free (self->path);
   banger_asset_record_free (self->record);
   g_free (self);
@@ -187,6 +188,18 @@ refuse_at_work (BangerAsset *self, GError **error)
   return FALSE;
 }
 
+/* What kept the host from it may have passed, as where its disk was full. */
+static void
+recover_again (BangerAsset *self, GError **error)
+{
+  banger_set_error (error, BANGER_ERROR_BUSY, "admitted", self->unsettled,
+                    "it is tried once more now: try again in a moment, and if that does not help "
+                    "see to the cause, as by making room on the host's disk",
+                    "%s '%s' could not be recovered after an edit that was cut short", word (self),
+                    self->record->name);
+  banger_steps_settle_image (self);
+}
+
 /* What is neither ready nor worked on is left of a removal that failed, or damaged: it can only be
  * deleted. */
 static gboolean
@@ -199,6 +212,10 @@ check_ready (BangerAsset *self, GError **error)
     return TRUE;
   if (self->job != NULL)
     return refuse_at_work (self, error);
+  if (self->unsettled != NULL && self->record->state == BANGER_ASSET_READY) {
+    recover_again (self, error);
+    return FALSE;
+  }
   if (state_of (self) == BANGER_ASSET_DAMAGED) {
     cause = "an edit of its files was cut short and could not be mended";
     hint = export = g_strdup_printf ("delete it; banger image export --raw %s FILE keeps what it "
@@ -422,7 +439,7 @@ begin_delete (BangerAsset *self, BangerJob *job, GError **error)
       || !banger_job_save (job, error) || !banger_transaction_commit (transaction, error))
     return FALSE;
   self->record->state = changed->state;
-  self->unsettled = FALSE;
+  g_clear_pointer (&self->unsettled, g_free);
   banger_asset_announce (self);
   return TRUE;
 }

@@ -13,7 +13,7 @@ struct _BangerAsset {
   BangerJob *job;       /* that works on it alone, or NULL */
   GPtrArray *readers;   /* of BangerJob: those that read its files, see readers.h */
   GTask *unread;        /* of what waits for their end, or NULL */
-  gboolean unsettled;   /* damaged until the next start, which tries again to recover it */
+  char *unsettled;      /* why the host could not recover it, which is tried again; or NULL */
   BangerForget *forget; /* its files have gone, its row is to go; or NULL */
 };
 

@@ -85,7 +85,8 @@ end_change (Change *change, GError *error)
   g_free (change);
 }
 
-/* What is damaged itself is written down. The next start finds the mark and tries again. */
+/* What is damaged itself is written down. The next start finds the mark and tries again; where it
+ * was the host that failed, so does whoever wants to use it before. */
 static void
 set_damaged (Change *change, const GError *why, gboolean for_good)
 {
@@ -100,7 +101,9 @@ set_damaged (Change *change, const GError *why, gboolean for_good)
       return;
     g_warning ("image '%s': %s", change->image->record->name, error->message);
   }
-  change->image->unsettled = TRUE;
+  g_free (change->image->unsettled);
+  change->image->unsettled
+      = g_strdup (banger_error_cause (why) != NULL ? banger_error_cause (why) : why->message);
   banger_asset_announce (change->image);
 }
 
@@ -130,7 +133,7 @@ store_change (Change *change, guint64 allocated, GError **error)
   record->edited_at = g_get_real_time () / G_USEC_PER_SEC;
   record->size_bytes = change->size_bytes;
   record->allocated_bytes = allocated;
-  change->image->unsettled = FALSE;
+  g_clear_pointer (&change->image->unsettled, g_free);
   return banger_asset_change (change->image, record, error)
          && banger_files_unmark (change->image->service, BANGER_OBJECT_IMAGE, id_of (change),
                                  error);

@@ -151,6 +151,9 @@ keep_first (io_channel channel, unsigned long block, int count, const void *data
 {
   if (code == 0)
     code = errno != 0 ? errno : EIO;
+  if (code
+      == EXT2_ET_SHORT_WRITE) /* a file takes less than it is given where there is no more room */
+    code = ENOSPC;
   if (channel->app_data == NULL)
     channel->app_data = GINT_TO_POINTER (code < EXT2_ET_BASE ? (int)code : EIO);
   return code;

@@ -32,6 +32,8 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
 {
   g_autofree char *escaped = banger_disk_escape (path);
 
+  if (code == EXT2_ET_SHORT_WRITE) /* see banger_block_io_watch */
+    code = ENOSPC;
   if (code == EXT2_ET_CANCEL_REQUESTED && view->stopped != NULL) {
     g_propagate_error (error, g_steal_pointer (&view->stopped));
   } else if (code == EMLINK) {
@@ -107,7 +109,8 @@ check_readable (ext2_filsys fs, GError **error)
       && !ext2fs_has_feature_orphan_present (fs->super))
     return TRUE;
   banger_set_error (error, BANGER_ERROR_BAD_IMAGE, NULL, "its last use was cut short",
-                    "import the image again", "the disk needs a check first");
+                    "edit it or make a VM of it, which has it checked first",
+                    "the disk needs a check first");
   return FALSE;
 }
 

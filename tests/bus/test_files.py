@@ -636,7 +636,7 @@ class FilesTest(VmCase):
         self.assert_settled(self.image)
 
     def test_recovery_that_fails_for_a_while(self):
-        """A worker that cannot run says nothing of the image: the next start tries again."""
+        """A worker that cannot run says nothing of the image: who wants to use it has it tried again."""
         self.restart()
         mark = self.put_mark()
         worker = self.base / "libexec/banger-worker"
@@ -648,10 +648,13 @@ class FilesTest(VmCase):
         self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
         self.wait_until(lambda: self.property(self.image, "State", "Image") == "'damaged'",
                         "it is used as it is")
-        self.restart()
+        self.alice = self.watching("alice")
+        self.refused(self.begin_edit(self.image, write("/a", "a")), "Busy", "tried once more",
+                     "'mine' could not be recovered", "status 1")
         worker.unlink()
         shutil.copy2(kept, worker)
-        self.assertIsNone(self.root.call(ROOT, "Manager.Check").error)
+        self.wait_until(lambda: "could not be recovered" in
+                        self.begin_edit(self.image, write("/a", "a")).message, "it is not tried")
         self.wait_until(lambda: not mark.exists(), "it is not recovered")
         self.assertEqual(self.property(self.image, "State", "Image"), "'ready'")
         self.assert_settled(self.image)

@@ -15,34 +15,43 @@
 #include <unistd.h>
 
 #define MIB (1u << 20)
+#define BLOCK 4096u
 
 static const BangerDiskMeta file = { .mode = S_IFREG | 0644, .mtime = 1700000000 };
 
 /* Ours take the C library's place, for libext2fs too. */
 static guint n_syncs, n_early, n_writes;
 static guint full_from, full_until; /* of the writes, counted from 1 */
+static gboolean takes_some; /* the first of them that is of more than a block finds room for one */
 
-static gboolean
-has_room (void)
+/* How much of @length the host takes; 0, with errno, where it takes nothing. */
+static size_t
+room_for (size_t length)
 {
   n_writes++;
   if (n_writes < full_from || full_until < n_writes)
-    return TRUE;
+    return length;
+  if (takes_some && n_writes == full_from && length > BLOCK)
+    return BLOCK;
   errno = ENOSPC;
-  return FALSE;
+  return 0;
 }
 
 ssize_t
 pwrite (int fd, const void *data, size_t length, off_t offset)
 {
-  return has_room () ? syscall (SYS_pwrite64, fd, data, length, offset) : -1;
+  size_t room = room_for (length);
+
+  return room > 0 ? syscall (SYS_pwrite64, fd, data, room, offset) : -1;
 }
 
 /* libext2fs tries it where the other fails; reports of tests are not meant. */
 ssize_t
 write (int fd, const void *data, size_t length)
 {
-  return fd <= STDERR_FILENO || has_room () ? syscall (SYS_write, fd, data, length) : -1;
+  size_t room = fd <= STDERR_FILENO ? length : room_for (length);
+
+  return room > 0 ? syscall (SYS_write, fd, data, room) : -1;
 }
 
 int
@@ -267,15 +276,15 @@ test_read_syncs (void)
 
 typedef gboolean (*Change) (int disk, GError **error);
 
-/* Each of the writes of @change, without and with all after it, finds no space: that is what it
- * says, whoever writes. The disk is made anew for each by @make. */
+/* Each of the writes of @change, without and with all after it, finds no space, or too little: that
+ * is what it says, whoever writes. The disk is made anew for each by @make. */
 static void
 check_full (void (*make) (int disk), Change change, guint writes_min)
 {
   gboolean hit = TRUE;
 
   for (guint at = 1; hit; at++) {
-    for (guint i = 0; i < 2; i++) {
+    for (guint i = 0; i < 3; i++) {
       banger_autofd int disk = unnamed_file ();
       g_autoptr (GError) error = NULL;
       gboolean ok = FALSE;
@@ -284,6 +293,7 @@ check_full (void (*make) (int disk), Change change, guint writes_min)
       n_writes = 0;
       full_from = at;
       full_until = i == 0 ? at + 1 : G_MAXUINT; /* the second try too */
+      takes_some = i == 2;
       ok = change (disk, &error);
       hit = n_writes >= at;
       full_from = full_until = 0;
