@@ -134,6 +134,28 @@ check_writable (ext2_filsys fs, GError **error)
   return what == NULL;
 }
 
+/* What is known to be too much is not begun. What the host is to keep free is seen to while it
+ * comes. */
+static gboolean
+check_host_room (const BangerDiskViewSpec *spec, GError **error)
+{
+  g_autofree char *cause = NULL;
+  struct statvfs host;
+  guint64 left = 0;
+
+  if (spec->room_bytes == 0 || fstatvfs (spec->root, &host) < 0)
+    return TRUE;
+  left = (guint64)host.f_bavail * host.f_frsize;
+  if (left >= spec->room_bytes)
+    return TRUE;
+  cause = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT
+                           " MiB are to be written",
+                           left >> 20, spec->room_bytes >> 20);
+  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, BANGER_HINT_STATE_ROOM,
+                    "what is to be written does not fit on the host's disk");
+  return FALSE;
+}
+
 /* As the root it is to have room for what @spec says. */
 static gboolean
 open_written (BangerLayer *layer, int fd, const BangerDiskViewSpec *spec, GError **error)
@@ -172,7 +194,7 @@ open_layers (BangerDiskView *view, const BangerDiskViewSpec *spec, GError **erro
   if (!open_read (&view->lower, spec->lower, error))
     return FALSE;
   if (spec->write)
-    return open_written (&view->root, spec->root, spec, error)
+    return check_host_room (spec, error) && open_written (&view->root, spec->root, spec, error)
            && open_written (&view->work, spec->work, spec, error);
   return open_read (&view->root, spec->root, error) && open_read (&view->work, spec->work, error);
 }

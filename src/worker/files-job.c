@@ -600,9 +600,13 @@ banger_job_settle_image (BangerMessage *message, BangerReport *report, GError **
   banger_autofd int root = banger_message_get_fd (message, "root", error);
   banger_autofd int seed = root >= 0 ? banger_message_get_fd (message, "seed", error) : -1;
   g_auto (GVariantDict) done = G_VARIANT_DICT_INIT (NULL);
+  guint64 freed = 0;
 
-  if (seed < 0 || !banger_disk_recover (root, TRUE, error)
-      || !banger_job_end_image (root, seed, report, error) || !add_size (&done, root, error))
+  if (seed < 0 || !banger_disk_recover (root, TRUE, error))
+    return NULL;
+  /* What the edit wrote in vain; where it cannot be given back, it is room and no more. */
+  banger_disk_trim (root, &freed, NULL);
+  if (!banger_job_end_image (root, seed, report, error) || !add_size (&done, root, error))
     return NULL;
   return g_variant_dict_end (&done);
 }

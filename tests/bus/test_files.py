@@ -502,12 +502,17 @@ class FilesTest(VmCase):
         self.assertEqual(self.cat(self.image, "/c"), b"c")
 
     def test_worker_is_killed(self):
+        before = self.rootfs().stat().st_blocks
         job, _ = self.begin_slow(self.image)
+        os.write(self.pipes[-1], b"x" * (2 * MIB))
+        self.wait_until(lambda: self.rootfs().stat().st_blocks > before + MIB // 512,
+                        "nothing is written")
         for pid in self.workers():
             os.kill(pid, signal.SIGKILL)
         self.ended(self.alice, job, ["edit-files", self.image, "failed"])
         self.assertIn("signal 9", self.error(job))
         self.assert_settled(self.image)
+        self.assertLess(self.rootfs().stat().st_blocks, before + MIB // 8 // 512)
         self.edit(self.image, write("/c", "c"))
 
     def test_service_is_killed(self):

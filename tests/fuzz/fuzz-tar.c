@@ -26,6 +26,9 @@ static void
 init (void)
 {
   kernel_is_there = kernel_oracle_is_there ();
+  fprintf (stderr, "kernel: %s\n",
+           kernel_is_there ? "mounts some of the images too"
+                           : "not asked, without root or loop devices");
 }
 
 static void G_GNUC_NORETURN

@@ -612,6 +612,26 @@ test_makes_room_beside_tables (void)
   g_assert_cmpint (after.st_size, <, 2300 * MIB);
 }
 
+/* More than the host has left is not begun. */
+static void
+test_host_lacks_room (void)
+{
+  banger_autofd int image = new_image ();
+  const BangerDiskViewSpec spec = {
+    .root = image,
+    .lower = -1,
+    .work = -1,
+    .write = TRUE,
+    .room_bytes = G_MAXINT64,
+    .room_entries = 1,
+  };
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (banger_disk_view_open (&spec, &error));
+  g_assert_error (error, BANGER_ERROR, BANGER_ERROR_NO_SPACE);
+  g_assert_nonnull (strstr (banger_error_cause (error), "are to be written"));
+}
+
 /* What the host keeps free is asked for while content comes: at once where much has come. */
 static void
 test_keeps_reserve (void)
@@ -664,6 +684,7 @@ main (int argc, char **argv)
   g_test_add_func ("/view/unpacks-nothing-foul", test_unpacks_nothing_foul);
   g_test_add_func ("/view/makes-room", test_makes_room);
   g_test_add_func ("/view/makes-room-beside-tables", test_makes_room_beside_tables);
+  g_test_add_func ("/view/host-lacks-room", test_host_lacks_room);
   g_test_add_func ("/view/keeps-reserve", test_keeps_reserve);
   return g_test_run ();
 }
