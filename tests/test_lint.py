@@ -44,8 +44,10 @@ class LintTest(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.tree = Path(cls.folder.name) / "tree"
         # .git stays behind: the copy is linted as an unpacked release is.
-        shutil.copytree(ROOT, cls.tree, symlinks=True,
-                        ignore=shutil.ignore_patterns(".git", "build*", ".quickstart", "__py*"))
+        patterns = shutil.ignore_patterns(".git", "build*", ".quickstart", "__py*")
+        shutil.copytree(ROOT, cls.tree, symlinks=True, ignore=lambda folder, names: [
+            *patterns(folder, names),
+            *(n for n in names if os.path.isdir(os.path.join(folder, n, "meson-private")))])
 
     @classmethod
     def tearDownClass(cls):
@@ -69,6 +71,16 @@ class LintTest(unittest.TestCase):
                 self.assertEqual(status, 1, output)
                 self.assertIn("[%s]" % check, output)
                 self.assertIn(os.path.basename(path), output)
+
+    def test_build_folder_of_any_name(self):
+        folder = self.tree / "obj-x86_64-linux-gnu"
+        (folder / "meson-private").mkdir(parents=True)
+        (folder / "meson-log.txt").write_text("A line with a blank at its end. \n", encoding="utf-8")
+        try:
+            status, output = lint(self.tree, "text")
+        finally:
+            shutil.rmtree(folder)
+        self.assertEqual(status, 0, output)
 
     def test_untranslated(self):
         if not shutil.which("msgcmp"):
