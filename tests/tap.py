@@ -56,7 +56,7 @@ class TapResult(unittest.TestResult):
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.started = getattr(self, "started", time.monotonic())
-        self._line("ok", test, " # SKIP " + reason)
+        self._line("ok", test, " # SKIP " + " ".join(reason.split()))
 
 
 def main():

@@ -17,7 +17,9 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import fixtures
 import leftovers
+import tap
 
 TESTS = Path(__file__).resolve().parent
 sys.path.insert(1, str(TESTS / "system"))
@@ -81,6 +83,45 @@ class CountTest(unittest.TestCase):
             tally.allowed = [["lint:*xml", "reason"]]
             runner.lint(tally)
             self.assertEqual(tally.skipped, ["lint: xml"])
+
+
+class TapTest(unittest.TestCase):
+    def test_a_reason_of_many_lines_is_one(self):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            tap.TapResult().addSkip(self, "mmdebstrap failed:\nE: one\nE: two")
+        self.assertIn(" # SKIP mmdebstrap failed: E: one E: two\n", said.getvalue())
+
+
+class KernelFixtureTest(unittest.TestCase):
+    """Where apt knows of Debian's kernel only with Debian's archive for a source, as on Ubuntu."""
+
+    APT = """#!/bin/sh
+source=
+for word; do
+  case $word in Dir::Etc::SourceList=*) source=${word#*=} ;; esac
+done
+case $source:$* in
+:*) echo 'E: No packages found' >&2; exit 100 ;;
+*' update') grep -q 'signed-by=.*/debian ' "$source" && echo known >"${source%/*}/lists/known" ;;
+*' depends '*) cat "${source%/*}/lists/known" && echo '  Depends: linux-image-1-cloud-amd64' ;;
+*' download -q linux-image-1-cloud-amd64') echo kernel >linux-image.deb ;;
+*) exit 1 ;;
+esac
+"""
+
+    def test_kernel_of_another_distribution(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for program in ("apt-get", "apt-cache"):
+                (folder / program).write_text(self.APT, encoding="utf-8")
+                (folder / program).chmod(0o755)
+            path = "%s:%s" % (folder, os.environ["PATH"])
+            with mock.patch.dict(os.environ, {"PATH": path}), \
+                 mock.patch.object(fixtures, "CACHE", folder / "cache"):
+                kernel = fixtures.kernel_deb()
+                self.assertEqual(kernel.read_text(encoding="utf-8"), "kernel\n")
+                self.assertEqual([p.name for p in kernel.parent.iterdir() if p.is_dir()], [])
 
 
 class HostTest(unittest.TestCase):
