@@ -356,7 +356,8 @@ edit_step (Files *files, const char *verb, const char *path, GVariant *args, GEr
 
 /* ── Both ────────────────────────────────────────────────────────────────────────────────────── */
 
-/* Carries them out until one fails, whose number the error then begins with. */
+/* Carries them out until one fails, whose number the error then begins with where they are several.
+ */
 static gboolean
 run_steps (Files *files, gboolean edit, GError **error)
 {
@@ -375,7 +376,8 @@ run_steps (Files *files, gboolean edit, GError **error)
     if (edit ? edit_step (files, verb, path, args, error)
              : read_step (files, verb, path, args, error))
       continue;
-    g_prefix_error (error, "step %u (%s): ", files->step, verb);
+    if (n > 1)
+      g_prefix_error (error, "step %u (%s): ", files->step, verb);
     banger_error_set_stage (error, files->stage);
     return FALSE;
   }

@@ -70,7 +70,10 @@ class Files(CliTest):
         self.assertEqual(sorted(f.get("name", f.get("name_base64")) for f in found),
                          ["Y2Fm6Q==", "evil\x1b[2J", "run"])
         self.assertIn("caf\\xe9\n", self.image("ls", "box:/srv"))
-        self.assertEqual(self.session.banger("image", "ls", "box:/none", status=3).stdout, "")
+        missing = self.session.banger("image", "ls", "box:/none", status=3)
+        self.assertEqual(missing.stdout, "")
+        self.assertIn("/none", missing.stderr)
+        self.assertNotIn("step 1", missing.stderr)
 
     def test_words_of_a_shell(self):
         """Without a file ls and rm are what they are for all nouns."""
@@ -136,7 +139,9 @@ class Files(CliTest):
         self.assertEqual((said["name"], said["steps_done"]), ("box", 2))
         self.assertEqual(self.image("rm", "-f", "-q", "box:/srv/none"), "")
         self.assertNotIn("run", self.image("ls", "box:/srv"))
-        self.session.banger("image", "rm", "box:/srv/none", status=3)
+        self.assertNotIn("step", self.session.banger("image", "rm", "box:/srv/none", status=3).stderr)
+        self.assertIn("step 1 (remove): ", self.session.banger(
+            "image", "rm", "box:/srv/none", "box:/srv/a", status=3).stderr)
         self.assertIn("-r of 'image rm'",
                       self.session.banger("image", "rm", "box:/srv", status=2).stderr)
         self.assertIn("'nobody' is not in /etc/passwd of box",

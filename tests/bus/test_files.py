@@ -251,7 +251,7 @@ class FilesTest(VmCase):
                 evil.addfile(entry)
         job = self.edit(self.image, "('unpack', {'path': <'/copy'>, 'file': <handle 0>})",
                         files=[tar], result="failed")
-        self.assertIn("step 1 (unpack)", self.error(job))
+        self.assertIn("image 'mine': '/copy/out' cannot be used", self.error(job))
         self.assertEqual(self.cat(self.image, "/etc/hostname"), b"box\n")
         self.assert_settled(self.image)
 
