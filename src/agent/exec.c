@@ -33,6 +33,7 @@ struct AgentExec {
   pid_t number;    /* what @pid was at first */
   bool tty;
   bool detach;
+  bool builtin;
   bool running; /* the command's program is executed */
   bool exited;  /* @status is set */
   uint32_t status;
@@ -125,6 +126,9 @@ agent_exec_gone (AgentExec *exec)
     agent_exec_free (exec);
     return;
   }
+  /* Our own ends with its streams, and removes what is not whole by then. */
+  if (exec->builtin)
+    return;
   kill (-exec->pid, SIGHUP);
   kill (-exec->pid, SIGCONT);
   agent_timer_set (exec->server->config.loop, &exec->timer, KILL_MS, on_kill, exec);
@@ -296,6 +300,7 @@ start (AgentExec *exec)
                                  &child);
   exec->tty = fault == NULL && command->tty;
   exec->detach = fault == NULL && command->detach;
+  exec->builtin = fault == NULL && command->builtin != AGENT_BUILTIN_NONE;
   free (command);
   free (exec->start);
   exec->start = NULL;

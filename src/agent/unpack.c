@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -573,6 +574,8 @@ agent_unpack (const AgentUnpack *options)
   int status = 1;
 
   umask (0);
+  /* Who is told of a fault may have gone: what is half there is to be removed all the same. */
+  signal (SIGPIPE, SIG_IGN);
   if (unpack != NULL)
     unpack->reader = agent_tar_reader_new (read_input, NULL);
   if (unpack == NULL || unpack->reader == NULL) {

@@ -368,6 +368,41 @@ test_exec_builtins (Peer **p, gconstpointer data)
   g_assert_cmpint (rmdir (to) | rmdir (top), ==, 0);
 }
 
+/* What was half there when the client went away is removed. */
+static void
+test_exec_unpack_cut_short (Peer **p, gconstpointer data)
+{
+  g_autofree char *top = g_dir_make_tmp ("banger-exec-XXXXXX", NULL);
+  g_autofree char *cwd = g_strconcat ("cwd=", top, NULL), *bytes = g_strnfill (300000, 'x');
+  g_autofree char *from = g_build_filename (top, "from", NULL);
+  g_autofree char *to = g_build_filename (top, "it", NULL);
+  const char *pack[] = { "builtin=pack", "arg=from", cwd, NULL };
+  const char *unpack[] = { "builtin=unpack", "arg=.", "rename=it", cwd, NULL };
+  gint64 end = g_get_monotonic_time () + 15 * G_USEC_PER_SEC;
+  Peer *peer = *p;
+  g_autoptr (ExecResult) packed = NULL;
+  PeerStream *stream = NULL;
+
+  g_assert_true (g_file_set_contents (from, bytes, -1, NULL));
+  packed = exec_collect (peer, exec_start_records (peer, pack));
+  for (guint i = 0; i < 10; i++) {
+    stream = exec_start_records (peer, unpack);
+    for (gsize at = 0; at < 250000; at += 50000)
+      exec_send (peer, stream, BANGER_EXEC_STDIN, packed->out->str + at, 50000);
+    while (!g_file_test (to, G_FILE_TEST_EXISTS)) {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      peer_turn (peer, 1);
+    }
+    peer_abort (peer, stream);
+    while (agent_server_count_commands (peer->server) > 0) {
+      g_assert_cmpint (g_get_monotonic_time (), <, end);
+      peer_turn (peer, 1);
+    }
+    g_assert_false (g_file_test (to, G_FILE_TEST_EXISTS));
+  }
+  g_assert_cmpint (unlink (from) | rmdir (top), ==, 0);
+}
+
 #define ADD(name, func) g_test_add ("/agent/exec/" name, Peer *, NULL, set_up, func, tear_down)
 
 int
@@ -383,6 +418,7 @@ main (int argc, char **argv)
   ADD ("left-behind", test_exec_left_behind);
   ADD ("tty", test_exec_tty);
   ADD ("client-gone", test_exec_client_gone);
+  ADD ("unpack-cut-short", test_exec_unpack_cut_short);
   ADD ("bad-frames", test_exec_bad_frames);
   ADD ("shell", test_exec_shell);
   ADD ("job-control", test_exec_job_control);
