@@ -62,30 +62,37 @@ banger_view_fail (BangerDiskView *view, GError **error, errcode_t code, const ch
   return FALSE;
 }
 
+/* Whether the host has @needed bytes left where the disk @fd lies. @why: what they are for. */
 static gboolean
-check_reserve (BangerDiskView *view, gsize length, GError **error)
+check_host_room (int fd, guint64 needed, const char *why, GError **error)
 {
   g_autofree char *cause = NULL;
   struct statvfs host;
   guint64 left = 0;
 
-  view->bytes += length;
-  if (view->reserve_bytes == 0 || !view->write || view->bytes < view->room_at)
-    return TRUE;
-  view->room_at = view->bytes + ROOM_STEP_BYTES;
-  if (fstatvfs (view->root.fd, &host) < 0) {
+  if (fstatvfs (fd, &host) < 0) {
     banger_set_error_errno (error, errno, NULL, "the host's room cannot be found out");
     return FALSE;
   }
   left = (guint64)host.f_bavail * host.f_frsize;
-  if (left >= view->reserve_bytes)
+  if (left >= needed)
     return TRUE;
-  cause = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT
-                           " MiB are kept free",
-                           left >> 20, view->reserve_bytes >> 20);
+  cause
+      = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT " MiB are %s",
+                         left >> 20, needed >> 20, why);
   banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, BANGER_HINT_STATE_ROOM,
-                    "what is written does not fit on the host's disk");
+                    "what is to be written does not fit on the host's disk");
   return FALSE;
+}
+
+static gboolean
+check_reserve (BangerDiskView *view, gsize length, GError **error)
+{
+  view->bytes += length;
+  if (view->reserve_bytes == 0 || !view->write || view->bytes < view->room_at)
+    return TRUE;
+  view->room_at = view->bytes + ROOM_STEP_BYTES;
+  return check_host_room (view->root.fd, view->reserve_bytes, "kept free", error);
 }
 
 errcode_t
@@ -134,28 +141,6 @@ check_writable (ext2_filsys fs, GError **error)
   return what == NULL;
 }
 
-/* What is known to be too much is not begun. What the host is to keep free is seen to while it
- * comes. */
-static gboolean
-check_host_room (const BangerDiskViewSpec *spec, GError **error)
-{
-  g_autofree char *cause = NULL;
-  struct statvfs host;
-  guint64 left = 0;
-
-  if (spec->room_bytes == 0 || fstatvfs (spec->root, &host) < 0)
-    return TRUE;
-  left = (guint64)host.f_bavail * host.f_frsize;
-  if (left >= spec->room_bytes)
-    return TRUE;
-  cause = g_strdup_printf ("%" G_GUINT64_FORMAT " MiB are left, and %" G_GUINT64_FORMAT
-                           " MiB are to be written",
-                           left >> 20, spec->room_bytes >> 20);
-  banger_set_error (error, BANGER_ERROR_NO_SPACE, NULL, cause, BANGER_HINT_STATE_ROOM,
-                    "what is to be written does not fit on the host's disk");
-  return FALSE;
-}
-
 /* As the root it is to have room for what @spec says. */
 static gboolean
 open_written (BangerLayer *layer, int fd, const BangerDiskViewSpec *spec, GError **error)
@@ -193,8 +178,10 @@ open_layers (BangerDiskView *view, const BangerDiskViewSpec *spec, GError **erro
 {
   if (!open_read (&view->lower, spec->lower, error))
     return FALSE;
+  /* What is known to be too much is not begun. The reserve is seen to while it comes. */
   if (spec->write)
-    return check_host_room (spec, error) && open_written (&view->root, spec->root, spec, error)
+    return check_host_room (spec->root, spec->room_bytes, "to be written", error)
+           && open_written (&view->root, spec->root, spec, error)
            && open_written (&view->work, spec->work, spec, error);
   return open_read (&view->root, spec->root, error) && open_read (&view->work, spec->work, error);
 }
