@@ -10,6 +10,19 @@
 
 #define MARK "changing"
 
+int
+banger_files_lock (int state_fd)
+{
+  /* Unlike flock(2)'s it goes with the process: a child on its way to another program does not hold
+   * it on when the service is killed. */
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  banger_autofd int fd = openat (state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+  if (fd < 0 || fcntl (fd, F_SETLK, &lock) < 0)
+    return -1;
+  return banger_steal_fd (&fd);
+}
+
 const char *
 banger_files_folder (BangerObjectKind kind)
 {

@@ -8,6 +8,9 @@
 #define BANGER_CONSOLE_LOG "console.log"
 #define BANGER_CONSOLE_FORMER 3
 
+/* Takes the state for this process alone, until it ends or closes the descriptor that is returned.
+ * -1 with errno; EAGAIN: another process has it. */
+int banger_files_lock (int state_fd);
 /* "images", "kernels", "vms". */
 const char *banger_files_folder (BangerObjectKind kind);
 /* Names in the folder @name of @dirfd, without hidden ones; none if it is not there. */

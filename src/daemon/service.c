@@ -32,22 +32,17 @@ set_not_writable (BangerService *self, int errnum, GError **error)
 static gboolean
 take_lock (BangerService *self, GError **error)
 {
-  /* Unlike flock(2)'s it goes with the process: a child on its way to another program does not hold
-   * it on when the service is killed. */
-  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-  self->lock_fd = openat (self->state_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (self->lock_fd < 0) {
+  self->lock_fd = banger_files_lock (self->state_fd);
+  if (self->lock_fd >= 0)
+    return TRUE;
+  if (errno != EAGAIN) {
     set_not_writable (self, errno, error);
     return FALSE;
   }
-  if (fcntl (self->lock_fd, F_SETLK, &lock) < 0) {
-    banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another bangerd runs with this state",
-                      "use the bus that it serves, or end it", "%s cannot be taken",
-                      self->state_path);
-    return FALSE;
-  }
-  return TRUE;
+  banger_set_error (error, BANGER_ERROR_BUSY, NULL, "another bangerd runs with this state",
+                    "use the bus that it serves, or end it", "%s cannot be taken",
+                    self->state_path);
+  return FALSE;
 }
 
 /* A folder that holds what belongs to an object, or NULL. */

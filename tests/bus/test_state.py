@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A state that cannot be used: bangerd says so and what to do, and nothing of it is lost."""
 
-import ctypes
 import os
 import signal
 import unittest
@@ -14,7 +13,6 @@ from session import BUS_CONFIG
 from test_session import make_tar
 
 PAGE = 4096
-PIDFD_GETFD = 438  # on all architectures; pidfd_getfd(2)
 # The command line's exit status (banger(1)).
 UNREACHABLE = 6
 
@@ -177,19 +175,6 @@ class StateTest(unittest.TestCase):
             self.client_is_told(other, "bangerd does not start: %s cannot be taken\n" % self.state,
                                 "cause: another bangerd runs with this state\n",
                                 "hint: use the bus that it serves")
-        self.session.banger("vm", "list")
-
-    def test_starts_beside_a_child_of_the_last_one(self):
-        """Which has open all that the service had, until it is another program."""
-        pid = self.session.service_pid()
-        lock = next(int(fd.name) for fd in Path("/proc/%d/fd" % pid).iterdir()
-                    if os.readlink(fd) == str(self.state / "lock"))
-        process = os.pidfd_open(pid)
-        self.addCleanup(os.close, process)
-        held = ctypes.CDLL(None).syscall(PIDFD_GETFD, process, lock, 0)
-        self.assertGreaterEqual(held, 0)
-        self.addCleanup(os.close, held)
-        self.end_service(signal.SIGKILL)
         self.session.banger("vm", "list")
 
     def test_client_is_told_where_the_bus_only_waits(self):

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void
@@ -86,6 +87,62 @@ write_file (int dirfd, const char *name)
   g_assert_true (banger_write_all (fd, name, 1, &error));
 }
 
+/* The exit status of a child that runs @function; what it forked may go on. */
+static int
+run_child (int (*function) (int state_fd), int state_fd)
+{
+  pid_t pid = fork ();
+  int status = 0;
+
+  if (pid == 0)
+    _exit (function (state_fd));
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_true (WIFEXITED (status));
+  return WEXITSTATUS (status);
+}
+
+/* 0, or why not. */
+static int
+take_lock (int state_fd)
+{
+  return banger_files_lock (state_fd) >= 0 ? 0 : errno;
+}
+
+/* Ends with a child still there that has all open that it had, until its pipe's end comes. */
+static int end_of_child[2];
+
+static int
+take_lock_and_leave_child (int state_fd)
+{
+  int result = take_lock (state_fd);
+  char byte;
+
+  if (result == 0 && fork () == 0) {
+    close (end_of_child[1]);
+    _exit (read (end_of_child[0], &byte, 1) != 0);
+  }
+  return result;
+}
+
+static void
+test_lock (void)
+{
+  g_autofree char *base = g_dir_make_tmp ("banger-test-XXXXXX", NULL);
+  banger_autofd int fd = open (base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  banger_autofd int lock = -1;
+
+  g_assert_cmpint (pipe (end_of_child), ==, 0);
+  g_assert_cmpint (run_child (take_lock_and_leave_child, fd), ==, 0);
+  lock = banger_files_lock (fd);
+  g_assert_cmpint (lock, >=, 0);
+  g_assert_cmpint (run_child (take_lock, fd), ==, EAGAIN);
+  banger_clear_fd (&lock);
+  g_assert_cmpint (run_child (take_lock, fd), ==, 0);
+  banger_clear_fd (&end_of_child[0]);
+  banger_clear_fd (&end_of_child[1]);
+  g_assert_true (banger_remove_tree_at (AT_FDCWD, base, NULL));
+}
+
 static gboolean
 is_there (int dirfd, const char *name)
 {
@@ -141,6 +198,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/files/sync-says-why", test_sync_says_why);
   g_test_add_func ("/files/list", test_list);
+  g_test_add_func ("/files/lock", test_lock);
   g_test_add_func ("/files/rotate", test_rotate);
   return g_test_run ();
 }
